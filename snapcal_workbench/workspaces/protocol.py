@@ -1,0 +1,128 @@
+"""The seam between the algorithms and the program they run in: `WorkspaceList` and `Host`.
+
+A workspace is a named value. Values are the types of `calibration.types`; a group is a tuple of names. Names that
+start with "__" are hidden. Implementations are in `snapcal_workbench.hosts`: the embedded one keeps the values in
+memory, the Mantid one converts to and from the workspaces of the AnalysisDataService.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel
+
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    Events,
+    FitTable,
+    PixelGrouping,
+    PixelMap,
+    PixelMask,
+    PixelResults,
+    Spectra,
+)
+from snapcal_workbench.progress import Progress
+
+Group = tuple[str, ...]
+"""A workspace group: the names of its members."""
+
+Value = Events | Spectra | DiffCalTable | PixelMask | PixelGrouping | PixelMap | PixelResults | FitTable | Group
+V = TypeVar("V")
+
+ChangeKind = Literal["add", "replace", "delete", "rename", "clear", "group"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the workspace list; `new_name` is set for a rename."""
+
+    kind: ChangeKind
+    name: str = ""
+    new_name: str = ""
+
+
+@runtime_checkable
+class WorkspaceList(Protocol):
+    """Named workspaces of the program."""
+
+    def names(self) -> list[str]:
+        """Names of all workspaces and groups, sorted, hidden ones ("__…") included."""
+
+    def kind(self, name: str) -> str:
+        """What a workspace is: the class name of its value ("Events", …, "Group"), or "Other" for one we cannot read.
+
+        Never reads the data. Raises NotFoundError when there is no such workspace.
+        """
+
+    def read(self, name: str, kind: type[V]) -> V:
+        """The value of a workspace.
+
+        Raises:
+            NotFoundError: There is no such workspace.
+            InputError: It is of another kind than `kind`.
+        """
+
+    def write(self, name: str, value: Value) -> None:
+        """Make a workspace, or replace the one of that name. Writing a Group groups existing workspaces.
+
+        Raises:
+            InputError: The name is empty or has characters that a workspace name cannot have.
+        """
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a workspace. Raises NotFoundError if `name` is absent, InputError if `new_name` exists."""
+
+    def delete(self, name: str) -> None:
+        """Remove a workspace (a group with its members). Not an error when it is absent already."""
+
+    def clear(self) -> None:
+        """Remove every workspace."""
+
+    def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Call `callback` after each change, on the thread that made it; returns what ends the subscription."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to load.
+
+    Attributes:
+        runs: Run numbers or paths of NeXus files; several are summed.
+        lite: Whether 8x8 native pixels are summed into lite ones.
+    """
+
+    runs: tuple[str | Path, ...]
+    lite: bool
+
+
+class Host(Protocol):
+    """The program that the plugin runs in."""
+
+    @property
+    def name(self) -> str:
+        """"embedded" or "mantid"."""
+
+    @property
+    def workspaces(self) -> WorkspaceList:
+        """The workspace list."""
+
+    def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
+        """Load, crop, and if asked convert to lite a run into the workspace `output` (Events)."""
+
+    def run(self, algorithm: Any, inputs: BaseModel, progress: Progress) -> BaseModel:
+        """Run one of `snapcal_workbench.algorithms` with progress and cancel, and record it in the history.
+
+        Args:
+            algorithm: An `algorithms.base.Algorithm`.
+            inputs: An instance of its input model.
+            progress: Where to report to.
+
+        Returns:
+            An instance of its output model.
+        """
+
+    def history(self) -> Sequence[dict[str, Any]]:
+        """The algorithms that were run, oldest first: {"algorithm", "inputs", "started", "seconds", "outcome"}."""
