@@ -64,7 +64,7 @@ class PermissionDeniedError(StoreError):
     """The user may not write where the calibration belongs (exit code 6)."""
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - not an error: what a cancelled step raises
     """The user cancelled the step (exit code 130)."""
 
     exit_code = 130

@@ -40,7 +40,7 @@ def tof_from_d(d: Value, *, difc: Value, difa: Value | float = 0.0, tzero: Value
 
 
 def d_from_tof(tof: Value, *, difc: Value, difa: Value | float = 0.0, tzero: Value | float = 0.0) -> Value:
-    """The d-spacing (A) whose TOF is `tof`: the root of difa d^2 + difc d + tzero - tof that goes to (tof - tzero) / difc.
+    """The d-spacing (A) whose TOF is `tof`: the root of difa d^2 + difc d + tzero - tof nearest (tof - tzero) / difc.
 
     Written as 2c / (b + sqrt(b^2 + 4 a c)), which is exact for difa = 0 and loses no digits for a small difa. NaN where
     no d gives that TOF.
