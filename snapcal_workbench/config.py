@@ -93,7 +93,7 @@ class CalibrationOptions(_Options):
     pixels: PixelOptions = PixelOptions()
     groups: GroupOptions = GroupOptions()
     delta_theta: float | None = Field(
-        3.2e-3, gt=0, description="Beam divergence, rad, where the instrument file states none; empty: SNAPRed's built-in"
+        3.2e-3, gt=0, description="Beam divergence, rad, where the instrument file has none; empty: SNAPRed's own"
     )
 
 

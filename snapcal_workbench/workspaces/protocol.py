@@ -103,7 +103,7 @@ class Host(Protocol):
 
     @property
     def name(self) -> str:
-        """"embedded" or "mantid"."""
+        """ "embedded" or "mantid"."""
 
     @property
     def workspaces(self) -> WorkspaceList:
