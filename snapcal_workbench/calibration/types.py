@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from snapcal_workbench.errors import InputError
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
+T = TypeVar("T")
 Unit = Literal["TOF", "dSpacing"]
 LogValue = float | int | str | bool | list
 
@@ -201,6 +202,7 @@ class Spectra:
         detids: Detector ids of each spectrum.
         number: int32[spectra], spectrum numbers; group ids for focused spectra.
         title: Shown to the user.
+        run: The run that the spectra come from.
     """
 
     edges: FloatArray
@@ -210,6 +212,7 @@ class Spectra:
     detids: Sequence[IntArray]
     number: IntArray
     title: str = ""
+    run: RunInfo = field(default_factory=RunInfo)
 
     def __post_init__(self) -> None:
         if self.y.shape != self.e.shape or self.edges.shape[-1] != self.y.shape[1] + 1:
@@ -623,6 +626,21 @@ class GroupMetrics:
 def as_dict(value: Any) -> dict[str, Any]:
     """Fields of a value as plain Python lists and scalars, for JSON (NaN becomes None)."""
     return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+
+
+def from_dict(kind: type[T], data: Mapping[str, Any]) -> T:
+    """The value of which `as_dict` made `data`; None in an array of floats becomes NaN."""
+    hints = get_type_hints(kind)
+    return kind(**{name: _restored(hints[name], item) for name, item in data.items()})
+
+
+def _restored(hint: Any, item: Any) -> Any:
+    if get_origin(hint) is np.ndarray:
+        dtype = get_args(get_args(hint)[1])[0]
+        return np.array([], dtype) if item == [] else np.array(item, float).astype(dtype)
+    if get_origin(hint) is tuple:
+        return tuple(item)
+    return np.nan if hint is float and item is None else item
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,7 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
+from snapcal_workbench.config import Settings
 from snapcal_workbench.progress import Progress
 
 Group = tuple[str, ...]
@@ -104,6 +105,10 @@ class Host(Protocol):
     @property
     def name(self) -> str:
         """ "embedded" or "mantid"."""
+
+    @property
+    def settings(self) -> Settings:
+        """Where things are, and the defaults."""
 
     @property
     def workspaces(self) -> WorkspaceList:
