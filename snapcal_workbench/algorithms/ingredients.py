@@ -1,0 +1,134 @@
+"""What the steps of a calibration are made from: the run's state, its groups' parameters and the expected peaks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from snapcal_workbench.calibration.crystal import reflections_from_cif
+from snapcal_workbench.calibration.expected import expected_peaks, group_parameters
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    Events,
+    ExpectedPeaks,
+    Geometry,
+    GroupParameters,
+    PixelGrouping,
+    PixelMask,
+    RunInfo,
+)
+from snapcal_workbench.config import PeakOptions
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.facility.calibrants import read_calibrant
+from snapcal_workbench.facility.instrument_parameters import read_instrument_parameters
+from snapcal_workbench.facility.state import InstrumentState, instrument_state
+from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
+
+Hkl = tuple[int, int, int]
+ExcludedPeak = tuple[int, Hkl]
+"""A peak that the user took out: group id and hkl."""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelIngredients:
+    """The data of the run, what is known of its pixels, and where they start from."""
+
+    events: Events
+    grouping: PixelGrouping
+    table: DiffCalTable
+    mask: PixelMask
+    state: InstrumentState
+
+    @property
+    def geometry(self) -> Geometry:
+        """Of the run's pixels."""
+        return self.events.geometry
+
+    @property
+    def lite(self) -> bool:
+        """Whether the pixels are lite ones."""
+        return is_lite(self.geometry)
+
+
+def is_lite(geometry: Geometry) -> bool:
+    """Whether the pixels are 8x8 blocks of native ones."""
+    return geometry.layout is not None and geometry.layout.side == 32
+
+
+def state_of(run: RunInfo, host: Host, *, delta_theta: float | None) -> InstrumentState:
+    """Instrument state of a run, from its logs and the instrument parameters that apply to it."""
+    parameters = read_instrument_parameters(host.settings, run.run_number)
+    return instrument_state(run, parameters, delta_theta=delta_theta)
+
+
+def pixel_ingredients(
+    host: Host,
+    *,
+    run_workspace: str,
+    grouping_workspace: str,
+    table_workspace: str,
+    mask_workspaces: Collection[str],
+    delta_theta: float | None,
+) -> PixelIngredients:
+    """Read the workspaces of a step and check that they are of the same pixels.
+
+    Raises:
+        NotFoundError: A workspace does not exist.
+        InputError: A workspace is of another kind, or of other pixels than the run.
+    """
+    workspaces = host.workspaces
+    events = workspaces.read(run_workspace, Events)
+    grouping = workspaces.read(grouping_workspace, PixelGrouping)
+    if table_workspace:
+        table = workspaces.read(table_workspace, DiffCalTable)
+    else:
+        table = DiffCalTable.from_geometry(events.geometry)
+    check_pixels(events, grouping=grouping, table=table)
+    mask = combined_mask(events, workspaces, mask_workspaces)
+    return PixelIngredients(events, grouping, table, mask, state_of(events.run, host, delta_theta=delta_theta))
+
+
+def combined_mask(events: Events, workspaces: WorkspaceList, names: Collection[str]) -> PixelMask:
+    """One mask of all the named ones; nothing masked without any."""
+    masks = [workspaces.read(name, PixelMask) for name in names]
+    for name, mask in zip(names, masks, strict=True):
+        check_pixels(events, **{name: mask})
+    return PixelMask.none(events.geometry.detid).combined(*masks)
+
+
+def check_pixels(events: Events, **values: PixelGrouping | DiffCalTable | PixelMask) -> None:
+    """Raise InputError unless all values are of the same pixels as the events."""
+    for name, value in values.items():
+        detid = events.geometry.detid
+        if len(value.detid) != len(detid) or not (value.detid == detid).all():
+            raise InputError(
+                f"The {name} must be of the same pixels as the run.",
+                found=f"{len(value.detid)} pixels in the {name}, {len(detid)} in the run",
+                fix="Use native files with native data and lite files with lite data.",
+            )
+
+
+def parameters_of(ingredients: PixelIngredients, mask: PixelMask, peaks: PeakOptions) -> GroupParameters:
+    """Parameters of the groups over the pixels that `mask` leaves in use."""
+    return group_parameters(
+        ingredients.geometry,
+        ingredients.grouping,
+        mask,
+        resolution=ingredients.state.resolution(lite=ingredients.lite),
+        bounds=ingredients.state.bounds,
+        options=peaks,
+    )
+
+
+def peaks_of(
+    host: Host, calibrant: str, parameters: GroupParameters, options: PeakOptions, excluded: Collection[ExcludedPeak]
+) -> dict[int, ExpectedPeaks]:
+    """Expected peaks of every group for a calibrant (its name or the path of its JSON file)."""
+    sample = read_calibrant(calibrant, host.settings)
+    reflections = reflections_from_cif(
+        sample.cif_text, d_min=options.crystal_d_min, d_max=options.crystal_d_max, source=str(sample.cif_path)
+    )
+    fraction = sample.intensity_fraction if options.intensity_fraction is None else options.intensity_fraction
+    return expected_peaks(
+        reflections, parameters, options=options, intensity_fraction=fraction, excluded=frozenset(excluded)
+    )
