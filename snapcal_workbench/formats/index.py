@@ -1,0 +1,385 @@
+"""Index of versions: one JSON list with an entry a version, and the rule which version applies to a run. No files here.
+
+Words that hold everywhere in this module:
+
+- An *entry* says of a version: number, the run it was made from, mode, to which runs it applies, who and when.
+- A *time* is an integer, nanoseconds since 1970-01-01 UTC. The time of an unreadable timestamp is `UNKNOWN_TIME`,
+  which is older than every readable one.
+- A *timestamp* is the text of a time: ISO 8601 with exactly nine fractional digits and a numeric offset without colon.
+  SNAPRed misreads any other number of digits, so nine are written, whatever was read.
+- *appliesTo* is a comma-separated list of conditions on the run number; all must hold. `NO_RUN` ("<0") fits no run: it
+  marks a retired version.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+from snapcal_workbench.errors import FileFormatError, InputError
+
+NO_RUN = "<0"
+UNKNOWN_TIME = -1
+MAX_VERSION = 99_999_999
+NANOSECONDS = 1_000_000_000
+
+_LAST_TIME = 253_402_128_000 * NANOSECONDS  # 9999-12-30: any time zone can still write it
+_TIMESTAMP = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})"
+    r"(?:[T ](?P<clock>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,18}))?\s?(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?",
+    re.ASCII,
+)
+_CANONICAL = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{9}[+-]\d{4}", re.ASCII)
+_TERM = re.compile(r"\s*(?P<operator>=?>|>=|<=|<|)\s*(?P<number>\d{1,18})\s*", re.ASCII)
+_OPERATORS: dict[str, Callable[[int, int], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "=>": operator.gt,  # what SNAPRed makes of it
+    "<": operator.lt,
+    "": operator.eq,
+}
+
+
+def parse_timestamp(value: str | int | float) -> int:
+    """Time in ns of a timestamp as found in an index.
+
+    Args:
+        value: ISO 8601 text with any number of fractional digits (no offset means UTC), an integer (milliseconds, as
+            old files have it) or a float (seconds).
+
+    Raises:
+        FileFormatError: It is none of these, or no date between 1970 and 9999.
+    """
+    time = _time(value)
+    if time is None or not 0 <= time <= _LAST_TIME:
+        raise FileFormatError(
+            "A timestamp must be an ISO 8601 date and time between 1970 and 9999.",
+            found=repr(value)[:80],
+            fix="Write it like 2025-02-03T11:40:07.512345600-0500, or run `snapcal repair`.",
+        )
+    return time
+
+
+def _time(value: object) -> int | None:
+    if isinstance(value, str):
+        return _time_of_text(value)
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value * 1_000_000
+    if isinstance(value, float) and math.isfinite(value):
+        return round(value * 1e6) * 1000
+    return None
+
+
+def _time_of_text(text: str) -> int | None:
+    found = _TIMESTAMP.fullmatch(text.strip())
+    if not found:
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{found['date']}T{found['clock'] or '00:00:00'}")
+        offset = _offset(found["zone"] or "Z")
+        seconds = (moment.replace(tzinfo=timezone.utc) - offset - _EPOCH) // timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        return None
+    return seconds * NANOSECONDS + int((found["fraction"] or "0")[:9].ljust(9, "0"))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def _offset(zone: str) -> timedelta:
+    if zone == "Z":
+        return timedelta()
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    size = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return -size if zone[0] == "-" else size
+
+
+def format_timestamp(time: int) -> str:
+    """Text of a time (ns): local time, nine fractional digits, numeric offset without colon.
+
+    Raises:
+        InputError: The time is before 1970 or after 9999.
+    """
+    if not 0 <= time <= _LAST_TIME:
+        raise InputError(
+            "Only times between 1970 and 9999 can be written.", found=str(time), fix="Check the clock of this computer."
+        )
+    seconds, fraction = divmod(time, NANOSECONDS)
+    local = (_EPOCH + timedelta(seconds=seconds)).astimezone()
+    return f"{local:%Y-%m-%dT%H:%M:%S}.{fraction:09d}{local.strftime('%z')[:5]}"
+
+
+@dataclass(frozen=True)
+class AppliesTo:
+    """Condition on the run number: every (operator, number) of `terms` must hold."""
+
+    terms: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> AppliesTo:
+        """The condition that a text states, such as ">=58882,<60000"; a bare number means that run alone.
+
+        "=>5" is read as ">5", as SNAPRed does.
+
+        Raises:
+            InputError: It is not such a list.
+        """
+        return _parse_applies_to(text)
+
+    @classmethod
+    def from_run(cls, run: int) -> AppliesTo:
+        """The default condition: this run and all later ones."""
+        return cls(((">=", run),))
+
+    def accepts(self, run: int) -> bool:
+        """Whether the condition holds for a run number."""
+        return all(_OPERATORS[symbol](run, number) for symbol, number in self.terms)
+
+    def __str__(self) -> str:
+        return ",".join(f"{symbol}{number}" for symbol, number in self.terms)
+
+
+@lru_cache(maxsize=16384)
+def _parse_applies_to(text: str) -> AppliesTo:
+    terms = [_TERM.fullmatch(part) for part in text.split(",")]
+    if not all(terms):
+        raise InputError(
+            "'Applies to' must be run numbers with >=, <=, > or <, separated by commas.",
+            found=repr(text)[:80],
+            fix='Write for example ">=58882,<60000" or "58882".',
+        )
+    return AppliesTo(tuple((term["operator"].replace("=>", ">"), int(term["number"])) for term in terms if term))
+
+
+class IndexEntry(BaseModel):
+    """One version in an index. Fields that are not known are kept.
+
+    Attributes:
+        version: Number of the version; 0 is the default of a state.
+        run_number: Digits of the run that the version was made from.
+        use_lite_mode: Whether it is of lite pixels.
+        applies_to: Condition on the run number, see `AppliesTo`; None or odd text applies to no run.
+        comments: What the author says of it.
+        author: Who made it.
+        timestamp: When; nine fractional digits; "" if unknown.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
+
+    version: int = Field(ge=0, le=MAX_VERSION, strict=True)
+    run_number: str = Field(strict=True)
+    use_lite_mode: bool = Field(strict=True)
+    applies_to: str | None = None
+    comments: str | None = None
+    author: str | None = None
+    timestamp: str = ""
+
+    _time: int = PrivateAttr(UNKNOWN_TIME)
+    _condition: AppliesTo | None = PrivateAttr(None)
+
+    @field_validator("timestamp", mode="before")
+    @classmethod
+    def _nine_digits(cls, value: Any) -> Any:
+        if isinstance(value, str) and (not value or _CANONICAL.fullmatch(value)):
+            return value
+        try:
+            return format_timestamp(parse_timestamp(value))
+        except FileFormatError as error:
+            raise ValueError(error.what) from error
+
+    def model_post_init(self, context: Any) -> None:
+        """Parse what choosing a version asks of every entry."""
+        self._time = UNKNOWN_TIME if not self.timestamp else parse_timestamp(self.timestamp)
+        try:
+            self._condition = None if self.applies_to is None else AppliesTo.parse(self.applies_to)
+        except InputError:
+            self._condition = None
+
+    @property
+    def time(self) -> int:
+        """When the version was made, ns; `UNKNOWN_TIME` without a timestamp."""
+        return self._time
+
+    @property
+    def condition(self) -> AppliesTo | None:
+        """`applies_to` parsed; None where it cannot be."""
+        return self._condition
+
+    def accepts(self, run: int) -> bool:
+        """Whether the version applies to a run."""
+        return self._condition is not None and self._condition.accepts(run)
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry for an index file, such that SNAPRed can read it: no null condition and no empty timestamp."""
+        data = self.model_dump(by_alias=True)
+        data["appliesTo"] = self.applies_to if self._condition else NO_RUN
+        data["timestamp"] = self.timestamp or format_timestamp(0)
+        return data
+
+
+@dataclass(frozen=True)
+class ParsedIndex:
+    """What could be read of an index.
+
+    Attributes:
+        entries: One a version, in the order of the file; of repeated versions the last.
+        problems: What is wrong with it, one sentence each.
+        rejected: Items of the list that are no entries, as found.
+    """
+
+    entries: list[IndexEntry]
+    problems: list[str] = field(default_factory=list)
+    rejected: list[Any] = field(default_factory=list)
+
+
+def parse_index(data: Any) -> ParsedIndex:
+    """Read the JSON value of an index file, whatever it holds; never raises."""
+    if not isinstance(data, list):
+        return ParsedIndex([], [f"The index must be a list of entries, found {_kind(data)}."], [data])
+    entries: dict[int, IndexEntry] = {}
+    parsed = ParsedIndex([])
+    for position, item in enumerate(data):
+        entry, problems = parse_entry(item)
+        where = f"Entry {position + 1}" if entry is None else f"Version {entry.version}"
+        parsed.problems.extend(f"{where}: {problem}" for problem in problems)
+        if entry is None:
+            parsed.rejected.append(item)
+            continue
+        if entries.pop(entry.version, None) is not None:
+            parsed.problems.append(f"Version {entry.version}: more than one entry; the last one counts.")
+        entries[entry.version] = entry
+    parsed.entries.extend(entries.values())
+    return parsed
+
+
+def parse_entry(item: Any) -> tuple[IndexEntry | None, list[str]]:
+    """The entry that a JSON value holds, mended where its meaning is plain, and what was wrong; never raises."""
+    if not isinstance(item, dict):
+        return None, [f"an entry must be an object, found {_kind(item)}."]
+    mended, problems = _mended(item)
+    try:
+        entry = IndexEntry.model_validate(mended)
+    except (ValidationError, RecursionError, ValueError) as error:
+        return None, [*problems, f"not an entry: {_first_reason(error)}."]
+    if entry.condition is None:
+        problems.append(f"appliesTo {entry.applies_to!r} cannot be understood, so it applies to no run.")
+    if not entry.timestamp:
+        problems.append("no readable timestamp; it counts as older than all others.")
+    return entry, problems
+
+
+def _mended(item: dict) -> tuple[dict, list[str]]:
+    """A copy of an entry's JSON in which values of the wrong JSON type have the right one."""
+    mended, problems = dict(item), []
+    for key, (right, mend) in _MENDABLE.items():
+        value = mended.get(key)
+        if key in mended and not (isinstance(value, right) and (right is bool or not isinstance(value, bool))):
+            try:
+                mended[key] = mend(value)
+            except (TypeError, ValueError, OverflowError):
+                continue
+            problems.append(f"{key} is {_kind(value)}, read as {mended[key]!r}.")
+    problems.extend(_mend_timestamp(mended))
+    return mended, problems
+
+
+def _mend_timestamp(mended: dict) -> list[str]:
+    stamp = mended.get("timestamp", "")
+    if isinstance(stamp, str) and (not stamp or _CANONICAL.fullmatch(stamp)):
+        stamp_time = _time(stamp) if stamp else 0
+        if stamp_time is not None and 0 <= stamp_time <= _LAST_TIME:
+            return []
+    try:
+        mended["timestamp"] = format_timestamp(parse_timestamp(stamp))
+    except FileFormatError:
+        mended["timestamp"] = ""
+        return [f"timestamp {stamp!r:.60} cannot be read."]
+    exact = isinstance(stamp, str) and re.search(r"\.\d{9}(?!\d)", stamp)
+    return [] if exact else [f"timestamp {stamp!r:.60} has not nine fractional digits."]
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()) or len(str(value)) > 20:
+        raise ValueError(value)
+    return int(value)
+
+
+def _digits(value: Any) -> str:
+    return str(_whole(value))
+
+
+def _flag(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError(value)
+    return bool(value)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, (dict, list)):
+        raise ValueError(value)
+    return None if value is None else str(value)
+
+
+_MENDABLE: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "version": (int, _whole),
+    "runNumber": (str, _digits),
+    "useLiteMode": (bool, _flag),
+    "appliesTo": ((str, type(None)), _text),
+    "comments": ((str, type(None)), _text),
+    "author": ((str, type(None)), _text),
+}
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _first_reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return type(error).__name__
+
+
+def choose_version(entries: Sequence[IndexEntry], run: int, lite: bool | None) -> IndexEntry | None:
+    """The version that applies to a run: the newest one that accepts it; the default (0) only if no other does.
+
+    Entries of the run's mode are kept first. Newest is by timestamp, not by number; of equal timestamps the later in
+    the list wins. This is SNAPRed's rule; where SNAPRed fails (conditions that are null or odd, a default that does not
+    apply beside two that do) such an entry is passed over.
+
+    Args:
+        entries: In the order of the index.
+        run: Run number.
+        lite: Mode of the run; None where entries have no mode (instrument parameters).
+    """
+    best: IndexEntry | None = None
+    default: IndexEntry | None = None
+    for entry in reversed(entries):
+        if lite is not None and entry.use_lite_mode != lite:
+            continue
+        rival = best if entry.version else default
+        if (rival is None or entry.time > rival.time) and entry.accepts(run):
+            if entry.version:
+                best = entry
+            else:
+                default = entry
+    return best or default
+
+
+def next_version(numbers: Iterable[int]) -> int:
+    """The number of a new version: one more than the largest that is taken; at least 1, as 0 is the state's default."""
+    return max(numbers, default=0) + 1
