@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from snapcal_workbench.algorithms.ingredients import ExcludedPeak, PixelIngredients, parameters_of, peaks_of
+from pydantic import Field
+
+from snapcal_workbench.algorithms.base import output_workspace
+from snapcal_workbench.algorithms.ingredients import (
+    ExcludedPeak,
+    PixelIngredients,
+    StepInputs,
+    parameters_of,
+    peaks_of,
+)
 from snapcal_workbench.calibration.focus import focus
 from snapcal_workbench.calibration.group import fit_group_terms
 from snapcal_workbench.calibration.metrics import group_metrics
@@ -19,9 +27,8 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     Spectra,
 )
-from snapcal_workbench.config import GroupOptions, PeakOptions
+from snapcal_workbench.config import GroupOptions
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.names import OutputNames
 from snapcal_workbench.workspaces.protocol import Host
 
 
@@ -37,24 +44,35 @@ class Assessment:
     metrics: GroupMetrics
 
 
+class FocusedInputs(StepInputs):
+    """What a step on the focused spectra starts from, and where it puts them."""
+
+    calibrant: str = Field(min_length=1, description="Name of the calibrant, or its JSON file")
+    excluded_peaks: tuple[ExcludedPeak, ...] = Field(
+        (), description="Peaks that are not to be fitted: group and hkl of each"
+    )
+    output_workspace: str = output_workspace(Spectra, "Focused spectra in d-spacing")
+    output_fits: str = output_workspace(FitTable, "Fitted peaks")
+    output_fitted: str = output_workspace(Spectra, "Fitted curves within the peak windows")
+    output_diagnostic: str = output_workspace(tuple, "Workspace group of the fits", optional=True)
+    groups: GroupOptions = GroupOptions()
+
+
 def assess(
     host: Host,
+    inputs: FocusedInputs,
     ingredients: PixelIngredients,
     table: DiffCalTable,
     mask: PixelMask,
     *,
-    calibrant: str,
-    peak_options: PeakOptions,
-    group_options: GroupOptions,
-    excluded: Collection[ExcludedPeak],
     progress: Progress,
 ) -> Assessment:
     """Focus with `table` and `mask`, fit the expected peaks, and make the quality figures."""
-    parameters = parameters_of(ingredients, mask, peak_options)
-    peaks = peaks_of(host, calibrant, parameters, peak_options, excluded)
+    parameters = parameters_of(ingredients, mask, inputs.peaks)
+    peaks = peaks_of(host, inputs.calibrant, parameters, inputs.peaks, inputs.excluded_peaks)
     spectra = focused(ingredients, table, mask, parameters, progress=progress.part(0.0, 0.5))
-    fits = fit_peaks(spectra, peaks, options=group_options, progress=progress.part(0.5, 1.0))
-    _, judged = fit_group_terms(fits, parameters, options=group_options)
+    fits = fit_peaks(spectra, peaks, options=inputs.groups, progress=progress.part(0.5, 1.0))
+    _, judged = fit_group_terms(fits, parameters, options=inputs.groups)
     metrics = group_metrics(spectra, judged, parameters)
     return Assessment(parameters, peaks, spectra, judged, fitted_curves(spectra, judged), metrics)
 
@@ -70,16 +88,15 @@ def focused(
 ) -> Spectra:
     """The groups' spectra in d-spacing, which carry the run they come from."""
     events, grouping = ingredients.events, ingredients.grouping
-    spectra = focus(
-        events, table, grouping, mask, parameters, bins_per_delta_d=bins_per_delta_d, progress=progress
-    )
+    spectra = focus(events, table, grouping, mask, parameters, bins_per_delta_d=bins_per_delta_d, progress=progress)
     return replace(spectra, run=events.run, title=events.run.title)
 
 
-def write_diagnostics(host: Host, names: OutputNames, assessment: Assessment) -> None:
-    """Put the focused spectra, the fits and their workspace group into the workspace list."""
+def write_diagnostics(host: Host, inputs: FocusedInputs, assessment: Assessment) -> None:
+    """Put the focused spectra and the fits into the workspace list, and group the fits where a group is named."""
     workspaces = host.workspaces
-    workspaces.write(names.output, assessment.spectra)
-    workspaces.write(names.fit_table, assessment.fits)
-    workspaces.write(names.fitted, assessment.fitted)
-    workspaces.write(names.diagnostic, (names.fit_table, names.fitted))
+    workspaces.write(inputs.output_workspace, assessment.spectra)
+    workspaces.write(inputs.output_fits, assessment.fits)
+    workspaces.write(inputs.output_fitted, assessment.fitted)
+    if inputs.output_diagnostic:
+        workspaces.write(inputs.output_diagnostic, (inputs.output_fits, inputs.output_fitted))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from pydantic import Field
+
+from snapcal_workbench.algorithms.base import Parameters, input_workspace
 from snapcal_workbench.calibration.crystal import reflections_from_cif
 from snapcal_workbench.calibration.expected import expected_peaks, group_parameters
 from snapcal_workbench.calibration.types import (
@@ -27,6 +30,21 @@ from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
 Hkl = tuple[int, int, int]
 ExcludedPeak = tuple[int, Hkl]
 """A peak that the user took out: group id and hkl."""
+
+
+class StepInputs(Parameters):
+    """What every step on the run's pixels starts from."""
+
+    input_workspace: str = input_workspace(Events, "The run, in TOF")
+    grouping_workspace: str = input_workspace(PixelGrouping, "Which pixels are focused together")
+    previous_table: str = input_workspace(
+        DiffCalTable, "Calibration table to start from; empty: DIFC as the geometry says", optional=True
+    )
+    mask_workspaces: tuple[str, ...] = Field((), description="Masks of pixels that are not to be used")
+    peaks: PeakOptions = PeakOptions()
+    delta_theta: float | None = Field(
+        3.2e-3, gt=0, description="Beam divergence, rad, where the instrument file has none; empty: SNAPRed's own"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +79,7 @@ def state_of(run: RunInfo, host: Host, *, delta_theta: float | None) -> Instrume
     return instrument_state(run, parameters, delta_theta=delta_theta)
 
 
-def pixel_ingredients(
-    host: Host,
-    *,
-    run_workspace: str,
-    grouping_workspace: str,
-    table_workspace: str,
-    mask_workspaces: Collection[str],
-    delta_theta: float | None,
-) -> PixelIngredients:
+def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
     """Read the workspaces of a step and check that they are of the same pixels.
 
     Raises:
@@ -77,15 +87,15 @@ def pixel_ingredients(
         InputError: A workspace is of another kind, or of other pixels than the run.
     """
     workspaces = host.workspaces
-    events = workspaces.read(run_workspace, Events)
-    grouping = workspaces.read(grouping_workspace, PixelGrouping)
-    if table_workspace:
-        table = workspaces.read(table_workspace, DiffCalTable)
+    events = workspaces.read(inputs.input_workspace, Events)
+    grouping = workspaces.read(inputs.grouping_workspace, PixelGrouping)
+    if inputs.previous_table:
+        table = workspaces.read(inputs.previous_table, DiffCalTable)
     else:
         table = DiffCalTable.from_geometry(events.geometry)
     check_pixels(events, grouping=grouping, table=table)
-    mask = combined_mask(events, workspaces, mask_workspaces)
-    return PixelIngredients(events, grouping, table, mask, state_of(events.run, host, delta_theta=delta_theta))
+    mask = combined_mask(events, workspaces, inputs.mask_workspaces)
+    return PixelIngredients(events, grouping, table, mask, state_of(events.run, host, delta_theta=inputs.delta_theta))
 
 
 def combined_mask(events: Events, workspaces: WorkspaceList, names: Collection[str]) -> PixelMask:

@@ -1,0 +1,42 @@
+"""AssessCalibration: quality figures of a run with any calibration table and mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from snapcal_workbench.algorithms.assessment import FocusedInputs, assess, write_diagnostics
+from snapcal_workbench.algorithms.base import Algorithm, Parameters
+from snapcal_workbench.algorithms.ingredients import pixel_ingredients
+from snapcal_workbench.calibration.types import as_dict
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.protocol import Host
+
+
+class Inputs(FocusedInputs):
+    """What is assessed."""
+
+
+class Outputs(Parameters):
+    """The quality figures."""
+
+    metrics: dict[str, Any] = Field(description="Quality figures of each group (GroupMetrics)")
+
+
+def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
+    """Assess a calibration; see `Inputs`."""
+    ingredients = pixel_ingredients(host, inputs)
+    found = assess(host, inputs, ingredients, ingredients.table, ingredients.mask, progress=progress)
+    write_diagnostics(host, inputs, found)
+    return Outputs(metrics=as_dict(found.metrics))
+
+
+ASSESS_CALIBRATION = Algorithm(
+    "AssessCalibration",
+    "Focuses a run with a calibration, fits the calibrant's peaks and reports strain, width and chi-squared.",
+    Inputs,
+    Outputs,
+    run,
+    ("GroupDiffCal", "ApplyCalibrationVersion"),
+)

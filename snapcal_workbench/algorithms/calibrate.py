@@ -1,0 +1,207 @@
+"""CalibrateDiffraction: pixel and group calibration, repeated together until the groups' correction is small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from snapcal_workbench.algorithms import group_diff_cal, pixel_diff_cal
+from snapcal_workbench.algorithms.assessment import FocusedInputs
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.ingredients import pixel_ingredients
+from snapcal_workbench.calibration.types import DiffCalTable, PixelMap, PixelMask, PixelResults
+from snapcal_workbench.calibration.units import tof_from_d
+from snapcal_workbench.config import PixelOptions
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.names import OutputNames
+from snapcal_workbench.workspaces.protocol import Host
+
+MAP_D = 1.5
+"""The d-spacing (A) at which the change of the calibration is mapped: the middle of SNAP's range."""
+
+
+class Inputs(FocusedInputs):
+    """Workspaces and options of the whole calibration."""
+
+    output_table: str = output_workspace(DiffCalTable, "The calibration table")
+    output_mask: str = output_workspace(PixelMask, "Pixels that are not used, with the reasons")
+    output_results: str = output_workspace(
+        PixelResults, "Shift, error, events and goodness of fit of each pixel", optional=True
+    )
+    output_offsets: str = output_workspace(PixelMap, "Offset of each pixel, in bins", optional=True)
+    output_difc_change: str = output_workspace(
+        PixelMap, "Change of the calibration of each pixel against the start, ppm", optional=True
+    )
+    output_mask_reason: str = output_workspace(PixelMap, "Why a pixel is masked (0: it is used)", optional=True)
+    pixels: PixelOptions = PixelOptions()
+
+
+class Outputs(Parameters):
+    """How the calibration went."""
+
+    pixel: pixel_diff_cal.Outputs | None = Field(description="The first pixel calibration; nothing where left out")
+    group: group_diff_cal.Outputs = Field(description="The last group calibration")
+    masked: dict[str, int] = Field(description="Number of masked pixels by reason")
+    n_pixels: int = Field(description="Number of pixels in the groups")
+    repeats: int = Field(description="How often pixel and group calibration were made")
+    warnings: list[str] = Field(description="What the user should look at")
+
+
+def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
+    """Calibrate; see `Inputs`."""
+    warnings: list[str] = []
+    progress = _remembering(progress, warnings)
+    pixel: pixel_diff_cal.Outputs | None = None
+    repeats = 1 if inputs.pixels.skip else inputs.groups.repeats
+    previous, masks = inputs.previous_table, inputs.mask_workspaces
+    for number in range(1, repeats + 1):
+        part = progress.part(_done(number - 1), _done(number) if number < repeats else 1.0)
+        if not inputs.pixels.skip:
+            found = _pixel_step(inputs, host, previous, masks, first=number == 1, progress=part.part(0.0, 0.7))
+            pixel = pixel or found
+            previous, masks = inputs.output_table, (inputs.output_mask,)
+        group = _group_step(inputs, host, previous, masks, part.part(0.7, 1.0))
+        previous, masks = inputs.output_table, (inputs.output_mask,)
+        if group.correction < inputs.groups.tolerance:
+            break
+    _write_change(inputs, host)
+    masked, n_pixels = _mask_figures(inputs, host)
+    if pixel is not None and pixel.stop != "converged":
+        warnings.insert(0, pixel.message)
+    return Outputs(
+        pixel=pixel,
+        group=group,
+        masked=masked,
+        n_pixels=n_pixels,
+        repeats=number,
+        warnings=list(dict.fromkeys(warnings)),
+    )
+
+
+def _done(number: int) -> float:
+    """Fraction of the work behind us after `number` repetitions: the first is by far the longest."""
+    return 1.0 - 0.35**number
+
+
+def _remembering(progress: Progress, warnings: list[str]) -> Progress:
+    def on_message(level: str, message: str) -> None:
+        if level == "warning":
+            warnings.append(message)
+        progress.on_message(level, message)
+
+    return Progress(progress.on_report, on_message, progress.is_cancelled, progress.start, progress.end)
+
+
+def _pixel_step(
+    inputs: Inputs, host: Host, previous: str, masks: tuple[str, ...], *, first: bool, progress: Progress
+) -> pixel_diff_cal.Outputs:
+    before = host.workspaces.read(inputs.output_results, PixelResults) if inputs.output_results and not first else None
+    found = host.run(
+        pixel_diff_cal.PIXEL_DIFF_CAL,
+        pixel_diff_cal.Inputs(
+            input_workspace=inputs.input_workspace,
+            grouping_workspace=inputs.grouping_workspace,
+            previous_table=previous,
+            mask_workspaces=masks,
+            peaks=inputs.peaks,
+            delta_theta=inputs.delta_theta,
+            pixels=inputs.pixels,
+            output_table=inputs.output_table,
+            output_mask=inputs.output_mask,
+            output_results=inputs.output_results,
+            output_offsets=inputs.output_offsets,
+            output_mask_reason=inputs.output_mask_reason,
+        ),
+        progress,
+    )
+    assert isinstance(found, pixel_diff_cal.Outputs)
+    if before is not None:
+        _add_shifts(inputs, host, before, found.bin_width)
+    return found
+
+
+def _add_shifts(inputs: Inputs, host: Host, before: PixelResults, bin_width: float) -> None:
+    """Make the results of a repeated pixel step count from the table that the calibration started from."""
+    after = host.workspaces.read(inputs.output_results, PixelResults)
+    used = after.reason == 0
+    total = np.where(used, before.shift + after.shift, 0.0)
+    own = np.where(used, before.shift + after.own_shift, 0.0)
+    host.workspaces.write(
+        inputs.output_results,
+        PixelResults(after.detid, total, after.sigma, own, after.own_sigma, after.events, after.chi2, after.reason),
+    )
+    if inputs.output_offsets:
+        host.workspaces.write(
+            inputs.output_offsets, PixelMap(after.detid, -total / np.log1p(bin_width), "offset (bins)")
+        )
+
+
+def _group_step(
+    inputs: Inputs, host: Host, previous: str, masks: tuple[str, ...], progress: Progress
+) -> group_diff_cal.Outputs:
+    names = set(FocusedInputs.model_fields) - {"previous_table", "mask_workspaces"}
+    found = host.run(
+        group_diff_cal.GROUP_DIFF_CAL,
+        group_diff_cal.Inputs(
+            **{name: getattr(inputs, name) for name in names},
+            previous_table=previous,
+            mask_workspaces=masks,
+            output_table=inputs.output_table,
+            output_mask=inputs.output_mask,
+        ),
+        progress,
+    )
+    assert isinstance(found, group_diff_cal.Outputs)
+    return found
+
+
+def _write_change(inputs: Inputs, host: Host) -> None:
+    """Map the change of the calibration (at `MAP_D`) and the final mask."""
+    mask = host.workspaces.read(inputs.output_mask, PixelMask)
+    if inputs.output_mask_reason:
+        host.workspaces.write(
+            inputs.output_mask_reason, PixelMap(mask.detid, mask.reason.astype(np.float64), "mask reason")
+        )
+    if inputs.output_difc_change:
+        before = pixel_ingredients(host, inputs).table
+        after = host.workspaces.read(inputs.output_table, DiffCalTable)
+        old, new = (tof_from_d(MAP_D, difc=t.difc, difa=t.difa, tzero=t.tzero) for t in (before, after))
+        host.workspaces.write(
+            inputs.output_difc_change, PixelMap(after.detid, 1e6 * (new / old - 1.0), "DIFC change (ppm)")
+        )
+
+
+def _mask_figures(inputs: Inputs, host: Host) -> tuple[dict[str, int], int]:
+    ingredients = pixel_ingredients(host, inputs)
+    grouped = ingredients.grouping.group > 0
+    mask = host.workspaces.read(inputs.output_mask, PixelMask)
+    counted = PixelMask(mask.detid[grouped], mask.reason[grouped])
+    return {reason.text: count for reason, count in counted.counts().items()}, int(grouped.sum())
+
+
+def output_names_as_inputs(names: OutputNames) -> dict[str, Any]:
+    """The output fields of `Inputs`, named as `OutputNames` says."""
+    return {
+        "output_workspace": names.output,
+        "output_fits": names.fit_table,
+        "output_fitted": names.fitted,
+        "output_diagnostic": names.diagnostic,
+        "output_table": names.table,
+        "output_mask": names.mask,
+        "output_results": names.results,
+        "output_offsets": names.offsets,
+        "output_difc_change": names.difc_change,
+        "output_mask_reason": names.mask_reason,
+    }
+
+
+CALIBRATE_DIFFRACTION = Algorithm(
+    "CalibrateDiffraction",
+    "Calibrates a run: aligns the pixels, corrects the groups by known Bragg peaks, and assesses the result.",
+    Inputs,
+    Outputs,
+    run,
+    ("PixelDiffCal", "GroupDiffCal", "SaveCalibrationVersion"),
+)

@@ -1,0 +1,69 @@
+"""LoadCalibrationRun: a run, its grouping and the table to start from, into the workspace list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.ingredients import is_lite, state_of
+from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping
+from snapcal_workbench.facility.groupings import read_grouping_named
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.protocol import Host, RunRequest
+
+
+class Inputs(Parameters):
+    """Which run, and where to put it."""
+
+    runs: tuple[str, ...] = Field(
+        min_length=1, description="Run numbers or NeXus files; several are summed and must be of one state"
+    )
+    lite: bool = Field(True, description="Sum 8x8 native pixels into lite ones")
+    grouping: str = Field("", description="Name or file of the pixel grouping; empty: none is loaded")
+    output_workspace: str = output_workspace(Events, "The loaded run, in TOF")
+    output_grouping: str = output_workspace(PixelGrouping, "The pixel grouping", optional=True)
+    output_table: str = output_workspace(DiffCalTable, "DIFC as the geometry in the logs says", optional=True)
+
+
+class Outputs(Parameters):
+    """What was loaded."""
+
+    run_number: str = Field(description="Run number, as the file says")
+    title: str = Field(description="Title of the run")
+    state_id: str = Field(description="Identifier of the instrument state")
+    n_events: int = Field(description="Number of events that were kept")
+
+
+def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
+    """Load the run; see `Inputs`."""
+    request = RunRequest(tuple(_run_or_path(text) for text in inputs.runs), inputs.lite)
+    host.load_run(request, inputs.output_workspace, progress.part(0.0, 0.9))
+    events = host.workspaces.read(inputs.output_workspace, Events)
+    state = state_of(events.run, host, delta_theta=None)
+    if inputs.output_grouping and inputs.grouping:
+        grouping = read_grouping_named(
+            host.settings, state.state_id, is_lite(events.geometry), inputs.grouping, events.geometry
+        )
+        host.workspaces.write(inputs.output_grouping, grouping)
+    if inputs.output_table:
+        host.workspaces.write(inputs.output_table, DiffCalTable.from_geometry(events.geometry))
+    progress.report(1.0, "Loaded")
+    return Outputs(
+        run_number=events.run.run_number, title=events.run.title, state_id=state.state_id, n_events=len(events.tof)
+    )
+
+
+def _run_or_path(text: str) -> str | Path:
+    return text if text.isdigit() else Path(text).expanduser()
+
+
+LOAD_CALIBRATION_RUN = Algorithm(
+    "LoadCalibrationRun",
+    "Loads a run of SNAP for a diffraction calibration, cropped to its neutrons and in lite mode if asked.",
+    Inputs,
+    Outputs,
+    run,
+    ("PixelDiffCal", "CalibrateDiffraction", "LoadEventNexus"),
+)
