@@ -10,7 +10,7 @@ from pydantic import Field
 from snapcal_workbench.algorithms import group_diff_cal, pixel_diff_cal
 from snapcal_workbench.algorithms.assessment import FocusedInputs
 from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
-from snapcal_workbench.algorithms.ingredients import pixel_ingredients
+from snapcal_workbench.algorithms.ingredients import PixelIngredients, pixel_ingredients
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMap, PixelMask, PixelResults
 from snapcal_workbench.calibration.units import tof_from_d
 from snapcal_workbench.config import PixelOptions
@@ -53,6 +53,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Calibrate; see `Inputs`."""
     warnings: list[str] = []
     progress = _remembering(progress, warnings)
+    start = pixel_ingredients(host, inputs)
     pixel: pixel_diff_cal.Outputs | None = None
     repeats = 1 if inputs.pixels.skip else inputs.groups.repeats
     previous, masks = inputs.previous_table, inputs.mask_workspaces
@@ -66,8 +67,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         previous, masks = inputs.output_table, (inputs.output_mask,)
         if group.correction < inputs.groups.tolerance:
             break
-    _write_change(inputs, host)
-    masked, n_pixels = _mask_figures(inputs, host)
+    _write_maps(inputs, host, start)
+    masked, n_pixels = _mask_figures(inputs, host, start)
     if pixel is not None and pixel.stop != "converged":
         warnings.insert(0, pixel.message)
     return Outputs(
@@ -157,7 +158,7 @@ def _group_step(
     return found
 
 
-def _write_change(inputs: Inputs, host: Host) -> None:
+def _write_maps(inputs: Inputs, host: Host, start: PixelIngredients) -> None:
     """Map the change of the calibration (at `MAP_D`) and the final mask."""
     mask = host.workspaces.read(inputs.output_mask, PixelMask)
     if inputs.output_mask_reason:
@@ -165,17 +166,15 @@ def _write_change(inputs: Inputs, host: Host) -> None:
             inputs.output_mask_reason, PixelMap(mask.detid, mask.reason.astype(np.float64), "mask reason")
         )
     if inputs.output_difc_change:
-        before = pixel_ingredients(host, inputs).table
         after = host.workspaces.read(inputs.output_table, DiffCalTable)
-        old, new = (tof_from_d(MAP_D, difc=t.difc, difa=t.difa, tzero=t.tzero) for t in (before, after))
+        old, new = (tof_from_d(MAP_D, difc=t.difc, difa=t.difa, tzero=t.tzero) for t in (start.table, after))
         host.workspaces.write(
             inputs.output_difc_change, PixelMap(after.detid, 1e6 * (new / old - 1.0), "DIFC change (ppm)")
         )
 
 
-def _mask_figures(inputs: Inputs, host: Host) -> tuple[dict[str, int], int]:
-    ingredients = pixel_ingredients(host, inputs)
-    grouped = ingredients.grouping.group > 0
+def _mask_figures(inputs: Inputs, host: Host, start: PixelIngredients) -> tuple[dict[str, int], int]:
+    grouped = start.grouping.group > 0
     mask = host.workspaces.read(inputs.output_mask, PixelMask)
     counted = PixelMask(mask.detid[grouped], mask.reason[grouped])
     return {reason.text: count for reason, count in counted.counts().items()}, int(grouped.sum())

@@ -30,6 +30,8 @@ class Outputs(Parameters):
     groups: dict[str, Any] = Field(description="Fitted terms of each group (GroupResults)")
     metrics: dict[str, Any] = Field(description="Quality figures of each group after the correction (GroupMetrics)")
     fits_before: dict[str, Any] = Field(description="Fitted peaks before the correction (FitTable)")
+    parameters: dict[str, Any] = Field(description="Position, resolution and limits of each group (GroupParameters)")
+    peaks: list[dict[str, Any]] = Field(description="Expected peaks of each group (ExpectedPeaks)")
     correction: float = Field(description="Largest relative change of TOF that the step made to a group's pixels")
     recommendation: str = Field(description="Which model the criterion recommends, and why")
 
@@ -47,6 +49,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         groups=as_dict(result.results),
         metrics=as_dict(after.metrics),
         fits_before=as_dict(result.fits),
+        parameters=as_dict(after.parameters),
+        peaks=[as_dict(peaks) for peaks in after.peaks.values()],
         correction=largest_correction(ingredients, result, parameters),
         recommendation=result.results.criterion,
     )
