@@ -64,7 +64,7 @@ _REASON_TEXT = {
 }
 
 
-def _check_lengths(value: object, **arrays: NDArray | None) -> None:
+def _check_lengths(value: object, /, **arrays: NDArray | None) -> None:
     lengths = {name: len(array) for name, array in arrays.items() if array is not None}
     if len(set(lengths.values())) > 1:
         raise InputError(
@@ -163,7 +163,9 @@ class Events:
         geometry: Of the n pixels.
         window: The TOF range that was kept.
         run: What the run says of itself.
-        weight: float32[events], or None where every event counts 1. Histograms come as bin centres with weights.
+        weight: float32[events], or None where every event counts 1: how many neutrons an event stands for, so that
+            its variance is its weight too. Histograms come as bin centres with counts as weights. An event whose
+            weight is not finite counts nothing.
     """
 
     tof: NDArray[np.float32]
@@ -186,7 +188,8 @@ class Events:
         """float64[n]: sum of the weights (number of events) of each pixel."""
         if self.weight is None:
             return np.diff(self.start).astype(np.float64)
-        total = np.concatenate([[0.0], np.cumsum(self.weight, dtype=np.float64)])
+        finite = np.where(np.isfinite(self.weight), self.weight, 0.0)
+        total = np.concatenate([[0.0], np.cumsum(finite, dtype=np.float64)])
         return total[self.start[1:]] - total[self.start[:-1]]
 
 
@@ -639,7 +642,9 @@ def _restored(hint: Any, item: Any) -> Any:
         dtype = get_args(get_args(hint)[1])[0]
         return np.array([], dtype) if item == [] else np.array(item, float).astype(dtype)
     if get_origin(hint) is tuple:
-        return tuple(item)
+        return tuple(tuple(i) if isinstance(i, list) else i for i in item)
+    if get_origin(hint) is Mapping and get_args(hint)[0] is int:
+        return {int(key): value for key, value in item.items()}
     return np.nan if hint is float and item is None else item
 
 
