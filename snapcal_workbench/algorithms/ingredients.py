@@ -119,13 +119,20 @@ def check_pixels(events: Events, **values: PixelGrouping | DiffCalTable | PixelM
 
 
 def parameters_of(ingredients: PixelIngredients, mask: PixelMask, peaks: PeakOptions) -> GroupParameters:
-    """Parameters of the groups over the pixels that `mask` leaves in use."""
+    """Parameters of the groups of a run over the pixels that `mask` leaves in use."""
+    return parameters_for(ingredients.geometry, ingredients.grouping, mask, ingredients.state, peaks)
+
+
+def parameters_for(
+    geometry: Geometry, grouping: PixelGrouping, mask: PixelMask, state: InstrumentState, peaks: PeakOptions
+) -> GroupParameters:
+    """Parameters of the groups of an instrument state over the pixels that `mask` leaves in use."""
     return group_parameters(
-        ingredients.geometry,
-        ingredients.grouping,
+        geometry,
+        grouping,
         mask,
-        resolution=ingredients.state.resolution(lite=ingredients.lite),
-        bounds=ingredients.state.bounds,
+        resolution=state.resolution(lite=is_lite(geometry)),
+        bounds=state.bounds,
         options=peaks,
     )
 

@@ -1,0 +1,1 @@
+"""The algorithms: the same in every host. `catalogue.ALGORITHMS` lists them."""

@@ -1,0 +1,115 @@
+"""SaveCalibrationVersion: publish a calibration as a new version with its index entry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from snapcal_workbench import __version__
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, input_workspace
+from snapcal_workbench.algorithms.ingredients import ExcludedPeak, parameters_for, peaks_of, state_of
+from snapcal_workbench.calibration.metrics import group_metrics
+from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
+from snapcal_workbench.config import CalibrationOptions
+from snapcal_workbench.facility.calibrants import read_calibrant
+from snapcal_workbench.facility.geometry import geometry_of_state
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.workspaces.protocol import Host
+
+
+class Inputs(Parameters):
+    """What is saved, and what is said of it."""
+
+    table: str = input_workspace(DiffCalTable, "The calibration table")
+    mask: str = input_workspace(PixelMask, "Pixels that are not used, with the reasons")
+    output_spectra: str = input_workspace(Spectra, "Focused spectra in d-spacing, made with this table")
+    fits: str = input_workspace(FitTable, "Fitted peaks of these spectra")
+    results: str = input_workspace(PixelResults, "What the pixel calibration found for each pixel", optional=True)
+    grouping_workspace: str = input_workspace(PixelGrouping, "Which pixels are focused together")
+    grouping_name: str = Field(min_length=1, description="Name of the grouping, as 'Column'")
+    grouping_definition: str = Field("", description="File of the grouping")
+    calibrant: str = Field(min_length=1, description="Name of the calibrant, or its JSON file")
+    excluded_peaks: tuple[ExcludedPeak, ...] = Field(
+        (), description="Peaks that were not fitted: group and hkl of each"
+    )
+    options: CalibrationOptions = Field(CalibrationOptions(), description="Options of the calibration")
+    author: str = Field(min_length=1, description="Who accepts the calibration")
+    comments: str = Field(min_length=1, description="What others should know of it")
+    applies_to: str = Field(
+        "", description="Runs it applies to, as '>=58882,<60000'; empty: this run and all later ones"
+    )
+    provenance: dict[str, Any] = Field({}, description="What else is to be recorded: passes, history, input files")
+    attachments: str = Field(
+        "", description="Folder whose files are kept with the version: the report and its pictures"
+    )
+
+
+class Outputs(Parameters):
+    """Where it was saved."""
+
+    version: int = Field(description="Number of the new version")
+    path: str = Field(description="Its folder")
+    index_path: str = Field(description="The index that names it")
+    entry: dict[str, Any] = Field(description="Its index entry")
+
+
+def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
+    """Save a version; see `Inputs`."""
+    workspaces = host.workspaces
+    spectra = workspaces.read(inputs.output_spectra, Spectra)
+    table = workspaces.read(inputs.table, DiffCalTable)
+    mask = workspaces.read(inputs.mask, PixelMask)
+    group_of = workspaces.read(inputs.grouping_workspace, PixelGrouping)
+    fits = workspaces.read(inputs.fits, FitTable)
+    state = state_of(spectra.run, host, delta_theta=inputs.options.delta_theta)
+    lite = len(table) == len(geometry_of_state(state, lite=True))
+    geometry = geometry_of_state(state, lite=lite)
+    parameters = parameters_for(geometry, group_of, mask, state, inputs.options.peaks)
+    contents = VersionContents(
+        run_number=spectra.run.run_number,
+        lite=lite,
+        table=table,
+        mask=mask,
+        pixel_results=workspaces.read(inputs.results, PixelResults) if inputs.results else None,
+        spectra=spectra,
+        fits=fits,
+        parameters=parameters,
+        grouping=group_of,
+        grouping_name=inputs.grouping_name,
+        grouping_definition=inputs.grouping_definition,
+        peaks=peaks_of(host, inputs.calibrant, parameters, inputs.options.peaks, inputs.excluded_peaks),
+        metrics=group_metrics(spectra, fits, parameters),
+        state=state,
+        calibrant_path=str(read_calibrant(inputs.calibrant, host.settings).path),
+        options=inputs.options,
+        provenance={"snapcalWorkbench": __version__, "host": host.name, **inputs.provenance},
+        attachments=Path(inputs.attachments) if inputs.attachments else None,
+    )
+    store = StateStore(host.settings, state.state_id, lite=lite)
+    saved = store.save(
+        contents,
+        author=inputs.author,
+        comments=inputs.comments,
+        applies_to=inputs.applies_to or None,
+        progress=progress,
+    )
+    return Outputs(
+        version=saved.version,
+        path=str(saved.path),
+        index_path=str(store.index_path),
+        entry=saved.entry.model_dump(mode="json", by_alias=True),
+    )
+
+
+SAVE_CALIBRATION_VERSION = Algorithm(
+    "SaveCalibrationVersion",
+    "Saves a calibration as a new numbered version of its instrument state, with an entry in the index.",
+    Inputs,
+    Outputs,
+    run,
+    ("CalibrateDiffraction", "LoadCalibrationVersion", "SaveDiffCal"),
+)
