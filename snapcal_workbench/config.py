@@ -185,9 +185,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
-        validate_by_name=True,
-        validate_by_alias=True,
-        validate_default=False,
     )
 
     preset: PresetName = Field("standard", description="Preset of the calibration options: standard or snapred")
