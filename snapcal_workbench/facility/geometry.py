@@ -1,0 +1,136 @@
+"""Geometry of SNAP: where each pixel is, from the detector logs.
+
+Words and axes:
+
+- z runs along the beam, y up, x completes a right-handed frame; the sample is at 0. Azimuth is atan2(y, x).
+- Two flat *panels* of nine square *modules*: East (first half of the ids; det_arc2, det_lin2) and West (det_arc1,
+  det_lin1). `arc` is the signed angle of the panel's centre in the horizontal plane, deg; `lin` adds to 0.5 m distance.
+- Panel coordinates (X, Y), m, lie in the panel, seen from behind the sample: X horizontal, Y up.
+- A *native* pixel is 0.618 mm wide, 256 x 256 of them in a module; a *lite* pixel sums 8 x 8 native ones.
+- Pixel id = first id of the module + x * side + y (column x, row y).
+
+Numbers are those of SNAP's instrument definition since 2018 (SNAP_Definition.xml, SNAPLite_Definition.xml).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snapcal_workbench.calibration.types import FloatArray, Geometry, PixelLayout
+
+if TYPE_CHECKING:
+    from snapcal_workbench.facility.state import InstrumentState
+
+L1 = 15.0
+"""Moderator to sample, m."""
+MODULES = 18
+NATIVE_SIDE = 256
+LITE_SIDE = 32
+NATIVE_PIXELS = MODULES * NATIVE_SIDE**2
+LITE_PIXELS = MODULES * LITE_SIDE**2
+LITE_FACTOR = NATIVE_SIDE // LITE_SIDE
+"""Native pixels along the side of a lite one."""
+PIXEL_WIDTH = 0.000618
+"""Distance of neighbouring native pixels, m."""
+PIXEL_DEPTH = 0.0001
+"""Thickness of a pixel in the instrument definition, m."""
+MODULE_PITCH = 0.167548
+"""Distance of neighbouring modules, m."""
+PANEL_DISTANCE = 0.5
+"""Sample to panel centre at lin = 0, m."""
+_FIRST_NATIVE = -0.078795
+
+
+def instrument_name(lite: bool) -> str:
+    """Name of the instrument as Mantid has it."""
+    return "SNAPLite" if lite else "SNAP"
+
+
+def pixel_count(lite: bool) -> int:
+    """Number of pixels of the instrument."""
+    return LITE_PIXELS if lite else NATIVE_PIXELS
+
+
+def bank_name(module: int) -> str:
+    """Name of a module's bank, "bank<column><row>" with both from 1, as event files have it."""
+    return f"bank{module // 3 + 1}{module % 3 + 1}"
+
+
+def snap_layout(lite: bool) -> PixelLayout:
+    """Module, column and row of every pixel, in ascending order of id."""
+    side = LITE_SIDE if lite else NATIVE_SIDE
+    in_module = np.arange(side * side, dtype=np.int16 if side == LITE_SIDE else np.int32)
+    return PixelLayout(
+        module=np.repeat(np.arange(MODULES, dtype=np.int16), side * side),
+        x=np.tile((in_module // side).astype(np.int16), MODULES),
+        y=np.tile((in_module % side).astype(np.int16), MODULES),
+        side=side,
+    )
+
+
+def snap_geometry(
+    *, arc1: float, arc2: float, lin1: float, lin2: float, l1: float = L1, lite: bool = False
+) -> Geometry:
+    """Distance and angles of every pixel.
+
+    A pixel with panel coordinates (X, Y) on a panel at distance r = 0.5 + lin and angle t = arc is at
+    x = r sin t + X cos(180 + t), y = Y, z = r cos t - X sin(180 + t).
+
+    Args:
+        arc1: det_arc1, the West panel's angle, deg.
+        arc2: det_arc2, the East panel's angle, deg.
+        lin1: det_lin1, m, West.
+        lin2: det_lin2, m, East.
+        l1: Moderator to sample, m.
+        lite: Whether pixels are the lite ones.
+    """
+    layout = snap_layout(lite)
+    x, y, z = _positions(layout, arcs=(arc2, arc1), lins=(lin2, lin1))
+    across = np.hypot(x, y)
+    return Geometry(
+        detid=np.arange(pixel_count(lite), dtype=np.int32),
+        l1=l1,
+        l2=np.hypot(across, z),
+        two_theta=np.arctan2(across, z),
+        azimuth=np.arctan2(y, x),
+        layout=layout,
+        instrument=instrument_name(lite),
+    )
+
+
+def geometry_of_state(state: InstrumentState, lite: bool) -> Geometry:
+    """Geometry with the detector positions of an instrument state."""
+    logs = state.detector_state.pvs
+    return snap_geometry(
+        arc1=float(logs["det_arc1"]),
+        arc2=float(logs["det_arc2"]),
+        lin1=float(logs["det_lin1"]),
+        lin2=float(logs["det_lin2"]),
+        l1=state.instrument_config.l1,
+        lite=lite,
+    )
+
+
+def _positions(
+    layout: PixelLayout, *, arcs: tuple[float, float], lins: tuple[float, float]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Cartesian coordinates of the pixels, m; arcs (deg) and lins (m) are (East, West)."""
+    in_panel, row = np.divmod(layout.module % 9, 3)
+    panel_x = MODULE_PITCH * (in_panel - 1) + _in_module(layout.x, layout.side)
+    panel_y = MODULE_PITCH * (row - 1) + _in_module(layout.y, layout.side)
+    panel = layout.module // 9
+    t = np.deg2rad(np.asarray(arcs, np.float64))
+    r = PANEL_DISTANCE + np.asarray(lins, np.float64)
+    x = (r * np.sin(t))[panel] - panel_x * np.cos(t)[panel]
+    z = (r * np.cos(t))[panel] + panel_x * np.sin(t)[panel]
+    return x, panel_y, z
+
+
+def _in_module(index: NDArray[np.int16], side: int) -> FloatArray:
+    """Coordinate of a pixel's centre in its module, m."""
+    merged = NATIVE_SIDE // side
+    first = _FIRST_NATIVE + PIXEL_WIDTH * (merged - 1) / 2
+    return first + PIXEL_WIDTH * merged * index.astype(np.float64)
