@@ -167,10 +167,13 @@ def _write_maps(inputs: Inputs, host: Host, start: PixelIngredients) -> None:
         )
     if inputs.output_difc_change:
         after = host.workspaces.read(inputs.output_table, DiffCalTable)
-        old, new = (tof_from_d(MAP_D, difc=t.difc, difa=t.difa, tzero=t.tzero) for t in (start.table, after))
-        host.workspaces.write(
-            inputs.output_difc_change, PixelMap(after.detid, 1e6 * (new / old - 1.0), "DIFC change (ppm)")
-        )
+        host.workspaces.write(inputs.output_difc_change, change_map(start.table, after))
+
+
+def change_map(before: DiffCalTable, after: DiffCalTable) -> PixelMap:
+    """Relative change of each pixel's TOF at `MAP_D`, in ppm: of DIFC, where the other terms did not change."""
+    old, new = (tof_from_d(MAP_D, difc=t.difc, difa=t.difa, tzero=t.tzero) for t in (before, after))
+    return PixelMap(after.detid, 1e6 * (new / old - 1.0), "DIFC change (ppm)")
 
 
 def _mask_figures(inputs: Inputs, host: Host, start: PixelIngredients) -> tuple[dict[str, int], int]:
@@ -180,8 +183,8 @@ def _mask_figures(inputs: Inputs, host: Host, start: PixelIngredients) -> tuple[
     return {reason.text: count for reason, count in counted.counts().items()}, int(grouped.sum())
 
 
-def output_names_as_inputs(names: OutputNames) -> dict[str, Any]:
-    """The output fields of `Inputs`, named as `OutputNames` says."""
+def output_names_as_inputs(names: OutputNames, *, skip_pixels: bool) -> dict[str, Any]:
+    """The output fields of `Inputs`, named as `OutputNames` says; those of a pixel step that is left out are empty."""
     return {
         "output_workspace": names.output,
         "output_fits": names.fit_table,
@@ -189,8 +192,8 @@ def output_names_as_inputs(names: OutputNames) -> dict[str, Any]:
         "output_diagnostic": names.diagnostic,
         "output_table": names.table,
         "output_mask": names.mask,
-        "output_results": names.results,
-        "output_offsets": names.offsets,
+        "output_results": "" if skip_pixels else names.results,
+        "output_offsets": "" if skip_pixels else names.offsets,
         "output_difc_change": names.difc_change,
         "output_mask_reason": names.mask_reason,
     }

@@ -1,0 +1,175 @@
+"""What can be said of a request before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from snapcal_workbench.algorithms.ingredients import is_lite, state_of
+from snapcal_workbench.calibration.crystal import reflections_from_cif
+from snapcal_workbench.calibration.types import Events, PixelMask, RunInfo
+from snapcal_workbench.errors import InputError, SnapcalError
+from snapcal_workbench.facility.calibrants import find_calibrants, read_calibrant
+from snapcal_workbench.facility.groupings import groupings_of_state
+from snapcal_workbench.facility.loading import identify_run
+from snapcal_workbench.facility.state import InstrumentState
+from snapcal_workbench.session.iteration import IterationFolders
+from snapcal_workbench.session.request import Problem, Request, RunSummary
+from snapcal_workbench.session.starting import iteration_number
+from snapcal_workbench.store.references import open_version
+from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.workspaces.protocol import Host, RunRequest
+
+
+def run_request(request: Request) -> RunRequest:
+    """The runs of a request, as numbers or paths.
+
+    Raises:
+        InputError: It names no run.
+    """
+    if not request.runs:
+        raise InputError("A run is needed.", found="no run", fix="Give a run number, a NeXus file or a workspace.")
+    runs = tuple(text if text.isdigit() else Path(text).expanduser() for text in request.runs)
+    return RunRequest(runs, request.lite)
+
+
+def identify(request: Request, host: Host) -> RunSummary:
+    """What is known of the request's run without reading its events.
+
+    Raises:
+        SnapcalError: The run cannot be found or read, or its state cannot be told.
+    """
+    info, state, ipts, files = _identified(request, host)
+    store = StateStore(host.settings, state.state_id, lite=request.lite)
+    return RunSummary(
+        run_number=info.run_number,
+        title=info.title,
+        start_time=info.start_time,
+        proton_charge=info.proton_charge,
+        state_id=state.state_id,
+        state_values=dict(state.decoded),
+        state_exists=store.exists,
+        ipts=ipts,
+        files=files,
+        groupings=tuple(groupings_of_state(host.settings, state.state_id, request.lite)),
+        n_versions=len(store.entries()) if store.exists else 0,
+    )
+
+
+def _identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState, str, tuple[str, ...]]:
+    if request.workspace:
+        info = host.workspaces.read(request.workspace, Events).run
+        return info, state_of(info, host, delta_theta=None), "", (request.workspace,)
+    found = identify_run(run_request(request), host.settings)
+    ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
+    return found.info, found.state, ipts, tuple(str(file.path) for file in found.files)
+
+
+def check_request(request: Request, host: Host, folders: IterationFolders) -> list[Problem]:
+    """All problems of a request that can be found without reading events, each beside its input."""
+    problems: list[Problem] = []
+    summary: list[RunSummary] = []
+    _try(problems, "runs", lambda: summary.append(identify(request, host)))
+    _try(problems, "calibrant", lambda: _check_calibrant(request, host))
+    _try(problems, "start_from", lambda: _check_start(request, host, folders))
+    _try(problems, "masks", lambda: _check_masks(request, host))
+    if request.workspace:
+        _try(problems, "workspace", lambda: _check_workspace(request, host))
+    if summary:
+        problems += _check_state(request, summary[0], host)
+    return problems
+
+
+def _try(problems: list[Problem], field: str, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except SnapcalError as error:
+        text = error.what + (f" Found: {error.found}" if error.found else "")
+        problems.append(Problem(field=field, severity="error", message=text, fix=error.fix))
+
+
+def _check_calibrant(request: Request, host: Host) -> None:
+    if not request.calibrant:
+        names = ", ".join(path.stem for path in find_calibrants(host.settings))
+        raise InputError("A calibrant is needed.", found="none", fix=f"Choose one of: {names or 'none is there yet'}.")
+    peaks = request.options.peaks
+    sample = read_calibrant(request.calibrant, host.settings)
+    found = reflections_from_cif(
+        sample.cif_text, d_min=peaks.crystal_d_min, d_max=peaks.crystal_d_max, source=str(sample.cif_path)
+    )
+    if len(found) < request.options.groups.min_peaks:
+        raise InputError(
+            f"At least {request.options.groups.min_peaks} reflections are needed in a group.",
+            found=f"{len(found)} in d = {peaks.crystal_d_min:g} to {peaks.crystal_d_max:g} A",
+            fix="Widen the range of d-spacings or take another calibrant.",
+        )
+
+
+def _check_start(request: Request, host: Host, folders: IterationFolders) -> None:
+    text = request.start_from.strip()
+    number = iteration_number(text)
+    if text in ("", "default") or text in host.workspaces.names():
+        return
+    if number is not None:
+        folders.read(number)
+    elif Path(text).suffix.lower() in (".h5", ".hdf", ".hdf5", ".nxs"):
+        _check_file("calibration table", text)
+    else:
+        open_version(host.settings, text, verify=False)
+
+
+def _check_masks(request: Request, host: Host) -> None:
+    for mask in request.masks:
+        if mask in host.workspaces.names():
+            host.workspaces.read(mask, PixelMask)
+        else:
+            _check_file("mask", mask)
+
+
+def _check_file(what: str, text: str) -> None:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise InputError(f"There is no {what} file {path}.", fix="Choose an existing file or a workspace.")
+
+
+def _check_workspace(request: Request, host: Host) -> None:
+    events = host.workspaces.read(request.workspace, Events)
+    if is_lite(events.geometry) != request.lite:
+        have, want = ("lite", "native") if is_lite(events.geometry) else ("native", "lite")
+        raise InputError(
+            f"The workspace has {have} pixels, but {want} ones are asked for.", fix=f"Switch the mode to {have}."
+        )
+
+
+def _check_state(request: Request, summary: RunSummary, host: Host) -> list[Problem]:
+    problems = []
+    if not summary.state_exists:
+        problems.append(
+            Problem(
+                field="runs",
+                severity="warning",
+                message=f"State {summary.state_id} is not initialised: its calibrations cannot be saved yet.",
+                fix=f"Initialise it: snapcal init-state {summary.run_number} --name NAME",
+            )
+        )
+    wanted = request.grouping
+    if wanted and not Path(wanted).expanduser().is_file() and wanted not in summary.groupings:
+        problems.append(
+            Problem(
+                field="grouping",
+                severity="error",
+                message=f"There is no grouping '{wanted}' for this state.",
+                fix=f"Choose one of: {', '.join(summary.groupings) or 'none is there'}.",
+            )
+        )
+    reason = StateStore(host.settings, summary.state_id, lite=request.lite).writable()
+    if reason:
+        problems.append(
+            Problem(
+                field="save",
+                severity="warning",
+                message=f"A calibration could not be saved: {reason}",
+                fix="Calibrate all the same and export it, or ask for write permission.",
+            )
+        )
+    return problems

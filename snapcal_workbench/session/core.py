@@ -1,0 +1,460 @@
+"""One person's calibration of a run: request, iterations, comparison, choice, save, cancel.
+
+A session is a folder (see `iteration`), so that a shell command, the panel, and the panel reopened tomorrow see the same
+iterations. The workspaces of the last iteration have the plain names of `workspaces.names`; those of earlier ones have
+the suffix "_<nn>". The session deletes only workspaces that it made itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snapcal_workbench.algorithms import apply_version, calibrate, load_run, load_version, save_version
+from snapcal_workbench.algorithms.ingredients import is_lite, state_of
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    Events,
+    FitTable,
+    PixelGrouping,
+    PixelMap,
+    PixelMask,
+    PixelResults,
+    Spectra,
+)
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.facility.groupings import read_grouping_named
+from snapcal_workbench.formats.masks import read_mask
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.session.checks import check_request, identify
+from snapcal_workbench.session.comparison import (
+    Comparison,
+    Entry,
+    compare_entries,
+    entry_of_iteration,
+    entry_of_version,
+)
+from snapcal_workbench.session.iteration import Iteration, IterationFolders
+from snapcal_workbench.session.ledger import Ledger
+from snapcal_workbench.session.reporting import write_iteration_report
+from snapcal_workbench.session.request import Problem, Request, RunSummary
+from snapcal_workbench.session.starting import iteration_number, starting_point
+from snapcal_workbench.store.references import open_version
+from snapcal_workbench.workspaces.names import OutputNames, grouping, raw_run, run_token
+from snapcal_workbench.workspaces.protocol import Host
+
+_RUN = "run"
+"""Owner of the loaded run, its grouping, start table and masks in the ledger."""
+
+
+class Session:
+    """One calibration session over a host's workspace list.
+
+    Args:
+        host: Where the workspaces are and the algorithms run.
+        directory: Folder of the session; made when the first iteration is kept. Default: the user's own session.
+    """
+
+    def __init__(self, host: Host, directory: Path | None = None) -> None:
+        self.host = host
+        self.directory = directory or host.settings.session_directory
+        self.folders = IterationFolders(self.directory)
+        self._ledger = Ledger(host.workspaces)
+        self._loaded: tuple[str, ...] = ()
+
+    def close(self) -> None:
+        """Stop following the workspace list; what was made stays."""
+        self._ledger.close()
+
+    # -- request ------------------------------------------------------------------------------------------------
+
+    def identify(self, request: Request) -> RunSummary:
+        """What is known of the request's run, without reading its events.
+
+        Raises:
+            SnapcalError: The run cannot be found or read.
+        """
+        return identify(request, self.host)
+
+    def check(self, request: Request) -> list[Problem]:
+        """Everything that speaks against a request, found without reading events; empty when it can run."""
+        return check_request(request, self.host, self.folders)
+
+    # -- iterations ---------------------------------------------------------------------------------------------
+
+    @property
+    def iterations(self) -> list[Iteration]:
+        """Finished iterations, oldest first."""
+        return [self.folders.read(number) for number in self.folders.numbers()]
+
+    def iteration(self, number: int) -> Iteration:
+        """One finished iteration. Raises NotFoundError when there is none of that number."""
+        return self.folders.read(number)
+
+    @property
+    def last(self) -> Iteration | None:
+        """The newest iteration."""
+        numbers = self.folders.numbers()
+        return self.folders.read(numbers[-1]) if numbers else None
+
+    def calibrate(self, request: Request, progress: Progress, *, report: bool = True) -> Iteration:
+        """Run one calibration and keep it as a new iteration. Earlier ones stay, renamed.
+
+        Raises:
+            SnapcalError: An input does not fit or the data do not allow it; nothing is kept.
+            Cancelled: The user cancelled; nothing is kept.
+        """
+        number, started, clock = self.folders.next_number(), datetime.now().astimezone(), time.monotonic()
+        before = len(self.host.history())
+        run_name, grouping_name = self._load(request, progress.part(0.0, 0.15))
+        events = self.host.workspaces.read(run_name, Events)
+        self._suffix_earlier()
+        names = OutputNames(events.run.run_number, grouping_name)
+        inputs = self._inputs(request, run_name, names, progress.part(0.15, 0.18))
+        outcome = self._run(inputs, number, names, progress.part(0.18, 0.9))
+        iteration = Iteration(
+            number=number,
+            request=request,
+            run_number=events.run.run_number,
+            title=events.run.title,
+            state_id=state_of(events.run, self.host, delta_theta=None).state_id,
+            grouping_name=grouping_name,
+            started=started.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - clock, 2),
+            outcome=outcome,
+            history=list(self.host.history()[before:]),
+        )
+        self.folders.write(iteration, self._values(inputs))
+        if report:
+            self._report(iteration, events, progress.part(0.9, 1.0))
+        return iteration
+
+    def iterate(self, changes: dict[str, Any], progress: Progress, *, report: bool = True) -> Iteration:
+        """Calibrate again with the last iteration's inputs but for `changes` (names as in `Request.changed`).
+
+        Raises:
+            InputError: There is no iteration yet, or a change does not fit.
+        """
+        last = self.last
+        if last is None:
+            raise InputError(
+                "There is no iteration yet whose inputs could be changed.",
+                found=f"no iterations in {self.directory}",
+                fix="Calibrate once first, or name the session's folder.",
+            )
+        return self.calibrate(last.request.changed(changes), progress, report=report)
+
+    def restore(self, number: int) -> dict[str, str]:
+        """Put back into the list what is missing there of an iteration's workspaces, named with its suffix.
+
+        Returns:
+            Names of its workspaces by role.
+        """
+        iteration = self.folders.read(number)
+        owner = _owner(number)
+        present = self._ledger.names(owner)
+        values = self.folders.values(number)
+        values |= _maps(iteration, values)
+        wanted = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, number).roles()
+        missing = {role: name for role, name in wanted.items() if role in values and role not in present}
+        made = {role: _free(name, self.host) for role, name in missing.items()}
+        with self._ledger.writing():
+            for role, name in made.items():
+                self.host.workspaces.write(name, values[role])
+        self._ledger.add(owner, made)
+        return self._ledger.names(owner)
+
+    def label(self, number: int, text: str) -> Iteration:
+        """Give an iteration a name of its own."""
+        iteration = self.folders.read(number).model_copy(update={"label": text.strip()})
+        self.folders.update(iteration)
+        return iteration
+
+    def remove(self, number: int) -> None:
+        """Forget an iteration, with the workspaces that it made. Saved versions are not touched."""
+        self.folders.read(number)
+        self._ledger.delete(_owner(number))
+        self.folders.remove(number)
+
+    def report(self, number: int) -> Path:
+        """The HTML report of an iteration; made now if it was left out."""
+        path = self.folders.report(number) / "report.html"
+        if not path.is_file():
+            iteration = self.folders.read(number)
+            run_name, _ = self._load(iteration.request, Progress())
+            self._report(iteration, self.host.workspaces.read(run_name, Events), Progress())
+        return path
+
+    def remarks(self) -> list[str]:
+        """What was done by hand to this session's workspaces since the last call."""
+        return self._ledger.remarks()
+
+    # -- compare, save, apply -----------------------------------------------------------------------------------
+
+    def entry(self, reference: str) -> Entry:
+        """An iteration ("3", "iteration 3") or a version ("STATE/N", "RUN:N") for a comparison."""
+        number = iteration_number(reference)
+        if number is not None:
+            return entry_of_iteration(self.folders.read(number), self.folders.values(number))
+        return entry_of_version(reference, open_version(self.host.settings, reference))
+
+    def compare(self, references: Sequence[str]) -> Comparison:
+        """Figures of any iterations and versions side by side; differences are against the first."""
+        return compare_entries([self.entry(reference) for reference in references])
+
+    def save(
+        self, number: int, *, author: str, comments: str, applies_to: str = "", progress: Progress | None = None
+    ) -> save_version.Outputs:
+        """Publish an iteration as a new version.
+
+        Raises:
+            InputError: Author, comments or applies_to do not fit.
+            StoreError: It could not be written; nothing is lost.
+        """
+        iteration = self.folders.read(number)
+        names = self.restore(number)
+        names |= self._grouping_of(iteration)
+        report = self.folders.report(number)
+        request = iteration.request
+        found = self.host.run(
+            save_version.SAVE_CALIBRATION_VERSION,
+            save_version.Inputs(
+                table=names["table"],
+                mask=names["mask"],
+                output_spectra=names["output"],
+                fits=names["fit_table"],
+                results=names.get("results", ""),
+                grouping_workspace=names["grouping"],
+                grouping_name=iteration.grouping_name,
+                grouping_definition=request.grouping,
+                calibrant=request.calibrant,
+                excluded_peaks=request.excluded_peaks,
+                options=request.options,
+                author=author,
+                comments=comments,
+                applies_to=applies_to,
+                provenance=_provenance(iteration),
+                attachments=str(report) if report.is_dir() else "",
+            ),
+            progress or Progress(),
+        )
+        assert isinstance(found, save_version.Outputs)
+        return found
+
+    def apply(self, reference: str, request: Request, output: str, progress: Progress) -> apply_version.Outputs:
+        """Focus the request's run with a version or an iteration, into the workspace `output`."""
+        run_name, _ = self._load(request, progress.part(0.0, 0.7))
+        number = iteration_number(reference)
+        chosen: dict[str, Any] = {"version": reference}
+        if number is not None:
+            names = self.restore(number)
+            chosen = {"previous_table": names["table"], "mask_workspaces": (names["mask"],)}
+        found = self.host.run(
+            apply_version.APPLY_CALIBRATION_VERSION,
+            apply_version.Inputs(
+                input_workspace=run_name,
+                grouping_workspace=self._ledger.names(_RUN)["grouping"],
+                peaks=request.options.peaks,
+                delta_theta=request.options.delta_theta,
+                output_workspace=output,
+                **chosen,
+            ),
+            progress.part(0.7, 1.0),
+        )
+        assert isinstance(found, apply_version.Outputs)
+        return found
+
+    def load(self, reference: str, progress: Progress) -> list[str]:
+        """Load a saved version's workspaces into the list; returns their names."""
+        stored = open_version(self.host.settings, reference)
+        entry = stored.entry
+        names = OutputNames.of_version(entry.run_number, stored.grouping_name, entry.version)
+        found = self.host.run(
+            load_version.LOAD_CALIBRATION_VERSION,
+            load_version.Inputs(
+                version=reference,
+                output_table=names.table,
+                output_mask=names.mask,
+                output_spectra=names.output,
+                output_fits=names.fit_table,
+                output_results=names.results,
+            ),
+            progress,
+        )
+        assert isinstance(found, load_version.Outputs)
+        self._ledger.add(reference, {name: name for name in found.loaded})
+        return found.loaded
+
+    def workspaces(self) -> list[str]:
+        """Names of all workspaces that this session has made and that still exist."""
+        return sorted(self._ledger.names().values())
+
+    def clear_workspaces(self) -> None:
+        """Delete all workspaces that this session has made. Iterations stay on disk."""
+        for owner in self._ledger.owners():
+            self._ledger.delete(owner)
+        self._loaded = ()
+
+    # -- how an iteration is made -------------------------------------------------------------------------------
+
+    def _load(self, request: Request, progress: Progress) -> tuple[str, str]:
+        """Load the run and its grouping unless they are there; returns the run workspace and the grouping's name."""
+        name = request.workspace or self._load_files(request, progress)
+        events = self.host.workspaces.read(name, Events)
+        state_id = state_of(events.run, self.host, delta_theta=None).state_id
+        lite = is_lite(events.geometry)
+        found = read_grouping_named(self.host.settings, state_id, lite, request.grouping, events.geometry)
+        grouping_name = grouping(found.name, events.run.run_number, lite=lite)
+        with self._ledger.writing():
+            self.host.workspaces.write(grouping_name, found)
+        self._ledger.add(_RUN, {"grouping": grouping_name})
+        return name, found.name
+
+    def _load_files(self, request: Request, progress: Progress) -> str:
+        wanted = (*request.runs, "lite" if request.lite else "native")
+        present = self._ledger.names(_RUN).get("run", "")
+        if wanted == self._loaded and present:
+            return present
+        first = identify(request, self.host).run_number
+        name = _free(raw_run(first, lite=request.lite), self.host, mine=present)
+        with self._ledger.writing():
+            self.host.run(
+                load_run.LOAD_CALIBRATION_RUN,
+                load_run.Inputs(runs=request.runs, lite=request.lite, output_workspace=name),
+                progress,
+            )
+            if present and present != name:
+                self.host.workspaces.delete(present)
+        self._ledger.add(_RUN, {"run": name})
+        self._loaded = wanted
+        return name
+
+    def _inputs(self, request: Request, run_name: str, names: OutputNames, progress: Progress) -> calibrate.Inputs:
+        """Inputs of the whole chain, with the start table and the masks in the workspace list."""
+        events = self.host.workspaces.read(run_name, Events)
+        start, inherited = starting_point(request, events, self.host, self.folders, progress)
+        token = run_token(events.run.run_number)
+        made: dict[str, DiffCalTable | PixelMask] = {f"diffract_consts_start_{token}": start}
+        masks = []
+        if request.inherit_mask and inherited is not None:
+            made[f"mask_start_{token}"] = inherited
+            masks.append(f"mask_start_{token}")
+        for position, mask in enumerate(request.masks):
+            if mask in self.host.workspaces.names():
+                masks.append(mask)
+            else:
+                made[f"mask_{position + 1}_{token}"] = read_mask(Path(mask).expanduser(), events.geometry.detid)
+                masks.append(f"mask_{position + 1}_{token}")
+        with self._ledger.writing():
+            for name, value in made.items():
+                self.host.workspaces.write(name, value)
+        self._ledger.add(_RUN, {name: name for name in made})
+        return calibrate.Inputs(
+            input_workspace=run_name,
+            grouping_workspace=self._ledger.names(_RUN)["grouping"],
+            previous_table=f"diffract_consts_start_{token}",
+            mask_workspaces=tuple(masks),
+            calibrant=request.calibrant,
+            excluded_peaks=request.excluded_peaks,
+            pixels=request.options.pixels,
+            groups=request.options.groups,
+            peaks=request.options.peaks,
+            delta_theta=request.options.delta_theta,
+            **calibrate.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip),
+        )
+
+    def _run(self, inputs: calibrate.Inputs, number: int, names: OutputNames, progress: Progress) -> calibrate.Outputs:
+        """Run the chain; when it fails or is cancelled, what it had made is taken away again."""
+        owner, roles = _owner(number), names.roles()
+        existing = set(self.host.workspaces.names())
+        try:
+            with self._ledger.writing():
+                found = self.host.run(calibrate.CALIBRATE_DIFFRACTION, inputs, progress)
+        except BaseException:
+            self._ledger.add(owner, {role: name for role, name in roles.items() if name not in existing})
+            self._ledger.delete(owner)
+            raise
+        self._ledger.add(owner, roles)
+        assert isinstance(found, calibrate.Outputs)
+        return found
+
+    def _suffix_earlier(self) -> None:
+        """Give the workspaces of earlier iterations their suffix, so that the plain names are free."""
+        for number in self.folders.numbers():
+            iteration = self.folders.read(number)
+            names = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, number)
+            self._ledger.rename(_owner(number), names.roles())
+
+    def _values(self, inputs: calibrate.Inputs) -> dict[str, Any]:
+        read = self.host.workspaces.read
+        values: dict[str, Any] = {
+            "table": read(inputs.output_table, DiffCalTable),
+            "mask": read(inputs.output_mask, PixelMask),
+            "output": read(inputs.output_workspace, Spectra),
+            "fit_table": read(inputs.output_fits, FitTable),
+            "fitted": read(inputs.output_fitted, Spectra),
+            "grouping": read(inputs.grouping_workspace, PixelGrouping),
+            "start": read(inputs.previous_table, DiffCalTable),
+        }
+        if inputs.output_results:
+            values["results"] = read(inputs.output_results, PixelResults)
+        return values
+
+    def _report(self, iteration: Iteration, events: Events, progress: Progress) -> None:
+        values = self.folders.values(iteration.number)
+        write_iteration_report(self.folders.report(iteration.number), iteration, values, events, progress)
+
+    def _grouping_of(self, iteration: Iteration) -> dict[str, str]:
+        name = grouping(iteration.grouping_name, iteration.run_number, lite=iteration.lite)
+        with self._ledger.writing():
+            self.host.workspaces.write(name, self.folders.values(iteration.number)["grouping"])
+        self._ledger.add(_RUN, {"grouping": name})
+        return {"grouping": name}
+
+
+def _owner(number: int) -> str:
+    return f"iteration {number}"
+
+
+def _free(name: str, host: Host, *, mine: str = "") -> str:
+    """`name`, or with a number behind it where someone else has a workspace of that name."""
+    taken = set(host.workspaces.names()) - {mine}
+    candidate, count = name, 1
+    while candidate in taken:
+        count += 1
+        candidate = f"{name}_{count}"
+    return candidate
+
+
+def _maps(iteration: Iteration, values: dict[str, Any]) -> dict[str, PixelMap]:
+    """The per-pixel maps of an iteration, made from what is kept of it."""
+    mask, results = values["mask"], values.get("results")
+    maps = {
+        "mask_reason": PixelMap(mask.detid, mask.reason.astype(np.float64), "mask reason"),
+        "difc_change": calibrate.change_map(values["start"], values["table"]),
+    }
+    if results is not None and iteration.outcome.pixel is not None:
+        offset = -results.shift / np.log1p(iteration.outcome.pixel.bin_width)
+        maps["offsets"] = PixelMap(results.detid, offset, "offset (bins)")
+    return maps
+
+
+def _provenance(iteration: Iteration) -> dict[str, Any]:
+    outcome = iteration.outcome
+    return {
+        "iteration": iteration.number,
+        "label": iteration.label,
+        "calibrated": iteration.started,
+        "request": iteration.request.model_dump(mode="json"),
+        "passes": outcome.pixel.passes if outcome.pixel else [],
+        "stop": iteration.stop,
+        "groups": outcome.group.groups,
+        "masked": outcome.masked,
+        "warnings": outcome.warnings,
+        "history": iteration.history,
+    }

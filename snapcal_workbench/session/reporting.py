@@ -1,0 +1,78 @@
+"""The report of an iteration: what the report package is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snapcal_workbench import __version__
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    Events,
+    GroupCalibration,
+    PixelCalibration,
+)
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.report.html import ReportContents, save_report
+from snapcal_workbench.session.iteration import Iteration
+
+
+def write_iteration_report(
+    folder: Path, iteration: Iteration, values: Mapping[str, Any], events: Events, progress: Progress
+) -> Path:
+    """Write `report.html` and its pictures into `folder`.
+
+    Args:
+        folder: Made if it does not exist.
+        iteration: The iteration.
+        values: Its kept workspaces by role.
+        events: The run it was made from.
+        progress: Where to report to.
+
+    Returns:
+        Path of the HTML file.
+    """
+    return save_report(folder, report_contents(iteration, values, events), progress)
+
+
+def report_contents(iteration: Iteration, values: Mapping[str, Any], events: Events) -> ReportContents:
+    """What the report says of an iteration."""
+    outcome = iteration.outcome
+    return ReportContents(
+        title=f"Diffraction calibration of run {iteration.run_number}, {iteration.name}",
+        run_info=events.run,
+        state_id=iteration.state_id,
+        lite=iteration.lite,
+        calibrant=iteration.request.calibrant,
+        grouping=iteration.grouping_name,
+        options=iteration.request.options,
+        geometry=events.geometry,
+        table_before=values["start"],
+        table_after=values["table"],
+        mask=values["mask"],
+        pixel=_pixel(iteration, values["table"], values),
+        groups=GroupCalibration(values["table"], values["mask"], iteration.fits_before, iteration.groups),
+        spectra=values["output"],
+        fitted=values["fitted"],
+        peaks=iteration.peaks,
+        final_fits=values["fit_table"],
+        metrics=iteration.metrics,
+        provenance={
+            "Software": f"SNAPCal Workbench {__version__}",
+            "Calibrated": iteration.started,
+            "Duration": f"{iteration.seconds:.1f} s",
+            "Started from": iteration.request.start_from,
+            "Data": events.run.source,
+        },
+        warnings=outcome.warnings,
+    )
+
+
+def _pixel(iteration: Iteration, table: DiffCalTable, values: Mapping[str, Any]) -> PixelCalibration | None:
+    pixel = iteration.outcome.pixel
+    if pixel is None:
+        return None
+    return PixelCalibration(
+        table, values["mask"], values["results"], tuple(iteration.passes), pixel.stop, pixel.message
+    )
