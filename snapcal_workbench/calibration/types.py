@@ -131,6 +131,8 @@ class Geometry:
         azimuth: float64[n], rad in -pi..pi.
         layout: Place of each pixel in its module, where the instrument has modules.
         instrument: "SNAP", "SNAPLite", or the name of another instrument.
+        solid_angle: float64[n], sr, of each pixel seen from the sample as the instrument definition shapes it, where
+            that is known. The lite definition's pixels have no face, only sides, so theirs is nearly 0.
     """
 
     detid: IntArray
@@ -140,9 +142,11 @@ class Geometry:
     azimuth: FloatArray
     layout: PixelLayout | None = None
     instrument: str = ""
+    solid_angle: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        _check_lengths(self, detid=self.detid, l2=self.l2, two_theta=self.two_theta, azimuth=self.azimuth)
+        arrays = {"l2": self.l2, "two_theta": self.two_theta, "azimuth": self.azimuth, "solid_angle": self.solid_angle}
+        _check_lengths(self, detid=self.detid, **arrays)
 
     def __len__(self) -> int:
         return len(self.detid)
@@ -395,7 +399,8 @@ class Resolution:
         l1: Moderator to sample, m.
         l2: Nominal sample to detector distance, m (only for L = L1 + L2 of the d limits).
         pixel_size: Pixel box (dx, dy, dz), m.
-        with_solid_angle: Whether the pixel's solid angle enters (native: yes; lite: no, as stored and as measured).
+        with_solid_angle: Whether the solid angle of a full pixel face enters where `Geometry.solid_angle` is not known
+            (native: yes; lite: no, as stored and as measured). Where it is known, that one enters.
     """
 
     delta_t_over_t: float

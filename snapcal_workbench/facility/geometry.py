@@ -88,7 +88,12 @@ def snap_geometry(
         lite: Whether pixels are the lite ones.
     """
     layout = snap_layout(lite)
-    x, y, z = _positions(layout, arcs=(arc2, arc1), lins=(lin2, lin1))
+    panel = layout.module // 9
+    t = np.deg2rad([arc2, arc1])
+    r = PANEL_DISTANCE + np.array([lin2, lin1], np.float64)
+    panel_x, y = _panel_coordinates(layout)
+    x = (r * np.sin(t))[panel] - panel_x * np.cos(t)[panel]
+    z = (r * np.cos(t))[panel] + panel_x * np.sin(t)[panel]
     across = np.hypot(x, y)
     return Geometry(
         detid=np.arange(pixel_count(lite), dtype=np.int32),
@@ -98,6 +103,7 @@ def snap_geometry(
         azimuth=np.arctan2(y, x),
         layout=layout,
         instrument=instrument_name(lite),
+        solid_angle=_solid_angle(panel_x, y, r[panel], lite=lite),
     )
 
 
@@ -114,19 +120,13 @@ def geometry_of_state(state: InstrumentState, lite: bool) -> Geometry:
     )
 
 
-def _positions(
-    layout: PixelLayout, *, arcs: tuple[float, float], lins: tuple[float, float]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Cartesian coordinates of the pixels, m; arcs (deg) and lins (m) are (East, West)."""
-    in_panel, row = np.divmod(layout.module % 9, 3)
-    panel_x = MODULE_PITCH * (in_panel - 1) + _in_module(layout.x, layout.side)
-    panel_y = MODULE_PITCH * (row - 1) + _in_module(layout.y, layout.side)
-    panel = layout.module // 9
-    t = np.deg2rad(np.asarray(arcs, np.float64))
-    r = PANEL_DISTANCE + np.asarray(lins, np.float64)
-    x = (r * np.sin(t))[panel] - panel_x * np.cos(t)[panel]
-    z = (r * np.cos(t))[panel] + panel_x * np.sin(t)[panel]
-    return x, panel_y, z
+def _panel_coordinates(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
+    """Panel coordinates (X, Y) of the pixels, m."""
+    column, row = np.divmod(layout.module % 9, 3)
+    return (
+        MODULE_PITCH * (column - 1) + _in_module(layout.x, layout.side),
+        MODULE_PITCH * (row - 1) + _in_module(layout.y, layout.side),
+    )
 
 
 def _in_module(index: NDArray[np.int16], side: int) -> FloatArray:
@@ -134,3 +134,22 @@ def _in_module(index: NDArray[np.int16], side: int) -> FloatArray:
     merged = NATIVE_SIDE // side
     first = _FIRST_NATIVE + PIXEL_WIDTH * (merged - 1) / 2
     return first + PIXEL_WIDTH * merged * index.astype(np.float64)
+
+
+def _solid_angle(x: FloatArray, y: FloatArray, distance: FloatArray, *, lite: bool) -> FloatArray:
+    """Solid angle (sr) of the pixels' boxes as the instrument definitions have them: visible area / L2^2.
+
+    A native pixel shows its face and two of its sides. The lite definition repeats a corner, so that its box has no
+    face: two sheets of one pixel width by the depth remain, seen under the angle whose sine is |X| / L2.
+
+    Args:
+        x: Panel coordinate X, m.
+        y: Panel coordinate Y, m.
+        distance: Sample to panel plane, m.
+        lite: Whether pixels are the lite ones.
+    """
+    if lite:
+        area = 2 * LITE_FACTOR * PIXEL_WIDTH * PIXEL_DEPTH * np.abs(x)
+    else:
+        area = PIXEL_WIDTH**2 * distance + PIXEL_WIDTH * PIXEL_DEPTH * (np.abs(x) + np.abs(y))
+    return area / (x * x + y * y + distance * distance) ** 1.5

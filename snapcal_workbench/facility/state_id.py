@@ -1,0 +1,239 @@
+"""Identity of an instrument state: from logs to the id, as a schema says.
+
+Words:
+
+- A *log* is a process variable (PV) of the run; its value is the last one recorded.
+- A *schema* (`stateIdSchema` of the instrument parameters) lists the logs that define a state, in order, with their
+  `type` (number, integer, boolean, string, array with `items`), `resolution` to which they are rounded, `alias` under
+  which they are hashed, `default` where the log is absent, and `ignore` for those that are kept but not hashed.
+- The *state id* is the SHAKE-256 hash, in hexadecimal digits, of the JSON text of the rounded values. The text is part
+  of the format: with `use_legacy_rounding` it holds floats such as 2.3000000000000003, which must not be cleaned.
+- *Derived* values (`derivedPVs`), such as the beam divergence, are looked up by the rounded values of some logs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from snapcal_workbench.errors import FileFormatError, NotFoundError
+
+WAVELENGTH_LOG = "BL3:Chop:Skf1:WavelengthUserReq"
+GUIDE_LOG = "BL3:Mot:OpticsPos:Pos"
+ALTERNATIVES: dict[str, tuple[str, ...]] = {
+    WAVELENGTH_LOG: ("BL3:Chop:Gbl:WavelengthReq", "BL3:Det:TH:BL:Lambda"),
+    GUIDE_LOG: ("optics",),
+}
+"""Logs that stand in, in this order, for one that a run lacks."""
+
+LEGACY_SCHEMA: dict[str, Any] = {
+    "length": 16,
+    "use_legacy_rounding": True,
+    "properties": {
+        "det_arc1": {"type": "number", "resolution": 0.5, "alias": "vdet_arc1"},
+        "det_arc2": {"type": "number", "resolution": 0.5, "alias": "vdet_arc2"},
+        WAVELENGTH_LOG: {"type": "number", "resolution": 0.1, "alias": "WavelengthUserReq"},
+        "BL3:Det:TH:BL:Frequency": {"type": "integer", "alias": "Frequency"},
+        GUIDE_LOG: {"type": "integer", "alias": "Pos"},
+        "det_lin1": {"type": "number", "ignore": True},
+        "det_lin2": {"type": "number", "ignore": True},
+    },
+}
+"""The schema that holds where the instrument parameters have none of their own."""
+
+LEGACY_DELTA_THETA: dict[str, Any] = {"keyPVs": [GUIDE_LOG], "items": [[[1], 6.40e-3], [[2], 2.00e-3]]}
+"""SNAPRed's built-in beam divergence (rad): guide in, guide out."""
+
+
+def effective_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The schema of the instrument parameters, or the legacy one if that has no length or no properties.
+
+    Raises:
+        FileFormatError: The schema uses something that is not defined.
+    """
+    if not schema or "length" not in schema or "properties" not in schema:
+        return LEGACY_SCHEMA
+    length, properties = schema["length"], schema["properties"]
+    if not isinstance(length, int) or length < 1 or not isinstance(properties, Mapping):
+        raise _bad_schema(f"length {length!r}, properties {type(properties).__name__}")
+    for log, rule in properties.items():
+        _check_rule(log, rule)
+    return schema
+
+
+def _check_rule(log: str, rule: Any) -> None:
+    kind = rule.get("type") if isinstance(rule, Mapping) else None
+    if kind == "array":
+        return _check_rule(log, rule.get("items"))
+    if kind not in ("number", "integer", "boolean", "string"):
+        raise _bad_schema(f"type {kind!r} of '{log}'")
+    resolution = rule.get("resolution", 0.0)
+    if not isinstance(resolution, (int, float)) or resolution < 0 or (resolution and kind != "number"):
+        raise _bad_schema(f"resolution {resolution!r} of '{log}' ({kind})")
+    return None
+
+
+def _bad_schema(found: str) -> FileFormatError:
+    return FileFormatError(
+        "The state id schema of the instrument parameters cannot be followed, so the state id would be wrong.",
+        found=found,
+        fix="Correct 'stateIdSchema' in SNAPInstPrm.json: types number, integer, boolean, string, array with items; "
+        "resolution >= 0 and for numbers only.",
+    )
+
+
+def state_values(logs: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the schema's logs in its order and types, not rounded to their resolution.
+
+    Raises:
+        NotFoundError: Logs are missing; names all of them.
+        FileFormatError: A log is not of the type that the schema asks for.
+    """
+    properties = schema["properties"]
+    names = {log: _name_of(log, logs) for log in properties}
+    missing = [log for log, name in names.items() if name is None and "default" not in properties[log]]
+    if missing:
+        raise _missing_logs(missing)
+    return {
+        log: _typed(logs[name] if name is not None else properties[log]["default"], properties[log], name or log)
+        for log, name in names.items()
+    }
+
+
+def log_value(logs: Mapping[str, Any], log: str) -> float:
+    """A log, or the first alternative that the run has, as a number.
+
+    Raises:
+        NotFoundError: The run has none of them.
+        FileFormatError: It is not a number.
+    """
+    name = _name_of(log, logs)
+    if name is None:
+        raise _missing_logs([log])
+    return float(_typed(logs[name], {"type": "number"}, name))
+
+
+def log_names(schema: Mapping[str, Any]) -> set[str]:
+    """All logs that a schema can make use of, alternatives included."""
+    return {name for log in schema["properties"] for name in (log, *ALTERNATIVES.get(log, ()))}
+
+
+def _name_of(log: str, logs: Mapping[str, Any]) -> str | None:
+    return next((name for name in (log, *ALTERNATIVES.get(log, ())) if name in logs), None)
+
+
+def _missing_logs(missing: Iterable[str]) -> NotFoundError:
+    return NotFoundError(
+        "The run lacks logs that the instrument state follows from.",
+        found="no " + "; no ".join(" or ".join((log, *ALTERNATIVES.get(log, ()))) for log in missing),
+        fix="Use a run whose file has them, or add the values to the file's DASlogs.",
+    )
+
+
+def _typed(value: Any, rule: Mapping[str, Any], name: str) -> Any:
+    """A log's value as the JSON type of its rule; a series counts by its last value."""
+    if rule["type"] == "array":
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        if not isinstance(value, (list, tuple)):
+            raise _wrong_type(name, "a list", value)
+        return [_typed(item, rule["items"], name) for item in value]
+    while isinstance(value, (list, tuple, np.ndarray)):
+        if len(value) == 0:
+            raise _wrong_type(name, "one value", "an empty list")
+        value = value[-1]
+    if rule["type"] == "string":
+        return _text(value, name)
+    if isinstance(value, (str, bytes)) or not np.isreal(value) or not math.isfinite(value):
+        raise _wrong_type(name, "a finite number", value)
+    if rule["type"] == "boolean":
+        return bool(value)
+    return float(value) if rule["type"] == "number" else round(float(value))
+
+
+def _text(value: Any, name: str) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, str):
+        return str(value)
+    raise _wrong_type(name, "a text", value)
+
+
+def _wrong_type(name: str, expected: str, value: Any) -> FileFormatError:
+    return FileFormatError(
+        f"Log '{name}', from which the instrument state follows, must be {expected}.",
+        found=repr(value)[:80],
+        fix="Check the log in the run's file.",
+    )
+
+
+def rounded(value: Any, rule: Mapping[str, Any], *, legacy: bool) -> Any:
+    """A typed value rounded to its resolution, half to even; lists element by element.
+
+    Args:
+        value: As `state_values` returns it.
+        rule: The log's entry in the schema.
+        legacy: Whether the product of the whole multiple and the resolution is left as it is. Otherwise it is rounded
+            to max(0, 1 - int(log10(resolution))) decimals, 0 for resolutions of 1 and more.
+    """
+    if isinstance(value, list):
+        return [rounded(item, rule["items"], legacy=legacy) for item in value]
+    resolution = rule.get("resolution", 0.0)
+    if not resolution:
+        return value
+    multiple = round(value / resolution) * resolution
+    if legacy:
+        return multiple
+    decimals = max(0, 1 - int(math.log10(resolution))) if resolution < 1.0 else 0
+    return round(multiple, decimals)
+
+
+def hashed_text(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The JSON text of which the state id is the hash."""
+    properties, legacy = schema["properties"], bool(schema.get("use_legacy_rounding", False))
+    return json.dumps(
+        {
+            rule.get("alias", log): rounded(values[log], rule, legacy=legacy)
+            for log, rule in properties.items()
+            if not rule.get("ignore", False)
+        }
+    )
+
+
+def state_id_of(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The state id: the first `length` hexadecimal digits of the SHAKE-256 hash of `hashed_text`."""
+    digits = schema["length"]
+    return hashlib.shake_256(hashed_text(values, schema).encode()).hexdigest((digits + 1) // 2)[:digits]
+
+
+def derived_value(rule: Mapping[str, Any], values: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> float:
+    """The value of a derived quantity for the rounded values of its key logs.
+
+    Args:
+        rule: `keyPVs` (log names) and `items` ([[key values], value]).
+        values: As `state_values` returns them.
+        schema: Of these values.
+        name: Of the quantity, for the error.
+
+    Raises:
+        FileFormatError: The rule is not of that form, or has no item for these logs.
+    """
+    legacy = bool(schema.get("use_legacy_rounding", False))
+    try:
+        key = [rounded(values[log], schema["properties"][log], legacy=legacy) for log in rule["keyPVs"]]
+        items = [(list(item_key), float(value)) for item_key, value in rule["items"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad_schema(f"derivedPVs.{name}: {type(error).__name__} {error}") from None
+    for item_key, value in items:
+        if item_key == key:
+            return value
+    raise FileFormatError(
+        f"The instrument parameters have no {name} for this state.",
+        found=", ".join(f"{log} = {value}" for log, value in zip(rule["keyPVs"], key, strict=True)),
+        fix=f"Add an item for it to derivedPVs.{name} of 'stateIdSchema' in SNAPInstPrm.json.",
+    )
