@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from snapcal_workbench.algorithms.assessment import focused
 from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
 from snapcal_workbench.algorithms.ingredients import (
-    PixelIngredients,
     StepInputs,
     check_pixels,
     parameters_of,
@@ -51,9 +52,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
                 f"Version {inputs.version} belongs to state {stored.state_id}, "
                 f"but run {found.events.run.run_number} is of state {found.state.state_id}."
             )
-        found = PixelIngredients(
-            found.events, found.grouping, stored.table, found.mask.combined(stored.mask), found.state
-        )
+        found = replace(found, table=stored.table, mask=found.mask.combined(stored.mask))
     parameters = parameters_of(found, found.mask, inputs.peaks)
     spectra = focused(found, found.table, found.mask, parameters, progress=progress)
     host.workspaces.write(inputs.output_workspace, spectra)

@@ -56,6 +56,7 @@ class PixelIngredients:
     table: DiffCalTable
     mask: PixelMask
     state: InstrumentState
+    delta_theta: float | None
 
     @property
     def geometry(self) -> Geometry:
@@ -73,10 +74,9 @@ def is_lite(geometry: Geometry) -> bool:
     return geometry.layout is not None and geometry.layout.side == 32
 
 
-def state_of(run: RunInfo, host: Host, *, delta_theta: float | None) -> InstrumentState:
+def state_of(run: RunInfo, host: Host) -> InstrumentState:
     """Instrument state of a run, from its logs and the instrument parameters that apply to it."""
-    parameters = read_instrument_parameters(host.settings, run.run_number)
-    return instrument_state(run, parameters, delta_theta=delta_theta)
+    return instrument_state(run, read_instrument_parameters(host.settings, run.run_number))
 
 
 def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
@@ -95,7 +95,7 @@ def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
         table = DiffCalTable.from_geometry(events.geometry)
     check_pixels(events, grouping=grouping, table=table)
     mask = combined_mask(events, workspaces, inputs.mask_workspaces)
-    return PixelIngredients(events, grouping, table, mask, state_of(events.run, host, delta_theta=inputs.delta_theta))
+    return PixelIngredients(events, grouping, table, mask, state_of(events.run, host), inputs.delta_theta)
 
 
 def combined_mask(events: Events, workspaces: WorkspaceList, names: Collection[str]) -> PixelMask:
@@ -120,18 +120,25 @@ def check_pixels(events: Events, **values: PixelGrouping | DiffCalTable | PixelM
 
 def parameters_of(ingredients: PixelIngredients, mask: PixelMask, peaks: PeakOptions) -> GroupParameters:
     """Parameters of the groups of a run over the pixels that `mask` leaves in use."""
-    return parameters_for(ingredients.geometry, ingredients.grouping, mask, ingredients.state, peaks)
+    return parameters_for(
+        ingredients.geometry, ingredients.grouping, mask, ingredients.state, peaks, ingredients.delta_theta
+    )
 
 
 def parameters_for(
-    geometry: Geometry, grouping: PixelGrouping, mask: PixelMask, state: InstrumentState, peaks: PeakOptions
+    geometry: Geometry,
+    grouping: PixelGrouping,
+    mask: PixelMask,
+    state: InstrumentState,
+    peaks: PeakOptions,
+    delta_theta: float | None,
 ) -> GroupParameters:
     """Parameters of the groups of an instrument state over the pixels that `mask` leaves in use."""
     return group_parameters(
         geometry,
         grouping,
         mask,
-        resolution=state.resolution(lite=is_lite(geometry)),
+        resolution=state.resolution(is_lite(geometry), delta_theta=delta_theta),
         bounds=state.bounds,
         options=peaks,
     )

@@ -41,7 +41,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     request = RunRequest(tuple(_run_or_path(text) for text in inputs.runs), inputs.lite)
     host.load_run(request, inputs.output_workspace, progress.part(0.0, 0.9))
     events = host.workspaces.read(inputs.output_workspace, Events)
-    state = state_of(events.run, host, delta_theta=None)
+    state = state_of(events.run, host)
     if inputs.output_grouping and inputs.grouping:
         grouping = read_grouping_named(
             host.settings, state.state_id, is_lite(events.geometry), inputs.grouping, events.geometry

@@ -65,10 +65,10 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     mask = workspaces.read(inputs.mask, PixelMask)
     group_of = workspaces.read(inputs.grouping_workspace, PixelGrouping)
     fits = workspaces.read(inputs.fits, FitTable)
-    state = state_of(spectra.run, host, delta_theta=inputs.options.delta_theta)
+    state = state_of(spectra.run, host).with_peak_options(inputs.options.peaks)
     lite = len(table) == len(geometry_of_state(state, lite=True))
     geometry = geometry_of_state(state, lite=lite)
-    parameters = parameters_for(geometry, group_of, mask, state, inputs.options.peaks)
+    parameters = parameters_for(geometry, group_of, mask, state, inputs.options.peaks, inputs.options.delta_theta)
     contents = VersionContents(
         run_number=spectra.run.run_number,
         lite=lite,

@@ -59,7 +59,7 @@ def identify(request: Request, host: Host) -> RunSummary:
 def _identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState, str, tuple[str, ...]]:
     if request.workspace:
         info = host.workspaces.read(request.workspace, Events).run
-        return info, state_of(info, host, delta_theta=None), "", (request.workspace,)
+        return info, state_of(info, host), "", (request.workspace,)
     found = identify_run(run_request(request), host.settings)
     ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
     return found.info, found.state, ipts, tuple(str(file.path) for file in found.files)
@@ -68,24 +68,34 @@ def _identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState,
 def check_request(request: Request, host: Host, folders: IterationFolders) -> list[Problem]:
     """All problems of a request that can be found without reading events, each beside its input."""
     problems: list[Problem] = []
-    summary: list[RunSummary] = []
-    _try(problems, "runs", lambda: summary.append(identify(request, host)))
-    _try(problems, "calibrant", lambda: _check_calibrant(request, host))
-    _try(problems, "start_from", lambda: _check_start(request, host, folders))
-    _try(problems, "masks", lambda: _check_masks(request, host))
-    if request.workspace:
-        _try(problems, "workspace", lambda: _check_workspace(request, host))
-    if summary:
-        problems += _check_state(request, summary[0], host)
+    for field, check in _checks(request, host, folders):
+        try:
+            check()
+        except SnapcalError as error:
+            text = error.what + (f" Found: {error.found}" if error.found else "")
+            problems.append(Problem(field=field, severity="error", message=text, fix=error.fix))
+    if all(problem.field != "runs" for problem in problems):
+        problems += _warnings(request, identify(request, host), host)
     return problems
 
 
-def _try(problems: list[Problem], field: str, check: Callable[[], object]) -> None:
-    try:
+def require(request: Request, host: Host, folders: IterationFolders) -> None:
+    """Raise the first error of a request, before any time is spent on it."""
+    for _, check in _checks(request, host, folders):
         check()
-    except SnapcalError as error:
-        text = error.what + (f" Found: {error.found}" if error.found else "")
-        problems.append(Problem(field=field, severity="error", message=text, fix=error.fix))
+
+
+def _checks(request: Request, host: Host, folders: IterationFolders) -> list[tuple[str, Callable[[], object]]]:
+    checks: list[tuple[str, Callable[[], object]]] = [
+        ("workspace" if request.workspace else "runs", lambda: identify(request, host)),
+        ("calibrant", lambda: _check_calibrant(request, host)),
+        ("start_from", lambda: _check_start(request, host, folders)),
+        ("masks", lambda: _check_masks(request, host)),
+        ("grouping", lambda: _check_grouping(request, host)),
+    ]
+    if request.workspace:
+        checks.insert(1, ("workspace", lambda: _check_workspace(request, host)))
+    return checks
 
 
 def _check_calibrant(request: Request, host: Host) -> None:
@@ -141,7 +151,22 @@ def _check_workspace(request: Request, host: Host) -> None:
         )
 
 
-def _check_state(request: Request, summary: RunSummary, host: Host) -> list[Problem]:
+def _check_grouping(request: Request, host: Host) -> None:
+    wanted = request.grouping
+    if not wanted or Path(wanted).expanduser().is_file():
+        return
+    try:
+        known = identify(request, host).groupings
+    except SnapcalError:
+        return  # said beside the run already
+    if wanted not in known:
+        raise InputError(
+            f"There is no grouping '{wanted}' for this state and mode.",
+            fix=f"Choose one of: {', '.join(known) or 'none is there yet'}, or name a file.",
+        )
+
+
+def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem]:
     problems = []
     if not summary.state_exists:
         problems.append(
@@ -150,16 +175,6 @@ def _check_state(request: Request, summary: RunSummary, host: Host) -> list[Prob
                 severity="warning",
                 message=f"State {summary.state_id} is not initialised: its calibrations cannot be saved yet.",
                 fix=f"Initialise it: snapcal init-state {summary.run_number} --name NAME",
-            )
-        )
-    wanted = request.grouping
-    if wanted and not Path(wanted).expanduser().is_file() and wanted not in summary.groupings:
-        problems.append(
-            Problem(
-                field="grouping",
-                severity="error",
-                message=f"There is no grouping '{wanted}' for this state.",
-                fix=f"Choose one of: {', '.join(summary.groupings) or 'none is there'}.",
             )
         )
     reason = StateStore(host.settings, summary.state_id, lite=request.lite).writable()

@@ -1,8 +1,8 @@
 """One person's calibration of a run: request, iterations, comparison, choice, save, cancel.
 
-A session is a folder (see `iteration`), so that a shell command, the panel, and the panel reopened tomorrow see the same
-iterations. The workspaces of the last iteration have the plain names of `workspaces.names`; those of earlier ones have
-the suffix "_<nn>". The session deletes only workspaces that it made itself.
+A session is a folder (see `iteration`), so that a shell command, the panel, and the panel reopened tomorrow see the
+same iterations. The workspaces of the last iteration have the plain names of `workspaces.names`; those of earlier
+ones have the suffix "_<nn>". The session deletes only workspaces that it made itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from snapcal_workbench.errors import InputError
 from snapcal_workbench.facility.groupings import read_grouping_named
 from snapcal_workbench.formats.masks import read_mask
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session.checks import check_request, identify
+from snapcal_workbench.session.checks import check_request, identify, require
 from snapcal_workbench.session.comparison import (
     Comparison,
     Entry,
@@ -41,8 +41,8 @@ from snapcal_workbench.session.comparison import (
 )
 from snapcal_workbench.session.iteration import Iteration, IterationFolders
 from snapcal_workbench.session.ledger import Ledger
-from snapcal_workbench.session.reporting import write_iteration_report
-from snapcal_workbench.session.request import Problem, Request, RunSummary
+from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
+from snapcal_workbench.session.request import Problem, Request, RunSummary, build_request
 from snapcal_workbench.session.starting import iteration_number, starting_point
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.workspaces.names import OutputNames, grouping, raw_run, run_token
@@ -72,6 +72,15 @@ class Session:
         self._ledger.close()
 
     # -- request ------------------------------------------------------------------------------------------------
+
+    def new_request(self, **inputs: Any) -> Request:
+        """A request with the options that the settings give, and `inputs`.
+
+        Raises:
+            InputError: An input does not fit.
+        """
+        settings = self.host.settings
+        return build_request({"preset": settings.preset, "options": settings.options().model_dump(), **inputs})
 
     def identify(self, request: Request) -> RunSummary:
         """What is known of the request's run, without reading its events.
@@ -111,6 +120,7 @@ class Session:
         """
         number, started, clock = self.folders.next_number(), datetime.now().astimezone(), time.monotonic()
         before = len(self.host.history())
+        require(request, self.host, self.folders)
         run_name, grouping_name = self._load(request, progress.part(0.0, 0.15))
         events = self.host.workspaces.read(run_name, Events)
         self._suffix_earlier()
@@ -122,7 +132,7 @@ class Session:
             request=request,
             run_number=events.run.run_number,
             title=events.run.title,
-            state_id=state_of(events.run, self.host, delta_theta=None).state_id,
+            state_id=state_of(events.run, self.host).state_id,
             grouping_name=grouping_name,
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 2),
@@ -269,6 +279,27 @@ class Session:
         assert isinstance(found, apply_version.Outputs)
         return found
 
+    def apply_to_files(
+        self, reference: str, request: Request, output: Path | None, progress: Progress
+    ) -> dict[str, Any]:
+        """As `apply`, and write the spectra as Mantid processed NeXus and as columns of text.
+
+        Args:
+            output: The NeXus file; the text goes beside it. Default: focused_<run>.nxs in the working directory.
+
+        Returns:
+            What `apply` says, and `files`: the paths that were written.
+        """
+        name = f"focused_{run_token(self.identify(request).run_number)}"
+        found = self.apply(reference, request, name, progress)
+        spectra = self.host.workspaces.read(name, Spectra)
+        files = export_spectra(output or Path(f"{name}.nxs"), name, spectra)
+        return {**found.model_dump(mode="json"), "files": [str(path) for path in files]}
+
+    def comparison_report(self, comparison: Comparison, folder: Path) -> Path:
+        """Write the comparison's plots and HTML page; returns the page."""
+        return write_comparison_report(folder, comparison)
+
     def load(self, reference: str, progress: Progress) -> list[str]:
         """Load a saved version's workspaces into the list; returns their names."""
         stored = open_version(self.host.settings, reference)
@@ -306,7 +337,7 @@ class Session:
         """Load the run and its grouping unless they are there; returns the run workspace and the grouping's name."""
         name = request.workspace or self._load_files(request, progress)
         events = self.host.workspaces.read(name, Events)
-        state_id = state_of(events.run, self.host, delta_theta=None).state_id
+        state_id = state_of(events.run, self.host).state_id
         lite = is_lite(events.geometry)
         found = read_grouping_named(self.host.settings, state_id, lite, request.grouping, events.geometry)
         grouping_name = grouping(found.name, events.run.run_number, lite=lite)

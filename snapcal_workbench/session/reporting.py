@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snapcal_workbench import __version__
-from snapcal_workbench.calibration.types import (
-    DiffCalTable,
-    Events,
-    GroupCalibration,
-    PixelCalibration,
-)
+from snapcal_workbench.calibration.types import DiffCalTable, Events, GroupCalibration, PixelCalibration, Spectra
+from snapcal_workbench.errors import StoreError
+from snapcal_workbench.formats.processed import write_processed
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.report.html import ReportContents, save_report
+from snapcal_workbench.report.html import ReportContents, comparison_report, save_report
+from snapcal_workbench.session.comparison import Comparison
 from snapcal_workbench.session.iteration import Iteration
 
 
@@ -76,3 +76,42 @@ def _pixel(iteration: Iteration, table: DiffCalTable, values: Mapping[str, Any])
     return PixelCalibration(
         table, values["mask"], values["results"], tuple(iteration.passes), pixel.stop, pixel.message
     )
+
+
+def write_comparison_report(folder: Path, comparison: Comparison) -> Path:
+    """Write the plots and the HTML page of a comparison into `folder`; returns the page."""
+    return comparison_report(folder, comparison.entries_by_label)
+
+
+def export_spectra(path: Path, name: str, spectra: Spectra) -> list[Path]:
+    """Write focused spectra as Mantid processed NeXus, and beside it as columns of text for a plot.
+
+    Args:
+        path: The NeXus file.
+        name: Workspace name in the file.
+        spectra: In d-spacing.
+
+    Returns:
+        Paths of the two files.
+
+    Raises:
+        StoreError: A file cannot be written.
+    """
+    text = path.with_suffix(".txt")
+    try:
+        write_processed(path, {name: spectra}, instrument="SNAP")
+        _write_columns(text, spectra)
+    except OSError as error:
+        raise StoreError(
+            f"The spectra cannot be written to {path}.", found=str(error), fix="Choose another place with --output."
+        ) from error
+    return [path, text]
+
+
+def _write_columns(path: Path, spectra: Spectra) -> None:
+    columns, titles = [], []
+    for index, number in enumerate(spectra.number):
+        edges = spectra.edges_of(index)
+        columns += [0.5 * (edges[1:] + edges[:-1]), spectra.y[index], spectra.e[index]]
+        titles += [f"d_{number} (A)", f"counts_{number}", f"error_{number}"]
+    np.savetxt(path, np.column_stack(columns), header=", ".join(titles), fmt="%.8g")

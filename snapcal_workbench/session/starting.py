@@ -9,7 +9,8 @@ from pathlib import Path
 from snapcal_workbench.algorithms.ingredients import check_pixels, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, MaskReason, PixelMask
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.lite import expand_to_native, reduce_to_lite
+from snapcal_workbench.facility.geometry import geometry_of_state, pixel_count
+from snapcal_workbench.facility.lite import expand_to_native, lite_map, reduce_to_lite
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.iteration import IterationFolders
@@ -59,7 +60,7 @@ def _found(text: str, events: Events, host: Host, folders: IterationFolders, pro
         found = read_diffcal(path)
         return found.table, _inherited(found.mask)
     stored = open_version(host.settings, text)
-    state_id = state_of(events.run, host, delta_theta=None).state_id
+    state_id = state_of(events.run, host).state_id
     if stored.state_id != state_id:
         progress.warn(f"Starting from a version of state {stored.state_id}; the run is of state {state_id}.")
     return stored.table, _inherited(stored.mask)
@@ -72,14 +73,16 @@ def _inherited(mask: PixelMask) -> PixelMask:
 
 
 def _converted(table: DiffCalTable, mask: PixelMask | None, events: Events, host: Host) -> Start:
-    sizes = {18432: 1179648, 1179648: 18432}
-    if sizes.get(len(table)) != len(events.geometry):
+    if {len(table), len(events.geometry)} != {pixel_count(lite=False), pixel_count(lite=True)}:
         raise InputError(
             "The calibration that is started from must be of SNAP, native or lite.",
             found=f"{len(table)} pixels there, {len(events.geometry)} in the run",
             fix="Start from 'default', or from a calibration of this instrument.",
         )
-    state = state_of(events.run, host, delta_theta=None)
+    state = state_of(events.run, host)
+    native, lite = geometry_of_state(state, lite=False), geometry_of_state(state, lite=True)
+    lite_of = lite_map(host.settings)
     if len(table) < len(events.geometry):
-        return expand_to_native(table, state, host.settings), None
-    return reduce_to_lite(table, mask, state, host.settings), None
+        return expand_to_native(table, native=native, lite=lite, lite_of=lite_of), None
+    used = None if mask is None else ~mask.masked
+    return reduce_to_lite(table, native=native, lite=lite, lite_of=lite_of, used=used), None

@@ -1,0 +1,403 @@
+"""Commands of a calibration session: calibrate, iterate, iterations, compare, save, apply."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
+from snapcal_workbench.cli.facility import AsJson, user_name
+from snapcal_workbench.errors import InputError
+
+if TYPE_CHECKING:
+    from snapcal_workbench.session import Comparison, Iteration, Request, Session
+
+Runs = Annotated[list[str], typer.Argument(help="Run number or NeXus file; several are summed")]
+Grouping = Annotated[str | None, typer.Option(help="Name or file of the pixel grouping")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(help="'default', a version (STATE/N or RUN:N), a DiffCal file, or an iteration of the session"),
+]
+Preset = Annotated[str | None, typer.Option(help="'standard' or 'snapred'")]
+InheritMask = Annotated[bool | None, typer.Option(help="Take over the mask of what is started from")]
+Masks = Annotated[list[str] | None, typer.Option("--mask", help="A mask file; may be given several times")]
+Excluded = Annotated[
+    list[str] | None, typer.Option("--exclude", metavar="GROUP:H,K,L", help="A peak that is not to be fitted")
+]
+PeakFunction = Annotated[str | None, typer.Option(help="Gaussian, Lorentzian, PseudoVoigt or BackToBackExponential")]
+Model = Annotated[str | None, typer.Option(help="DIFC, DIFC+TZERO, DIFC+DIFA, DIFC+DIFA+TZERO or recommended")]
+SkipPixels = Annotated[bool | None, typer.Option(help="Leave the pixel calibration out")]
+MaxPasses = Annotated[int | None, typer.Option(help="Largest number of passes")]
+DMin = Annotated[float | None, typer.Option(help="Smallest d-spacing of the reflections, A")]
+DMax = Annotated[float | None, typer.Option(help="Largest d-spacing of the reflections, A")]
+MaxChi2 = Annotated[float | None, typer.Option(help="Largest chi-squared per degree of freedom of a peak fit")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Any option, as pixels.threshold=0.3")
+]
+Directory = Annotated[Path | None, typer.Option("--session", help="Folder of the session")]
+Report = Annotated[bool, typer.Option("--report/--no-report", help="Write plots and the HTML report")]
+
+_NAMED = {
+    "peak_function": "groups.peak_function",
+    "model": "groups.model",
+    "skip_pixels": "pixels.skip",
+    "max_passes": "pixels.max_passes",
+    "d_min": "peaks.crystal_d_min",
+    "d_max": "peaks.crystal_d_max",
+    "max_chi2": "groups.max_chi2",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("calibrate")(calibrate)
+    app.command("iterate")(iterate)
+    app.command("iterations")(iterations)
+    app.command("compare")(compare)
+    app.command("save")(save)
+    app.command("apply")(apply)
+
+
+def _session(context: typer.Context, directory: Path | None) -> Session:
+    from snapcal_workbench.hosts.embedded import EmbeddedHost
+    from snapcal_workbench.session import Session
+
+    return Session(EmbeddedHost(context.obj.load()), directory)
+
+
+def _changes(given: dict[str, Any]) -> dict[str, Any]:
+    """Inputs that were given on the command line, by the names of `Request.changed`."""
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name == "options":
+            changes |= dict(_option(text) for text in value)
+        elif name == "excluded_peaks":
+            changes[name] = tuple(_peak(text) for text in value)
+        else:
+            changes[_NAMED.get(name, name)] = tuple(value) if isinstance(value, list) else value
+    return changes
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(
+            "An option is given as NAME=VALUE.", found=text, fix="For example: --option pixels.threshold=0.3"
+        )
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value.strip()
+
+
+def _peak(text: str) -> tuple[int, tuple[int, ...]]:
+    try:
+        group, hkl = text.split(":")
+        indices = tuple(int(part) for part in hkl.split(","))
+        if len(indices) != 3:
+            raise ValueError(text)
+        return int(group), indices
+    except ValueError as error:
+        raise InputError("A peak is named as GROUP:H,K,L.", found=text, fix="For example: --exclude 3:2,2,0") from error
+
+
+def calibrate(
+    context: typer.Context,
+    runs: Runs,
+    calibrant: Annotated[str, typer.Option(help="Name of the calibrant sample, or its JSON file")],
+    grouping: Grouping = None,
+    native: Annotated[bool, typer.Option("--native", help="Calibrate single pixels instead of 8x8 blocks")] = False,
+    start_from: StartFrom = None,
+    preset: Preset = None,
+    inherit_mask: InheritMask = None,
+    masks: Masks = None,
+    excluded_peaks: Excluded = None,
+    peak_function: PeakFunction = None,
+    model: Model = None,
+    skip_pixels: SkipPixels = None,
+    max_passes: MaxPasses = None,
+    d_min: DMin = None,
+    d_max: DMax = None,
+    max_chi2: MaxChi2 = None,
+    options: Options = None,
+    session: Directory = None,
+    report: Report = True,
+    as_json: AsJson = False,
+) -> None:
+    """Calibrate a run: align the pixels, correct the groups, assess the result."""
+    given = {
+        "grouping": grouping,
+        "start_from": start_from,
+        "preset": preset,
+        "inherit_mask": inherit_mask,
+        "masks": masks,
+        "excluded_peaks": excluded_peaks,
+        "peak_function": peak_function,
+        "model": model,
+        "skip_pixels": skip_pixels,
+        "max_passes": max_passes,
+        "d_min": d_min,
+        "d_max": d_max,
+        "max_chi2": max_chi2,
+        "options": options,
+    }
+
+    def work() -> None:
+        current = _session(context, session)
+        request = current.new_request(runs=tuple(runs), calibrant=calibrant, lite=not native).changed(_changes(given))
+        _warn(current, request)
+        with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
+            done = current.calibrate(request, progress, report=report)
+        _show_iteration(current, done, as_json)
+
+    guarded(work, as_json=as_json)
+
+
+def _warn(session: Session, request: Request) -> None:
+    for problem in session.check(request):
+        if problem.severity == "warning":
+            note(f"Warning: {problem.message} {problem.fix}")
+
+
+def iterate(
+    context: typer.Context,
+    runs: Annotated[list[str] | None, typer.Argument(help="Other runs than the last iteration's")] = None,
+    calibrant: Annotated[str | None, typer.Option(help="Another calibrant")] = None,
+    grouping: Grouping = None,
+    native: Annotated[bool | None, typer.Option("--native/--lite", help="Other pixels")] = None,
+    start_from: StartFrom = None,
+    preset: Preset = None,
+    inherit_mask: InheritMask = None,
+    masks: Masks = None,
+    excluded_peaks: Excluded = None,
+    peak_function: PeakFunction = None,
+    model: Model = None,
+    skip_pixels: SkipPixels = None,
+    max_passes: MaxPasses = None,
+    d_min: DMin = None,
+    d_max: DMax = None,
+    max_chi2: MaxChi2 = None,
+    options: Options = None,
+    session: Directory = None,
+    report: Report = True,
+    as_json: AsJson = False,
+) -> None:
+    """Calibrate again: the last iteration's inputs, but for what is given here."""
+    given = {
+        "runs": runs or None,
+        "calibrant": calibrant,
+        "grouping": grouping,
+        "lite": None if native is None else not native,
+        "start_from": start_from,
+        "preset": preset,
+        "inherit_mask": inherit_mask,
+        "masks": masks,
+        "excluded_peaks": excluded_peaks,
+        "peak_function": peak_function,
+        "model": model,
+        "skip_pixels": skip_pixels,
+        "max_passes": max_passes,
+        "d_min": d_min,
+        "d_max": d_max,
+        "max_chi2": max_chi2,
+        "options": options,
+    }
+
+    def work() -> None:
+        current = _session(context, session)
+        with step("Iterating", quiet=as_json) as progress:
+            done = current.iterate(_changes(given), progress, report=report)
+        _show_iteration(current, done, as_json)
+
+    guarded(work, as_json=as_json)
+
+
+def iterations(context: typer.Context, session: Directory = None, as_json: AsJson = False) -> None:
+    """List the session's iterations."""
+
+    def work() -> None:
+        found = _session(context, session).iterations
+        if as_json:
+            show_json([iteration.model_dump(mode="json") for iteration in found])
+            return
+        rows = [
+            (
+                iteration.name,
+                iteration.run_number,
+                iteration.started[:16],
+                iteration.stop,
+                len(iteration.passes),
+                iteration.n_masked,
+                "; ".join(iteration.outcome.warnings) or "none",
+            )
+            for iteration in found
+        ]
+        show_table("Iterations", ["iteration", "run", "started", "stopped", "passes", "masked", "warnings"], rows)
+
+    guarded(work, as_json=as_json)
+
+
+def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> None:
+    report = session.folders.report(iteration.number) / "report.html"
+    if as_json:
+        show_json({**iteration.model_dump(mode="json"), "report": str(report) if report.is_file() else None})
+        return
+    out.print(f"Iteration {iteration.number} of run {iteration.run_number}: {_verdict(iteration)}", markup=False)
+    show_passes(iteration)
+    show_groups(iteration)
+    out.print(iteration.outcome.group.recommendation, markup=False)
+    if report.is_file():
+        out.print(f"Report: {report}", markup=False)
+
+
+def _verdict(iteration: Iteration) -> str:
+    pixel = iteration.outcome.pixel
+    share = 100.0 * iteration.n_masked / max(iteration.outcome.n_pixels, 1)
+    text = pixel.message if pixel else "pixel calibration left out"
+    return f"{text}; {iteration.n_masked} pixels masked ({share:.2g} %)"
+
+
+def show_passes(iteration: Iteration) -> None:
+    """Table of the pixel calibration's passes."""
+    rows = [
+        (f"{p.number}{' (kept)' if p.kept else ''}", p.median_ppm, p.p95_ppm, p.bound_ppm, p.masked)
+        for p in iteration.passes
+    ]
+    if rows:
+        columns = ["pass", "median |offset| (ppm)", "95 % |offset| (ppm)", "bound (ppm)", "masked"]
+        show_table("Pixel calibration", columns, rows)
+
+
+def show_groups(iteration: Iteration) -> None:
+    """Table of the groups' figures."""
+    metrics, results = iteration.metrics, iteration.groups
+    model = dict(zip(results.group.tolist(), results.model, strict=True))
+    expected = dict(zip(results.group.tolist(), results.peaks_expected.tolist(), strict=True))
+    rows = [
+        (
+            f"{group}",
+            f"{metrics.peaks_used[i]} of {expected.get(int(group), 0)}",
+            1e6 * float(metrics.strain[i]),
+            1e6 * float(metrics.strain_std[i]),
+            float(metrics.sigma[i]),
+            float(metrics.chi2[i]),
+            model.get(int(group), ""),
+        )
+        for i, group in enumerate(metrics.group)
+    ]
+    columns = ["group", "peaks used", "strain (ppm)", "strain std (ppm)", "sigma/d", "chi2", "model"]
+    show_table("Group calibration", columns, rows)
+
+
+def compare(
+    context: typer.Context,
+    references: Annotated[list[str], typer.Argument(metavar="A B …", help="Iterations or versions")],
+    session: Directory = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for the comparison's plots and HTML page")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put iterations and saved versions side by side."""
+
+    def work() -> None:
+        current = _session(context, session)
+        found = current.compare(references)
+        page = current.comparison_report(found, plots) if plots is not None else None
+        if as_json:
+            show_json({"rows": [asdict(row) for row in found.rows], "report": str(page) if page else None})
+            return
+        _show_comparison(found)
+        if page is not None:
+            out.print(f"Report: {page}", markup=False)
+
+    guarded(work, as_json=as_json)
+
+
+def _show_comparison(found: Comparison) -> None:
+    rows = [
+        (
+            f"{row.group}",
+            row.label,
+            row.two_theta,
+            row.peaks_used,
+            row.strain_ppm,
+            row.strain_std_ppm,
+            row.sigma,
+            row.difc_difference_ppm,
+            row.difc_spread_ppm,
+        )
+        for row in sorted(found.rows, key=lambda row: row.group)
+    ]
+    columns = [
+        "group",
+        "calibration",
+        "2theta",
+        "peaks",
+        "strain (ppm)",
+        "std (ppm)",
+        "sigma/d",
+        "DIFC (ppm)",
+        "spread",
+    ]
+    show_table(f"Comparison; DIFC against {found.entries[0].label}", columns, rows)
+
+
+def save(
+    context: typer.Context,
+    iteration: Annotated[int, typer.Argument(help="Number of the iteration")],
+    comments: Annotated[str, typer.Option(help="What others should know of it")],
+    author: Annotated[str, typer.Option(help="Who accepts it; default: the login name")] = "",
+    applies_to: Annotated[str, typer.Option(help="Runs, as '>=58882,<60000'; default: this run and all later")] = "",
+    session: Directory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish an iteration as a new version, with its index entry."""
+
+    def work() -> None:
+        current = _session(context, session)
+        with step("Saving", quiet=as_json) as progress:
+            found = current.save(
+                iteration,
+                author=author or user_name(),
+                comments=comments,
+                applies_to=applies_to,
+                progress=progress,
+            )
+        if as_json:
+            show_json(found.model_dump(mode="json"))
+        else:
+            out.print(f"Saved as version {found.version} in {found.path}", markup=False)
+            out.print(f"Index: {found.index_path}", markup=False)
+
+    guarded(work, as_json=as_json)
+
+
+def apply(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="A version (STATE/N or RUN:N) or an iteration")],
+    runs: Runs,
+    grouping: Grouping = None,
+    native: Annotated[bool, typer.Option("--native", help="Native pixels instead of lite ones")] = False,
+    output: Annotated[Path | None, typer.Option(help="File of the spectra; default: focused_RUN.nxs")] = None,
+    session: Directory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Focus any run with a version's table and mask, and write the spectra."""
+
+    def work() -> None:
+        current = _session(context, session)
+        request = current.new_request(runs=tuple(runs), lite=not native, grouping=grouping or "")
+        with step("Focusing", quiet=as_json) as progress:
+            found = current.apply_to_files(version, request, output, progress)
+        if as_json:
+            show_json(found)
+        else:
+            for path in found["files"]:
+                out.print(f"Wrote {path}", markup=False)
+
+    guarded(work, as_json=as_json)

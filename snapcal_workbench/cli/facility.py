@@ -1,0 +1,200 @@
+"""Commands about settings, runs and instrument states: config, state, init-state, simulate, demo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
+from snapcal_workbench.errors import InputError
+
+if TYPE_CHECKING:
+    from snapcal_workbench.config import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a script")]
+
+
+@dataclass(frozen=True)
+class SettingsSource:
+    """Where a command's settings come from: `--config` and `--set`."""
+
+    config: Path | None = None
+    overrides: tuple[str, ...] = ()
+
+    def load(self) -> Settings:
+        """The effective settings.
+
+        Raises:
+            InputError: A setting does not exist or does not fit.
+        """
+        from snapcal_workbench.config import Settings
+
+        overrides: dict[str, Any] = {}
+        for text in self.overrides:
+            name, value = _pair(text)
+            *parents, last = name.split(".")
+            place = overrides
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = value
+        return Settings.load(self.config, **overrides)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise InputError("A setting is given as NAME=VALUE.", found=text, fix="For example: --set ipts_root=/SNS/SNAP")
+    return name.strip(), value.strip()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("config")(config)
+    app.command("state")(state)
+    app.command("init-state")(init_state_command)
+    app.command("simulate")(simulate)
+    app.command("demo")(demo)
+
+
+def config(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show every effective setting, and where it comes from."""
+
+    def work() -> None:
+        settings = context.obj.load()
+        origins = settings.origins()
+        values = {name: _plain(value) for name, value in settings.effective().items()}
+        if as_json:
+            show_json({name: {"value": value, "from": origins[name]} for name, value in values.items()})
+        else:
+            rows = [(name, "" if value is None else str(value), origins[name]) for name, value in values.items()]
+            show_table("Settings", ["setting", "value", "from"], rows)
+
+    guarded(work, as_json=as_json)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def state(
+    context: typer.Context,
+    run: Annotated[list[str], typer.Argument(help="Run number or NeXus file; several are one measurement")],
+    native: Annotated[bool, typer.Option("--native", help="Look at native calibrations instead of lite ones")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is known of a run: its files, its instrument state, groupings and versions."""
+
+    def work() -> None:
+        from snapcal_workbench.hosts.embedded import EmbeddedHost
+        from snapcal_workbench.session import Request
+        from snapcal_workbench.session.checks import identify
+
+        found = identify(Request(runs=tuple(run), lite=not native), EmbeddedHost(context.obj.load()))
+        if as_json:
+            show_json(found.model_dump(mode="json"))
+            return
+        for name, value in found.model_dump().items():
+            text = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+            if isinstance(value, dict):
+                text = ", ".join(f"{key} {item}" for key, item in value.items())
+            out.print(f"{name.replace('_', ' '):>14}: {text}", markup=False)
+
+    guarded(work, as_json=as_json)
+
+
+def init_state_command(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run of the state")],
+    name: Annotated[str, typer.Option(help="A name for the state that people recognise")],
+    author: Annotated[str, typer.Option(help="Who initialises it; default: the login name")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Initialise an instrument state: its folder, grouping map and default calibration, all or nothing."""
+
+    def work() -> None:
+        from snapcal_workbench.algorithms.ingredients import state_of
+        from snapcal_workbench.facility.loading import identify_run
+        from snapcal_workbench.hosts.embedded import EmbeddedHost
+        from snapcal_workbench.session import Request
+        from snapcal_workbench.session.checks import run_request
+        from snapcal_workbench.store.state_init import init_state
+
+        host = EmbeddedHost(context.obj.load())
+        found = identify_run(run_request(Request(runs=(run,))), host.settings)
+        chosen = state_of(found.info, host)
+        with step("Initialising the state", quiet=as_json) as progress:
+            path = init_state(
+                host.settings,
+                chosen,
+                name=name,
+                run_number=found.info.run_number,
+                author=author or user_name(),
+                progress=progress,
+            )
+        if as_json:
+            show_json({"state_id": chosen.state_id, "path": str(path)})
+        else:
+            out.print(f"State {chosen.state_id} ({name}) is initialised in {path}", markup=False)
+
+    guarded(work, as_json=as_json)
+
+
+def user_name() -> str:
+    """The login name, as the default author."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def simulate(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Where the SNS-like tree is made, or exists")],
+    run: Annotated[int, typer.Option(help="Run number")] = 58882,
+    calibrant: Annotated[str, typer.Option(help="Calibrant sample of the tree")] = "Silicon_NIST_640d_001",
+    events: Annotated[float, typer.Option(help="Number of events")] = 1.2e7,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers")] = 1,
+    time_offset: Annotated[float, typer.Option(help="TZERO of every pixel, us")] = -8.0,
+    peak_shape: Annotated[str, typer.Option(help="gaussian or back-to-back")] = "gaussian",
+) -> None:
+    """Simulate a run of SNAP with a known misalignment into an SNS-like tree."""
+
+    def work() -> None:
+        from snapcal_workbench.cli.demo import simulate_into_tree
+
+        with step("Simulating", quiet=False) as progress:
+            found = simulate_into_tree(
+                directory,
+                run=run,
+                calibrant=calibrant,
+                events=int(events),
+                seed=seed,
+                time_offset=time_offset,
+                peak_shape=peak_shape,
+                progress=progress,
+            )
+        note("The truth, for tests only:")
+        out.print(f"run: {found.run_path}\nsettings: {found.config_path}\ntruth: {found.truth_path}", markup=False)
+
+    guarded(work, as_json=False)
+
+
+def demo(
+    directory: Annotated[Path, typer.Option(help="Where the tree, the session and the plots go")] = Path(
+        "snapcal-demo"
+    ),
+    events: Annotated[float, typer.Option(help="Number of simulated events")] = 1.2e7,
+) -> None:
+    """Calibrate a simulated silicon run from beginning to end, as a scientist would."""
+
+    def work() -> None:
+        from snapcal_workbench.cli.demo import run_demo
+
+        run_demo(directory, events=int(events))
+
+    guarded(work, as_json=False)
