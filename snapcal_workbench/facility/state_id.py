@@ -118,9 +118,9 @@ def log_value(logs: Mapping[str, Any], log: str) -> float:
     return float(_typed(logs[name], {"type": "number"}, name))
 
 
-def log_names(schema: Mapping[str, Any]) -> set[str]:
-    """All logs that a schema can make use of, alternatives included."""
-    return {name for log in schema["properties"] for name in (log, *ALTERNATIVES.get(log, ()))}
+def with_alternatives(logs: Iterable[str]) -> set[str]:
+    """These logs and all that can stand in for them."""
+    return {name for log in logs for name in (log, *ALTERNATIVES.get(log, ()))}
 
 
 def _name_of(log: str, logs: Mapping[str, Any]) -> str | None:
