@@ -1,0 +1,1 @@
+"""Pictures of a calibration (matplotlib, no display) and the HTML report."""

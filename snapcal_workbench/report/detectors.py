@@ -1,0 +1,297 @@
+"""Pictures of the detectors: one value, one change of DIFC, or one mask reason a pixel.
+
+A *panel* is a square of 3 x 3 *modules*. SNAP has an East and a West panel, drawn as seen from the sample when looking
+downstream: East on the left, West on the right, so that the scattering angle grows outwards in both. Module m is in
+column m // 3 + 1 and row m % 3 + 1 (bank<column><row> in the instrument definition); rows count upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    FloatArray,
+    Geometry,
+    IntArray,
+    MaskReason,
+    PixelLayout,
+    PixelMask,
+)
+from snapcal_workbench.report.theme import LIGHT, NORMAL, SMALL, Theme, begin, legend, note, robust_range, style
+
+PANEL_NAMES = ("East", "West")
+MODULES_PER_PANEL = 9
+GAP = 0.0593
+"""Gap between two modules as a fraction of a module's width (pitch 0.167548 m, width 0.158208 m)."""
+
+
+def panel_name(module: int) -> str:
+    """Name of the panel that a module is in."""
+    index = module // MODULES_PER_PANEL
+    return PANEL_NAMES[index] if index < len(PANEL_NAMES) else f"Panel {index + 1}"
+
+
+def panels_of_groups(geometry: Geometry, groups: Mapping[int, IntArray]) -> dict[int, str]:
+    """Panel of each group whose pixels lie in one panel only.
+
+    Args:
+        geometry: Of all pixels.
+        groups: Detector ids by group id.
+    """
+    if geometry.layout is None:
+        return {}
+    panels = {}
+    for group, detids in groups.items():
+        index = np.searchsorted(geometry.detid, detids)
+        index = index[index < len(geometry)]
+        names = {panel_name(int(module)) for module in np.unique(geometry.layout.module[index])}
+        if len(names) == 1:
+            panels[group] = names.pop()
+    return panels
+
+
+@dataclass(frozen=True, eq=False)
+class Mosaic:
+    """Where each pixel lies in the pictures of the panels, one picture a panel, with gaps between the modules."""
+
+    layout: PixelLayout
+
+    @property
+    def panels(self) -> int:
+        """Number of panels."""
+        return int(self.layout.module.max(initial=0)) // MODULES_PER_PANEL + 1
+
+    @property
+    def pitch(self) -> int:
+        """Pixels from one module to the next."""
+        return self.layout.side + max(1, round(GAP * self.layout.side))
+
+    @property
+    def size(self) -> int:
+        """Pixels along an edge of a panel's picture."""
+        return 2 * self.pitch + self.layout.side
+
+    @cached_property
+    def place(self) -> NDArray[np.int64]:
+        """int64[n]: flat index of each pixel in the array of the pictures [panel, row, column]."""
+        module = self.layout.module.astype(np.int64)
+        panel, rest = np.divmod(module, MODULES_PER_PANEL)
+        row = (rest % 3) * self.pitch + self.layout.y
+        column = (rest // 3) * self.pitch + self.layout.x
+        return (panel * self.size + row) * self.size + column
+
+    def pictures(self, values: NDArray, empty: float) -> NDArray:
+        """[panel, row, column]: the values in their places, `empty` elsewhere."""
+        pictures = np.full((self.panels, self.size, self.size), empty, values.dtype)
+        pictures.reshape(-1)[self.place] = values
+        return pictures
+
+    @cached_property
+    def index(self) -> NDArray[np.int32]:
+        """[panel, row, column]: which pixel is there; -1 for none."""
+        return self.pictures(np.arange(len(self.layout.module), dtype=np.int32), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorPicture:
+    """What `draw_detectors` drew: axes and image of each panel, for those who react to the mouse."""
+
+    axes: tuple[Axes, ...]
+    images: tuple[AxesImage, ...]
+    mosaic: Mosaic
+
+    def pixel_at(self, axes: Axes | None, x: float, y: float) -> int | None:
+        """Index of the pixel at data coordinates (x, y) of one of the axes; None between pixels and elsewhere."""
+        if axes not in self.axes:
+            return None
+        row, column = int(np.floor(y + 0.5)), int(np.floor(x + 0.5))
+        if not (0 <= row < self.mosaic.size and 0 <= column < self.mosaic.size):
+            return None
+        index = int(self.mosaic.index[self.axes.index(axes), row, column])
+        return index if index >= 0 else None
+
+
+def draw_detectors(
+    figure: Figure,
+    geometry: Geometry,
+    values: FloatArray,
+    *,
+    label: str,
+    masked: NDArray | None = None,
+    symmetric: bool = False,
+    theme: Theme = LIGHT,
+) -> DetectorPicture | None:
+    """Draw one value a pixel on the panels of the instrument.
+
+    The colours span the middle 98 % of the values. Without modules (another instrument), the values are drawn against
+    the scattering angle and nothing is returned.
+
+    Args:
+        figure: Is cleared first.
+        geometry: Of the n pixels.
+        values: float64[n]; NaN where there is none.
+        label: What the values are, with their unit.
+        masked: [n], not 0 for masked pixels, which are grey.
+        symmetric: Colours that diverge from zero.
+        theme: Colours.
+    """
+    begin(figure, theme)
+    hidden = np.zeros(len(geometry), bool) if masked is None else np.asarray(masked) != 0
+    shown = np.where(hidden, np.nan, np.asarray(values, np.float64))
+    norm = _norm(shown, symmetric)
+    if geometry.layout is None:
+        _draw_against_angle(figure, geometry, values, hidden, label, theme)
+        return None
+    mosaic = Mosaic(geometry.layout)
+    axes = _panel_axes(figure, geometry, mosaic, theme)
+    if hidden.any():
+        _draw_grey(axes, mosaic, hidden, theme)
+    cmap = theme.diverging if symmetric else theme.sequential
+    pictures = mosaic.pictures(shown.astype(np.float32), np.nan)
+    images = tuple(_image(a, p, cmap=cmap, norm=norm) for a, p in zip(axes, pictures, strict=True))
+    bar = figure.colorbar(images[0], ax=list(axes), extend="both", shrink=0.85, pad=0.02)
+    bar.set_label(label, color=theme.text, fontsize=NORMAL)
+    bar.ax.tick_params(colors=theme.text, labelsize=SMALL)
+    _legend_of_masked(figure, hidden, theme)
+    return DetectorPicture(tuple(axes), images, mosaic)
+
+
+def draw_difc_change(
+    figure: Figure,
+    geometry: Geometry,
+    before: DiffCalTable,
+    after: DiffCalTable,
+    mask: PixelMask | None = None,
+    *,
+    theme: Theme = LIGHT,
+) -> DetectorPicture | None:
+    """Draw the change of DIFC of each pixel in ppm; masked pixels are grey."""
+    change = difc_change_ppm(before, after)
+    masked = None if mask is None else mask.reason
+    span = robust_range(change if mask is None else change[~mask.masked])
+    symmetric = span is None or span[0] < 0.0 < span[1]
+    return draw_detectors(
+        figure, geometry, change, label="Change of DIFC (ppm)", masked=masked, symmetric=symmetric, theme=theme
+    )
+
+
+def difc_change_ppm(before: DiffCalTable, after: DiffCalTable) -> FloatArray:
+    """float64[n]: 1e6 (difc_after / difc_before - 1); NaN where it is not defined. Tables of the same pixels."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = 1e6 * (after.difc / before.difc - 1.0)
+    return np.where(np.isfinite(change), change, np.nan)
+
+
+def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, theme: Theme = LIGHT) -> None:
+    """Draw why pixels are masked: on the panels, and as a share of each module."""
+    begin(figure, theme)
+    present = [reason for reason in MaskReason if reason in mask.counts()]
+    handles = [Patch(color=theme.reason_colour(r), label=f"{r.text}: {mask.counts()[r]:,}") for r in present]
+    used = int((~mask.masked).sum())
+    handles.insert(0, Patch(color=theme.reasons[0], label=f"used: {used:,}"))
+    if geometry.layout is None:
+        _draw_shares(figure.subplots(), np.zeros(len(mask.reason), np.int64), ["all pixels"], mask, present, theme)
+    else:
+        top, bottom = figure.subfigures(2, 1, height_ratios=[2.2, 1.0])
+        for part in (top, bottom):
+            part.set_facecolor(theme.background)
+        mosaic = Mosaic(geometry.layout)
+        axes = _panel_axes(top, geometry, mosaic, theme)
+        norm = BoundaryNorm(np.arange(len(MaskReason) + 1) - 0.5, len(MaskReason))
+        for panel, picture in zip(axes, mosaic.pictures(mask.reason.astype(np.float32), np.nan), strict=True):
+            _image(panel, picture, cmap=ListedColormap(theme.reasons), norm=norm)
+        module = geometry.layout.module.astype(np.int64)
+        names = [f"{m // 3 + 1}{m % 3 + 1}" for m in range(int(module.max(initial=0)) + 1)]
+        _draw_shares(bottom.subplots(), module, names, mask, present, theme)
+    legend(figure, handles, theme, columns=3)
+
+
+def _norm(values: FloatArray, symmetric: bool) -> Normalize:
+    low, high = robust_range(values) or (0.0, 1.0)
+    if symmetric:
+        high = max(abs(low), abs(high))
+        low = -high
+    return Normalize(low, high)
+
+
+def _image(axes: Axes, picture: NDArray, **colours: object) -> AxesImage:
+    return axes.imshow(
+        np.ma.masked_invalid(picture), origin="lower", interpolation="antialiased", interpolation_stage="rgba", **colours
+    )
+
+
+def _draw_grey(axes: Sequence[Axes], mosaic: Mosaic, hidden: NDArray[np.bool_], theme: Theme) -> None:
+    grey = mosaic.pictures(np.where(hidden, np.float32(1.0), np.float32(np.nan)), np.nan)
+    for panel, picture in zip(axes, grey, strict=True):
+        _image(panel, picture, cmap=ListedColormap([theme.masked]), norm=Normalize(0.0, 1.0))
+
+
+def _panel_axes(figure: Figure, geometry: Geometry, mosaic: Mosaic, theme: Theme) -> list[Axes]:
+    axes = figure.subplots(1, mosaic.panels, squeeze=False)[0]
+    angles = _column_angles(geometry)
+    centres = [i * mosaic.pitch + (mosaic.layout.side - 1) / 2 for i in range(3)]
+    for panel, each in enumerate(axes):
+        style(each, theme, title=f"{panel_name(MODULES_PER_PANEL * panel)} panel", grid=False)
+        columns = [3 * panel + i for i in range(3)]
+        each.set_xticks(centres, [f"{c + 1}\n{angles[c]:.0f}°" if c in angles else f"{c + 1}" for c in columns])
+        each.set_yticks(centres, ["1", "2", "3"])
+        each.tick_params(length=0)
+        each.set_xlabel("Column of modules and its mean 2θ", fontsize=SMALL, color=theme.text)
+        each.set_aspect("equal")
+    axes[0].set_ylabel("Row of modules", fontsize=SMALL, color=theme.text)
+    return list(axes)
+
+
+def _column_angles(geometry: Geometry) -> dict[int, float]:
+    assert geometry.layout is not None
+    column = geometry.layout.module.astype(np.int64) // 3
+    count = np.bincount(column)
+    total = np.bincount(column, weights=geometry.two_theta)
+    return {int(c): float(np.degrees(total[c] / count[c])) for c in np.flatnonzero(count)}
+
+
+def _legend_of_masked(figure: Figure, hidden: NDArray[np.bool_], theme: Theme) -> None:
+    number = int(hidden.sum())
+    if number:
+        share = 100.0 * number / len(hidden)
+        text = f"masked: {number:,} of {len(hidden):,} pixels ({share:.1f} %)"
+        legend(figure, [Patch(color=theme.masked, label=text)], theme, place="outside upper right")
+
+
+def _draw_against_angle(
+    figure: Figure, geometry: Geometry, values: FloatArray, hidden: NDArray[np.bool_], label: str, theme: Theme
+) -> None:
+    axes = figure.subplots()
+    style(axes, theme, xlabel="2θ (degrees)", ylabel=label)
+    angle = np.degrees(geometry.two_theta)
+    for chosen, colour in ((hidden, theme.masked), (~hidden, theme.series[0])):
+        axes.plot(angle[chosen], np.asarray(values)[chosen], ".", markersize=3, color=colour, rasterized=True)
+    _legend_of_masked(figure, hidden, theme)
+
+
+def _draw_shares(
+    axes: Axes, module: NDArray[np.int64], names: Sequence[str], mask: PixelMask, reasons: Sequence[MaskReason], theme: Theme
+) -> None:
+    style(axes, theme, xlabel="Module (column and row)", ylabel="Masked (%)")
+    total = np.maximum(np.bincount(module, minlength=len(names)), 1)
+    bottom = np.zeros(len(names))
+    for reason in reasons:
+        share = 100.0 * np.bincount(module[mask.reason == reason], minlength=len(names)) / total
+        axes.bar(np.arange(len(names)), share, bottom=bottom, color=theme.reason_colour(reason), width=0.75)
+        bottom += share
+    axes.set_xticks(np.arange(len(names)), list(names))
+    axes.grid(visible=False, axis="x")
+    axes.set_ylim(0.0, max(1.0, 1.08 * float(bottom.max(initial=0.0))) if bottom.any() else 1.0)
+    if not bottom.any():
+        note(axes, "No pixel is masked", theme)
