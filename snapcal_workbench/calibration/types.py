@@ -84,7 +84,9 @@ class RunInfo:
         start_time: ISO 8601 text as in the file.
         end_time: ISO 8601 text as in the file.
         proton_charge: In microampere hours.
+        duration: In seconds; 0 when unknown.
         logs: Last value of every log (process variable) that was read.
+        unreadable_logs: Names of logs that are there but have no value.
         source: Path of the file or name of the workspace that the data came from.
     """
 
@@ -95,6 +97,8 @@ class RunInfo:
     proton_charge: float = 0.0
     logs: Mapping[str, LogValue] = field(default_factory=dict)
     source: str = ""
+    duration: float = 0.0
+    unreadable_logs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
