@@ -154,7 +154,7 @@ def _stated_name(path: Path) -> str:
 
 
 def _read_file(path: Path) -> _CalibrantFile:
-    content: Any = read_json(path, "calibrant")
+    content: Any = read_json(path, "a calibrant")
     if not isinstance(content, Mapping):
         raise FileFormatError(
             f"The calibrant {path} must be a JSON object.", found=type(content).__name__, fix="Correct the file."

@@ -14,7 +14,7 @@ from typing import Any
 
 from snapcal_workbench.calibration.types import Geometry, PixelGrouping
 from snapcal_workbench.config import Settings
-from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
+from snapcal_workbench.errors import FileFormatError, NotFoundError
 from snapcal_workbench.formats.grouping import read_grouping
 from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.progress import Progress
@@ -98,18 +98,10 @@ def read_grouping_named(
 
     Raises:
         NotFoundError: There is no such grouping; lists those there are.
-        InputError: The file is for other pixels, or groups none of them.
-        FileFormatError: The file is damaged.
+        FileFormatError: The file is damaged, is for other pixels, or groups none of them.
     """
     name, path = locate_grouping(settings, state_id, lite, name_or_path, progress)
-    grouping = read_grouping(path, geometry.detid)
-    if len(grouping.ids) == 0:
-        raise InputError(
-            "The grouping puts no pixel of the instrument into a group.",
-            found=f"{path} for the {len(geometry)} pixels of {geometry.instrument}",
-            fix="Use a grouping that was made for this instrument, native or lite.",
-        )
-    return replace(grouping, name=name)
+    return replace(read_grouping(path, geometry.detid), name=name)
 
 
 def locate_grouping(
@@ -141,7 +133,7 @@ def name_of_file(path: Path) -> str:
 
 
 def _entries(path: Path, key: str, progress: Progress) -> list[tuple[str, str]]:
-    content: Any = read_json(path, "grouping map")
+    content: Any = read_json(path, "a grouping map")
     if not isinstance(content, Mapping):
         raise _not_understood(path, type(content).__name__)
     if key not in content:

@@ -106,7 +106,7 @@ def _applicable(folder: Path, run: int) -> IndexEntry:
             found=f"no file {index}",
             fix="Set 'calibration_home' or 'instrument_parameters' to a tree that has them (SNAPInstPrm).",
         )
-    parsed = parse_index(read_json(index, "index of the instrument parameters"))
+    parsed = parse_index(read_json(index, "an index of instrument parameters"))
     entry = choose_version(parsed.entries, run, None)
     if entry is None:
         listed = ", ".join(f"v_{e.version:04d} ({e.applies_to})" for e in parsed.entries) or "none"
