@@ -51,13 +51,14 @@ def test_homes_follow_the_calibration_home_unless_set(tmp_path: Path) -> None:
 
 
 def test_flag_beats_environment_beats_file_beats_preset(toml, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = toml('preset = "snapred"\n[options.pixels]\nmax_passes = 2\nthreshold = 0.1\nmemory_mib = 64\nshrink = true\n')
+    pixels = "max_passes = 2\nthreshold = 0.1\nmemory_mib = 64\nshrink = true\n"
+    path = toml(f'preset = "snapred"\n[options.pixels]\n{pixels}')
     monkeypatch.setenv("SNAPCAL_OPTIONS__PIXELS__MAX_PASSES", "3")
     monkeypatch.setenv("SNAPCAL_OPTIONS__PIXELS__THRESHOLD", "0.2")
     settings = Settings.load(path, options={"pixels": {"threshold": 0.3, "memory_mib": None}})
-    pixels = settings.options().pixels
-    assert (pixels.threshold, pixels.max_passes, pixels.memory_mib, pixels.shrink) == (0.3, 3, 64, True)
-    assert pixels.estimator == PRESETS["snapred"].pixels.estimator
+    found = settings.options().pixels
+    assert (found.threshold, found.max_passes, found.memory_mib, found.shrink) == (0.3, 3, 64, True)
+    assert found.estimator == PRESETS["snapred"].pixels.estimator
     origins = settings.origins()
     assert origins["options.pixels.threshold"] == "flag"
     assert origins["options.pixels.max_passes"] == "environment SNAPCAL_OPTIONS__PIXELS__MAX_PASSES"

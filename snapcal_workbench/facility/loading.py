@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import Events, Geometry, RunInfo, TofWindow
 from snapcal_workbench.config import Settings
@@ -23,13 +22,11 @@ from snapcal_workbench.facility.lite import lite_map
 from snapcal_workbench.facility.runs import RunFile, find_run, run_number_of
 from snapcal_workbench.facility.state import POSITION_LOGS, InstrumentState, instrument_state
 from snapcal_workbench.facility.state_id import WAVELENGTH_LOG, effective_schema, with_alternatives
-from snapcal_workbench.formats.events import read_events, read_run_info
+from snapcal_workbench.formats.events import merge_events, read_events, read_run_info
 from snapcal_workbench.formats.processed import read_processed
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import RunRequest
 
-PerEvent = tuple[NDArray[np.float32], NDArray[np.int64]]
-_PIXELS_AT_ONCE = 65536
 _POSITION_TOLERANCE = {"det_arc1": 0.01, "det_arc2": 0.01, "det_lin1": 1e-4, "det_lin2": 1e-4}
 """How far (deg, m) the detectors of summed runs may be apart without a warning: 1e-4 of DIFC, about."""
 
@@ -82,15 +79,17 @@ def load_events(
     identified = identified or identify_run(request, settings, progress)
     geometry = geometry_of_state(identified.state, request.lite)
     window = identified.state.window
-    parts = []
-    for i, file in enumerate(identified.files):
-        part = progress.part(i / len(identified.files), (i + 1) / len(identified.files))
-        parts.append(_read(file, geometry, window, request.lite, settings, part))
-    return _summed(parts, replace(parts[0], geometry=geometry, window=window, run=identified.info))
+    if request.lite and any(file.lite_path for file in identified.files):
+        parts = _read_each(identified.files, geometry, window, settings, progress)
+        return replace(_summed(parts), run=identified.info)
+    pixel_of = lite_map(settings, progress) if request.lite else None
+    paths = [file.path for file in identified.files]
+    tof, start = read_events(paths, pixel_of=pixel_of, n_pixels=len(geometry), window=window, progress=progress)
+    return Events(tof, start, geometry, window, identified.info)
 
 
 def summed_info(infos: Sequence[RunInfo]) -> RunInfo:
-    """What several runs say of themselves together: numbers and sources joined by "+", proton charges added."""
+    """What several runs say of themselves together: numbers and sources joined by "+", charges and durations added."""
     if len(infos) == 1:
         return infos[0]
     return replace(
@@ -98,43 +97,9 @@ def summed_info(infos: Sequence[RunInfo]) -> RunInfo:
         run_number="+".join(info.run_number for info in infos),
         end_time=infos[-1].end_time,
         proton_charge=sum(info.proton_charge for info in infos),
+        duration=sum(info.duration for info in infos),
         source=" + ".join(info.source for info in infos),
     )
-
-
-def _summed(parts: Sequence[Events], like: Events) -> Events:
-    """The events of all parts, with the geometry, window and run of `like`."""
-    if len(parts) == 1:
-        return like
-    tof, start = merged_by_pixel([(part.tof, part.start) for part in parts])
-    weight = None
-    if any(part.weight is not None for part in parts):
-        weights = [np.ones_like(part.tof) if part.weight is None else part.weight for part in parts]
-        weight, _ = merged_by_pixel([(w, part.start) for w, part in zip(weights, parts, strict=True)])
-    return replace(like, tof=tof, start=start, weight=weight)
-
-
-def merged_by_pixel(parts: Sequence[PerEvent]) -> PerEvent:
-    """Values per event, sorted by pixel, of several runs of the same pixels as one.
-
-    Args:
-        parts: (values float32[events], start int64[n+1]) of each run; pixel i owns values[start[i]:start[i+1]].
-
-    Returns:
-        The same of all runs together; within a pixel in the order of the runs.
-    """
-    start = np.stack([start for _, start in parts]).sum(axis=0, dtype=np.int64)
-    merged = np.empty(start[-1], np.float32)
-    pixels = len(start) - 1
-    for first in range(0, pixels, _PIXELS_AT_ONCE):
-        last = min(first + _PIXELS_AT_ONCE, pixels)
-        at = start[first:last].copy()  # where the next value of each pixel goes
-        for values, part_start in parts:
-            low, high = part_start[first], part_start[last]
-            counts = np.diff(part_start[first : last + 1])
-            merged[np.repeat(at - part_start[first:last], counts) + np.arange(low, high)] = values[low:high]
-            at += counts
-    return merged, start
 
 
 def _identify(file: RunFile, settings: Settings, progress: Progress | None) -> tuple[RunInfo, InstrumentState]:
@@ -191,14 +156,33 @@ def _check_one_state(identified: Sequence[tuple[RunInfo, InstrumentState]], prog
             progress.warn(f"{log} differs between the summed runs ({min(values)} to {max(values)}); the first counts.")
 
 
-def _read(
-    file: RunFile, geometry: Geometry, window: TofWindow, lite: bool, settings: Settings, progress: Progress
-) -> Events:
-    if lite and file.lite_path:
-        return _read_lite_file(file.lite_path, geometry, window)
-    pixel_of = lite_map(settings, progress) if lite else None
-    tof, start = read_events(file.path, pixel_of=pixel_of, n_pixels=len(geometry), window=window, progress=progress)
-    return Events(tof, start, geometry, window)
+def _read_each(
+    files: Sequence[RunFile], geometry: Geometry, window: TofWindow, settings: Settings, progress: Progress
+) -> list[Events]:
+    """Lite events of each run: from its lite file where there is one, else from the native file."""
+    parts = []
+    for i, file in enumerate(files):
+        share = progress.part(i / len(files), (i + 1) / len(files))
+        if file.lite_path:
+            parts.append(_read_lite_file(file.lite_path, geometry, window))
+            share.report(1.0, f"Read {file.lite_path.name}")
+            continue
+        pixel_of = lite_map(settings, share)
+        tof, start = read_events(file.path, pixel_of=pixel_of, n_pixels=len(geometry), window=window, progress=share)
+        parts.append(Events(tof, start, geometry, window))
+    return parts
+
+
+def _summed(parts: Sequence[Events]) -> Events:
+    """The events of all parts; of one without weights every event counts 1."""
+    if len(parts) == 1:
+        return parts[0]
+    tof, start = merge_events([(part.tof, part.start) for part in parts])
+    weight = None
+    if any(part.weight is not None for part in parts):
+        weights = [np.ones_like(part.tof) if part.weight is None else part.weight for part in parts]
+        weight, _ = merge_events([(w, part.start) for w, part in zip(weights, parts, strict=True)])
+    return replace(parts[0], tof=tof, start=start, weight=weight)
 
 
 def _read_lite_file(path: Path, geometry: Geometry, window: TofWindow) -> Events:

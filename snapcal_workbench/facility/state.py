@@ -190,7 +190,7 @@ def instrument_state(run_info: RunInfo, parameters: InstrumentParameters) -> Ins
         FileFormatError: A log or the parameters' schema cannot be understood.
     """
     schema = effective_schema(parameters.state_id_schema)
-    values = state_values(run_info.logs, schema)
+    values = state_values(run_info.logs, schema, without_value=run_info.unreadable_logs)
     state_id = StateId(hex=state_id_of(values, schema))
     for log in (*POSITION_LOGS, WAVELENGTH_LOG):
         values.setdefault(log, log_value(run_info.logs, log))

@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,15 @@ def _bad_schema(found: str) -> FileFormatError:
     )
 
 
-def state_values(logs: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def state_values(
+    logs: Mapping[str, Any], schema: Mapping[str, Any], *, without_value: Collection[str] = ()
+) -> dict[str, Any]:
     """Values of the schema's logs in its order and types, not rounded to their resolution.
+
+    Args:
+        logs: Value by name.
+        schema: From `effective_schema`.
+        without_value: Logs that the run has, but with no value; named in the error.
 
     Raises:
         NotFoundError: Logs are missing; names all of them.
@@ -98,7 +106,7 @@ def state_values(logs: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str
     names = {log: _name_of(log, logs) for log in properties}
     missing = [log for log, name in names.items() if name is None and "default" not in properties[log]]
     if missing:
-        raise _missing_logs(missing)
+        raise _missing_logs(missing, without_value)
     return {
         log: _typed(logs[name] if name is not None else properties[log]["default"], properties[log], name or log)
         for log, name in names.items()
@@ -127,10 +135,14 @@ def _name_of(log: str, logs: Mapping[str, Any]) -> str | None:
     return next((name for name in (log, *ALTERNATIVES.get(log, ())) if name in logs), None)
 
 
-def _missing_logs(missing: Iterable[str]) -> NotFoundError:
+def _missing_logs(missing: Iterable[str], without_value: Collection[str] = ()) -> NotFoundError:
+    def shown(log: str) -> str:
+        names = (log, *ALTERNATIVES.get(log, ()))
+        return " or ".join(f"{name} (there, but without a value)" if name in without_value else name for name in names)
+
     return NotFoundError(
         "The run lacks logs that the instrument state follows from.",
-        found="no " + "; no ".join(" or ".join((log, *ALTERNATIVES.get(log, ()))) for log in missing),
+        found="no " + "; no ".join(map(shown, missing)),
         fix="Use a run whose file has them, or add the values to the file's DASlogs.",
     )
 
@@ -149,7 +161,7 @@ def _typed(value: Any, rule: Mapping[str, Any], name: str) -> Any:
         value = value[-1]
     if rule["type"] == "string":
         return _text(value, name)
-    if isinstance(value, (str, bytes)) or not np.isreal(value) or not math.isfinite(value):
+    if not isinstance(value, (Real, np.bool_)) or not math.isfinite(value):
         raise _wrong_type(name, "a finite number", value)
     if rule["type"] == "boolean":
         return bool(value)
@@ -179,7 +191,8 @@ def rounded(value: Any, rule: Mapping[str, Any], *, legacy: bool) -> Any:
         value: As `state_values` returns it.
         rule: The log's entry in the schema.
         legacy: Whether the product of the whole multiple and the resolution is left as it is. Otherwise it is rounded
-            to max(0, 1 - int(log10(resolution))) decimals, 0 for resolutions of 1 and more.
+            to max(0, 1 - int(log10(resolution))) decimals, 0 for resolutions of 1 and more; that is the format's rule,
+            even where it has too few decimals (multiples of 0.25 get one).
     """
     if isinstance(value, list):
         return [rounded(item, rule["items"], legacy=legacy) for item in value]

@@ -57,7 +57,12 @@ def write_run(
     with h5py.File(path, "w") as file:
         entry = file.create_group("entry")
         entry.attrs["NX_class"] = "NXentry"
-        texts = {"run_number": run, "title": "Si", "start_time": "2025-01-01T00:00:00", "end_time": "2025-01-01T01:00:00"}
+        texts = {
+            "run_number": run,
+            "title": "Si",
+            "start_time": "2025-01-01T00:00:00",
+            "end_time": "2025-01-01T01:00:00",
+        }
         for name, text in texts.items():
             entry[name] = np.array([text.encode()])
         entry["proton_charge"] = np.array([3.6e9 * 2])
