@@ -1,0 +1,222 @@
+"""What the other pixels say about a pixel: the smooth field of its module, and how far pixels stray from it.
+
+Words:
+
+- A *cell* is the part of a module that lies in one group. Its *field* is a polynomial of low degree in the pixel's
+  place; the degree is the one that the data pay for.
+- The value of a pixel is field + block + pixel: at native resolution the 8 x 8 pixels of a lite pixel are a *block* and
+  share a deviation of variance `block_variance`; each pixel has its own deviation of variance `pixel_variance`.
+- An observation is a value with two variances: the *expected* one, which weighs it, and the *seen* one, whose excess in
+  the scatter is what the variance components are made of.
+
+Variances come from moments that are unbiased however few events a pixel has, so ten million pixels of one event say as
+much about the components as they can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from snapcal_workbench.calibration.types import FloatArray, Geometry
+
+BLOCK = 8
+"""Native pixels along each side of a lite pixel."""
+NATIVE_SIDE = 64
+"""Modules with at least this many pixels a side are native: their pixels have blocks."""
+MAX_DEGREE = 4
+SMALLEST_DEVIATION = 5e-6
+"""Least standard deviation of a pixel from its field: other effects than counts are not smaller."""
+CLIP = 4.0
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the pixels of one group sit.
+
+    Attributes:
+        cell: int64[n], index of the cell.
+        block: int64[n], index of the block; None where pixels have none.
+        x, y: float64[n], in -1..1 within the module.
+    """
+
+    cell: Index
+    block: Index | None
+    x: FloatArray
+    y: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    def blocks(self) -> Places:
+        """The places of the blocks themselves."""
+        if self.block is None:
+            return self
+        n = np.maximum(np.bincount(self.block), 1)
+        cell = np.zeros(len(n), np.int64)
+        cell[self.block] = self.cell
+        return Places(cell, None, np.bincount(self.block, self.x) / n, np.bincount(self.block, self.y) / n)
+
+
+def places_of(geometry: Geometry, pixels: Index) -> Places:
+    """Where these pixels of a group sit; without a layout the whole group is one cell without shape."""
+    layout = geometry.layout
+    if layout is None:
+        zeros = np.zeros(len(pixels))
+        return Places(np.zeros(len(pixels), np.int64), None, zeros, zeros)
+    column, row = layout.x[pixels].astype(np.int64), layout.y[pixels].astype(np.int64)
+    module = layout.module[pixels].astype(np.int64)
+    cell = np.unique(module, return_inverse=True)[1].reshape(-1)
+    scale = 2.0 / max(layout.side - 1, 1)
+    block = None
+    if layout.side >= NATIVE_SIDE:
+        across = -(-layout.side // BLOCK)
+        key = (module * across + column // BLOCK) * across + row // BLOCK
+        block = np.unique(key, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return Places(cell.astype(np.int64), block, column * scale - 1.0, row * scale - 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is known of each pixel before its own events are counted (natural logarithms).
+
+    Attributes:
+        mean: float64[n].
+        mean_variance: float64[n], how well `mean` itself is known.
+        pixel_variance: Variance of a pixel about `mean`.
+        block_variance: Variance of a block about its field; 0 without blocks.
+    """
+
+    mean: FloatArray
+    mean_variance: FloatArray
+    pixel_variance: float
+    block_variance: float
+
+    def posterior_variance(self, information: FloatArray) -> FloatArray:
+        """float64[n]: variance of the estimate that adds `information` of the pixel's own."""
+        own = 1.0 / (information + 1.0 / self.pixel_variance)
+        return own + (own / self.pixel_variance) ** 2 * self.mean_variance
+
+
+def fit_field(
+    places: Places, value: FloatArray, expected: FloatArray, seen: FloatArray, used: NDArray[np.bool_]
+) -> Prior:
+    """The prior of every pixel of a group.
+
+    Args:
+        places: Of the n pixels.
+        value: float64[n], observed values.
+        expected: float64[n], their expected variances, as they weigh.
+        seen: float64[n], the noise in `value` squared, unbiased.
+        used: bool[n], observations that count; the others get a prior all the same.
+    """
+    usable = used & np.isfinite(value) & np.isfinite(expected) & np.isfinite(seen)
+    if not usable.any():
+        return Prior(np.zeros(len(value)), np.full(len(value), 1.0), 1.0, 0.0)
+    middle = weighted_median(value[usable], 1.0 / expected[usable])
+    residual = value - middle
+    variance = _robust_excess(residual[usable], expected[usable])
+    block_variance = 0.0
+    fitted = np.zeros(len(value))
+    for _ in range(4):
+        spread = np.sqrt(expected + variance + block_variance)
+        clipped = fitted + np.clip(residual - fitted, -CLIP * spread, CLIP * spread)
+        weight = np.where(usable, 1.0 / spread**2, 0.0)
+        fitted, fitted_variance = _surfaces(places, np.where(usable, clipped, 0.0), weight)
+        rest = np.where(usable, np.clip(residual - fitted, -CLIP * spread, CLIP * spread), 0.0)
+        variance = _excess(rest, np.where(usable, seen, 0.0), weight)
+        if places.block is not None:
+            block_variance = min(_shared(places.block, rest, weight), variance)
+            variance -= block_variance
+        variance = max(variance, SMALLEST_DEVIATION**2)
+    mean, mean_variance = middle + fitted, fitted_variance
+    if places.block is not None:
+        weight = np.where(usable, 1.0 / (expected + variance), 0.0)
+        shift, shift_variance = _block_means(places.block, rest, weight, block_variance)
+        mean, mean_variance = mean + shift, mean_variance + shift_variance
+    return Prior(mean, mean_variance, variance, block_variance)
+
+
+def weighted_median(values: FloatArray, weights: FloatArray) -> float:
+    """The value that halves the weights."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][min(np.searchsorted(total, total[-1] / 2), len(values) - 1)])
+
+
+def robust_spread(values: FloatArray) -> float:
+    """Standard deviation of a Gaussian with the same median absolute deviation."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
+
+
+def _robust_excess(residual: FloatArray, expected: FloatArray) -> float:
+    better = expected <= np.median(expected)
+    return max(robust_spread(residual[better]) ** 2 - float(np.median(expected[better])), SMALLEST_DEVIATION**2)
+
+
+def _excess(rest: FloatArray, seen: FloatArray, weight: FloatArray) -> float:
+    """Scatter beyond the noise: the mean of a variance that cannot be negative, given its estimate and its error."""
+    power = np.sum(weight**2)
+    estimate, error = np.sum(weight**2 * (rest**2 - seen)) / power, np.sqrt(2.0 / power)
+    z = estimate / error
+    if z > 8:
+        return float(estimate)
+    return float(estimate + error * np.exp(norm.logpdf(z) - norm.logcdf(z)))
+
+
+def _shared(block: Index, rest: FloatArray, weight: FloatArray) -> float:
+    """Mean product of the residuals of two pixels of one block: what the block's pixels have in common."""
+    sums, squares = np.bincount(block, weight * rest), np.bincount(block, (weight * rest) ** 2)
+    weights, weights2 = np.bincount(block, weight), np.bincount(block, weight**2)
+    pairs = np.sum(weights**2 - weights2)
+    return max(float(np.sum(sums**2 - squares) / pairs), 0.0) if pairs > 0 else 0.0
+
+
+def _block_means(block: Index, rest: FloatArray, weight: FloatArray, variance: float) -> tuple[FloatArray, FloatArray]:
+    """Posterior mean and variance of each pixel's block."""
+    if variance <= 0:
+        return np.zeros(len(rest)), np.zeros(len(rest))
+    information = np.bincount(block, weight) + 1.0 / variance
+    return (np.bincount(block, weight * rest) / information)[block], (1.0 / information)[block]
+
+
+def _surfaces(places: Places, value: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Field and its variance at every pixel, cell by cell; a cell without data gets the mean of the others."""
+    total = max(weight.sum(), 1e-300)
+    overall = float(np.sum(weight * value) / total)
+    fitted = np.full(len(value), overall)
+    scatter = float(np.sum(weight * (value - overall) ** 2) / total)
+    variance = np.full(len(value), scatter + 1.0 / total)
+    order = np.argsort(places.cell, kind="stable")
+    edges = np.flatnonzero(np.diff(places.cell[order])) + 1
+    for members in np.split(order, edges):
+        if np.count_nonzero(weight[members]) > 0:
+            shape = _surface(places.x[members], places.y[members], value[members], weight[members])
+            fitted[members], variance[members] = shape
+    return fitted, variance
+
+
+def _surface(x: FloatArray, y: FloatArray, value: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """One cell's polynomial, of the degree with the best Bayesian information criterion."""
+    n = np.count_nonzero(weight)
+    flat = np.ptp(x) == 0 and np.ptp(y) == 0
+    degrees = [d for d in range(MAX_DEGREE + 1) if d == 0 or (not flat and n > 4 * (d + 1) * (d + 2) // 2)]
+    basis = np.stack([x ** (d - k) * y**k for d in degrees for k in range(d + 1)], axis=1)
+    gram, right = basis.T @ (basis * weight[:, None]), basis.T @ (weight * value)
+    best: tuple[float, FloatArray, FloatArray] | None = None
+    for degree in degrees:
+        terms = (degree + 1) * (degree + 2) // 2
+        inverse = np.linalg.pinv(gram[:terms, :terms], hermitian=True)
+        coefficients = inverse @ right[:terms]
+        cost = -float(coefficients @ right[:terms]) + terms * np.log(max(n, 8))
+        if best is None or cost < best[0]:
+            best = cost, coefficients, inverse
+    assert best is not None
+    _, coefficients, inverse = best
+    part = basis[:, : len(coefficients)]
+    return part @ coefficients, ((part @ inverse) * part).sum(1)
