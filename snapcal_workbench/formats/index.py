@@ -14,15 +14,14 @@ Words that hold everywhere in this module:
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from snapcal_workbench.errors import FileFormatError, InputError
@@ -40,13 +39,12 @@ _TIMESTAMP = re.compile(
 )
 _CANONICAL = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{9}[+-]\d{4}", re.ASCII)
 _TERM = re.compile(r"\s*(?P<operator>=?>|>=|<=|<|)\s*(?P<number>\d{1,18})\s*", re.ASCII)
-_OPERATORS: dict[str, Callable[[int, int], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "=>": operator.gt,  # what SNAPRed makes of it
-    "<": operator.lt,
-    "": operator.eq,
+_INTERVALS: dict[str, Callable[[int], tuple[float, float]]] = {
+    ">=": lambda number: (number, math.inf),
+    "<=": lambda number: (-math.inf, number),
+    ">": lambda number: (number + 1, math.inf),
+    "<": lambda number: (-math.inf, number - 1),
+    "": lambda number: (number, number),
 }
 
 
@@ -82,27 +80,29 @@ def _time(value: object) -> int | None:
     return None
 
 
+@lru_cache(maxsize=16384)
 def _time_of_text(text: str) -> int | None:
-    found = _TIMESTAMP.fullmatch(text.strip())
+    found = _TIMESTAMP.fullmatch(text)
     if not found:
         return None
+    date, clock, fraction, zone = found.groups()
     try:
-        moment = datetime.fromisoformat(f"{found['date']}T{found['clock'] or '00:00:00'}")
-        offset = _offset(found["zone"] or "Z")
-        seconds = (moment.replace(tzinfo=timezone.utc) - offset - _EPOCH) // timedelta(seconds=1)
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(f"{date}T{clock or '00:00:00'}") - _EPOCH
+    except ValueError:
         return None
-    return seconds * NANOSECONDS + int((found["fraction"] or "0")[:9].ljust(9, "0"))
+    seconds = moment.days * 86400 + moment.seconds - _offset(zone)
+    return seconds * NANOSECONDS + int((fraction or "0")[:9].ljust(9, "0"))
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
 
 
-def _offset(zone: str) -> timedelta:
-    if zone == "Z":
-        return timedelta()
+def _offset(zone: str | None) -> int:
+    """Seconds east of Greenwich."""
+    if not zone or zone == "Z":
+        return 0
     digits = zone[1:].replace(":", "").ljust(4, "0")
-    size = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    size = int(digits[:2]) * 3600 + int(digits[2:]) * 60
     return -size if zone[0] == "-" else size
 
 
@@ -117,7 +117,7 @@ def format_timestamp(time: int) -> str:
             "Only times between 1970 and 9999 can be written.", found=str(time), fix="Check the clock of this computer."
         )
     seconds, fraction = divmod(time, NANOSECONDS)
-    local = (_EPOCH + timedelta(seconds=seconds)).astimezone()
+    local = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=timezone.utc).astimezone()
     return f"{local:%Y-%m-%dT%H:%M:%S}.{fraction:09d}{local.strftime('%z')[:5]}"
 
 
@@ -145,7 +145,14 @@ class AppliesTo:
 
     def accepts(self, run: int) -> bool:
         """Whether the condition holds for a run number."""
-        return all(_OPERATORS[symbol](run, number) for symbol, number in self.terms)
+        low, high = self.interval
+        return low <= run <= high
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """First and last run number for which it holds; the first is larger than the last where none does."""
+        lows, highs = zip(*(_INTERVALS[symbol](number) for symbol, number in self.terms), strict=True)
+        return max(lows), min(highs)
 
     def __str__(self) -> str:
         return ",".join(f"{symbol}{number}" for symbol, number in self.terms)
@@ -161,6 +168,14 @@ def _parse_applies_to(text: str) -> AppliesTo:
             fix='Write for example ">=58882,<60000" or "58882".',
         )
     return AppliesTo(tuple((term["operator"].replace("=>", ">"), int(term["number"])) for term in terms if term))
+
+
+def _is_canonical(stamp: Any) -> bool:
+    """Whether a value is a timestamp as it is to be written."""
+    if not (isinstance(stamp, str) and _CANONICAL.fullmatch(stamp)):
+        return False
+    time = _time_of_text(stamp)
+    return time is not None and 0 <= time <= _LAST_TIME
 
 
 class IndexEntry(BaseModel):
@@ -186,45 +201,41 @@ class IndexEntry(BaseModel):
     author: str | None = None
     timestamp: str = ""
 
-    _time: int = PrivateAttr(UNKNOWN_TIME)
-    _condition: AppliesTo | None = PrivateAttr(None)
-
     @field_validator("timestamp", mode="before")
     @classmethod
     def _nine_digits(cls, value: Any) -> Any:
-        if isinstance(value, str) and (not value or _CANONICAL.fullmatch(value)):
-            return value
-        try:
-            return format_timestamp(parse_timestamp(value))
-        except FileFormatError as error:
-            raise ValueError(error.what) from error
+        return value if _is_canonical(value) or value == "" else format_timestamp(parse_timestamp(value))
 
-    def model_post_init(self, context: Any) -> None:
-        """Parse what choosing a version asks of every entry."""
-        self._time = UNKNOWN_TIME if not self.timestamp else parse_timestamp(self.timestamp)
-        try:
-            self._condition = None if self.applies_to is None else AppliesTo.parse(self.applies_to)
-        except InputError:
-            self._condition = None
-
-    @property
+    @cached_property
     def time(self) -> int:
         """When the version was made, ns; `UNKNOWN_TIME` without a timestamp."""
-        return self._time
+        return parse_timestamp(self.timestamp) if self.timestamp else UNKNOWN_TIME
 
-    @property
+    @cached_property
     def condition(self) -> AppliesTo | None:
         """`applies_to` parsed; None where it cannot be."""
-        return self._condition
+        try:
+            return None if self.applies_to is None else AppliesTo.parse(self.applies_to)
+        except InputError:
+            return None
 
     def accepts(self, run: int) -> bool:
         """Whether the version applies to a run."""
-        return self._condition is not None and self._condition.accepts(run)
+        low, high = self._interval
+        return low <= run <= high
+
+    @cached_property
+    def _interval(self) -> tuple[float, float]:
+        return self.condition.interval if self.condition else (math.inf, -math.inf)
+
+    def with_applies_to(self, applies_to: str | None) -> IndexEntry:
+        """The same entry with another condition."""
+        return IndexEntry.model_validate({**self.model_dump(by_alias=True), "appliesTo": applies_to})
 
     def to_json(self) -> dict[str, Any]:
         """The entry for an index file, such that SNAPRed can read it: no null condition and no empty timestamp."""
         data = self.model_dump(by_alias=True)
-        data["appliesTo"] = self.applies_to if self._condition else NO_RUN
+        data["appliesTo"] = self.applies_to if self.condition else NO_RUN
         data["timestamp"] = self.timestamp or format_timestamp(0)
         return data
 
@@ -285,22 +296,21 @@ def _mended(item: dict) -> tuple[dict, list[str]]:
     mended, problems = dict(item), []
     for key, (right, mend) in _MENDABLE.items():
         value = mended.get(key)
-        if key in mended and not (isinstance(value, right) and (right is bool or not isinstance(value, bool))):
-            try:
-                mended[key] = mend(value)
-            except (TypeError, ValueError, OverflowError):
-                continue
-            problems.append(f"{key} is {_kind(value)}, read as {mended[key]!r}.")
+        if key not in mended or type(value) in right:
+            continue
+        try:
+            mended[key] = mend(value)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        problems.append(f"{key} is {_kind(value)}, read as {mended[key]!r}.")
     problems.extend(_mend_timestamp(mended))
     return mended, problems
 
 
 def _mend_timestamp(mended: dict) -> list[str]:
     stamp = mended.get("timestamp", "")
-    if isinstance(stamp, str) and (not stamp or _CANONICAL.fullmatch(stamp)):
-        stamp_time = _time(stamp) if stamp else 0
-        if stamp_time is not None and 0 <= stamp_time <= _LAST_TIME:
-            return []
+    if stamp == "" or _is_canonical(stamp):
+        return []
     try:
         mended["timestamp"] = format_timestamp(parse_timestamp(stamp))
     except FileFormatError:
@@ -332,10 +342,10 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-_MENDABLE: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-    "version": (int, _whole),
-    "runNumber": (str, _digits),
-    "useLiteMode": (bool, _flag),
+_MENDABLE: dict[str, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
+    "version": ((int,), _whole),
+    "runNumber": ((str,), _digits),
+    "useLiteMode": ((bool,), _flag),
     "appliesTo": ((str, type(None)), _text),
     "comments": ((str, type(None)), _text),
     "author": ((str, type(None)), _text),

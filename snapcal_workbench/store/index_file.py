@@ -1,0 +1,223 @@
+"""The index of a home, read together with the folders and the retirements, and replaced as a whole.
+
+A *snapshot* is what a home holds at one look: entries of the index whose folder exists, entries adopted from folders
+that the index does not name, with the retirements laid over them. It is made without a lock and never raises for what
+it finds; every oddity is one sentence in its problems.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from snapcal_workbench.formats.index import NO_RUN, IndexEntry, ParsedIndex, parse_index
+from snapcal_workbench.store import fs
+from snapcal_workbench.store.journal import read_lines
+from snapcal_workbench.store.layout import INDEX, RETIREMENTS, TEMPORARY_INDEX, Listing, list_home
+from snapcal_workbench.store.record import entry_in_folder
+from snapcal_workbench.store.strict_json import parse_json
+
+RECORD_HASH = "recordHash"
+"""Key of an index entry under which the hash of the record stands; SNAPRed passes it over."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a home holds.
+
+    Attributes:
+        home: The folder.
+        entries: Entries of the versions that exist, in the order of the index.
+        missing: Entries of the index without a folder: being written by SNAPRed, or lost.
+        adopted: Versions that the index does not name; their entries are among `entries`.
+        rejected: Items of the index that are no entries.
+        listing: The folders.
+        retired: For each retired version the line of its retirement.
+        index_problems: What is wrong with the index file.
+        problems: All that is wrong, those of the index included.
+        damaged: Bytes of an index file that is not JSON.
+    """
+
+    home: Path
+    entries: list[IndexEntry]
+    missing: list[IndexEntry]
+    adopted: list[int]
+    rejected: list[Any]
+    listing: Listing
+    retired: dict[int, dict[str, Any]]
+    index_problems: list[str]
+    problems: list[str]
+    damaged: bytes | None = None
+
+    @property
+    def taken(self) -> set[int]:
+        """Numbers that a new version must not have."""
+        return {
+            *self.listing.versions,
+            *(staging.version for staging in self.listing.staging),
+            *(entry.version for entry in self.entries),
+            *(entry.version for entry in self.missing),
+        }
+
+    @property
+    def newest(self) -> int:
+        """Time of the newest entry, ns; 0 if there is none."""
+        return max([0, *(entry.time for entry in self.entries), *(entry.time for entry in self.missing)])
+
+
+@dataclass
+class _Parts:
+    parsed: ParsedIndex
+    problems: list[str] = field(default_factory=list)
+    damaged: bytes | None = None
+
+
+def read_snapshot(home: Path) -> Snapshot:
+    """Look at a home: one directory listing, the index and the retirements; records only of folders not in the index.
+
+    The folders are listed before the index is read. So a version published in between is in the index alone, and asking
+    for its folder settles it; the other way round it would look like a folder without an entry.
+    """
+    listing = list_home(home)
+    index = _read_index(home, bool(listing.versions))
+    retired, journal_problems = read_retirements(home)
+    entries, missing = _split(index.parsed.entries, listing, home)
+    adopted, adoption_problems = _adopt(home, listing, {e.version for e in index.parsed.entries})
+    entries = [_with_retirement(entry, retired, home, listing) for entry in (*entries, *adopted)]
+    problems = [
+        *listing.problems,
+        *index.problems,
+        *(f"Version {entry.version} is in the index, but its folder is missing." for entry in missing),
+        *adoption_problems,
+        *journal_problems,
+        *_unexplained(entries, retired),
+    ]
+    return Snapshot(
+        home=home,
+        entries=entries,
+        missing=missing,
+        adopted=[entry.version for entry in adopted],
+        rejected=index.parsed.rejected if index.damaged is None else [],
+        listing=listing,
+        retired={version: line for version, line in retired.items() if line["action"] == "retire"},
+        index_problems=index.problems,
+        problems=problems,
+        damaged=index.damaged,
+    )
+
+
+def _read_index(home: Path, has_versions: bool) -> _Parts:
+    path = home / INDEX
+    try:
+        data = fs.read(path)
+    except FileNotFoundError:
+        rebuilt = [f"{INDEX} is missing; it was rebuilt in memory from the version folders."] if has_versions else []
+        return _Parts(ParsedIndex([]), rebuilt)
+    except OSError as error:
+        return _Parts(
+            ParsedIndex([]), [f"{INDEX} cannot be read ({error}); it was rebuilt in memory from the version folders."]
+        )
+    return _parse_index(data)
+
+
+@lru_cache(maxsize=8)
+def _parse_index(data: bytes) -> _Parts:
+    """Parse the bytes of an index; kept for the next look, as an index seldom changes between two."""
+    try:
+        value = parse_json(data)
+    except ValueError as error:
+        return _Parts(
+            ParsedIndex([]),
+            [f"{INDEX} is damaged ({error}); it was rebuilt in memory from the version folders."],
+            data,
+        )
+    parsed = parse_index(value)
+    damaged = None if isinstance(value, list) else data
+    return _Parts(parsed, [f"{INDEX}: {problem}" for problem in parsed.problems], damaged)
+
+
+def _split(entries: list[IndexEntry], listing: Listing, home: Path) -> tuple[list[IndexEntry], list[IndexEntry]]:
+    """Entries with and without a folder; one that was published after the listing is found by a second look."""
+    late = {entry.version for entry in entries} - set(listing.versions)
+    if late:
+        again = list_home(home).versions
+        listing.versions.update({version: again[version] for version in late & set(again)})
+    found = [entry for entry in entries if entry.version in listing.versions]
+    return found, [entry for entry in entries if entry.version not in listing.versions]
+
+
+def _adopt(home: Path, listing: Listing, known: set[int]) -> tuple[list[IndexEntry], list[str]]:
+    adopted, problems = [], []
+    for version in sorted(set(listing.versions) - known):
+        name = listing.versions[version]
+        entry, why_not = entry_in_folder(home / name, version)
+        if entry is None:
+            problems.append(f"{name} is not in the index and cannot be used: {why_not}.")
+        else:
+            adopted.append(entry)
+            problems.append(f"Version {version} is not in the index; its entry was taken from its record.")
+    return adopted, problems
+
+
+def read_retirements(home: Path) -> tuple[dict[int, dict[str, Any]], list[str]]:
+    """The last retirement or return of each version, and what could not be read."""
+    lines, problems = read_lines(home / RETIREMENTS)
+    last: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        version = line.get("version")
+        if isinstance(version, int) and not isinstance(version, bool) and line.get("action") in ("retire", "unretire"):
+            last[version] = line
+        else:
+            problems.append(f"{RETIREMENTS} has a line that is no retirement: {json.dumps(line)[:80]}.")
+    return last, problems
+
+
+def _with_retirement(entry: IndexEntry, retired: dict[int, dict], home: Path, listing: Listing) -> IndexEntry:
+    line = retired.get(entry.version)
+    if line is None:
+        return entry
+    if line["action"] == "retire":
+        return entry if entry.applies_to == NO_RUN else entry.with_applies_to(NO_RUN)
+    if entry.applies_to != NO_RUN:
+        return entry
+    original, _ = entry_in_folder(home / listing.versions[entry.version], entry.version)
+    return entry.with_applies_to(original.applies_to) if original else entry
+
+
+def _unexplained(entries: list[IndexEntry], retired: dict[int, dict]) -> list[str]:
+    return [
+        f"Version {entry.version} applies to no run ({NO_RUN}), but {RETIREMENTS} does not say why."
+        for entry in entries
+        if entry.applies_to == NO_RUN and retired.get(entry.version, {}).get("action") != "retire"
+    ]
+
+
+def index_bytes(entries: Iterable[IndexEntry], rejected: Iterable[Any] = ()) -> bytes:
+    """The text of an index: a JSON list, one item a line."""
+    items = [json.dumps(item) for item in (*(entry.to_json() for entry in entries), *rejected)]
+    return ("[\n    " + ",\n    ".join(items) + "\n]\n").encode() if items else b"[]\n"
+
+
+def write_index(snapshot: Snapshot, entries: Iterable[IndexEntry], stamp: str) -> None:
+    """Replace the index by entries, and what the snapshot has beside its own: a whole index at every moment.
+
+    Items that are no entries and entries without folders are kept: only a repair removes them. A damaged index file is
+    kept beside it under a name with `stamp`.
+    """
+    home = snapshot.home
+    if snapshot.damaged is not None:
+        fs.create(home / f".{INDEX}.damaged-{stamp}", snapshot.damaged)
+    replace_index(home, index_bytes((*entries, *snapshot.missing), snapshot.rejected))
+
+
+def replace_index(home: Path, data: bytes) -> None:
+    """Put an index in the place of the one that is there."""
+    temporary = home / TEMPORARY_INDEX
+    fs.remove(temporary)
+    fs.create(temporary, data)
+    fs.replace(temporary, home / INDEX)
+    fs.sync_directory(home)

@@ -1,0 +1,174 @@
+"""Where the versions of a state are, and how their folders and files are called.
+
+- The *home* is the folder of one index: `<powder>/<state>/diffraction`, or `<powder>/<state>/<lite|native>/diffraction`
+  in a tree with the mode level. Without that level both modes share the index and its version numbers.
+- A *version folder* is `v_NNNN`, zero-filled to four digits. Other names with digits at the end that SNAPRed would take
+  for a version (`v_7`) are read, never written.
+- A *staging folder* is `.staging.v_NNNN.<owner>`: a version that is being built by the process that the name states.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snapcal_workbench.config import Settings
+from snapcal_workbench.errors import InputError, StoreError
+from snapcal_workbench.formats.index import MAX_VERSION
+from snapcal_workbench.store.owner import Owner
+
+INDEX = "CalibrationIndex.json"
+RECORD = "CalibrationRecord.json"
+PARAMETERS = "CalibrationParameters.json"
+AUDIT = "audit.jsonl"
+RETIREMENTS = "retirements.jsonl"
+BACKUPS = ".snapcal-backups"
+TEMPORARY_INDEX = ".CalibrationIndex.json.new"
+DEFAULT_TABLE = "diffract_consts_default_v0"
+
+_STATE = re.compile(r"[0-9a-fA-F]{8,64}", re.ASCII)
+_VERSION = re.compile(r"v_(?:.*_)?(\d{1,12})", re.ASCII)
+_STAGING = re.compile(r"\.staging\.v_(\d{1,8})\.(.+)", re.ASCII)
+_PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,200}", re.ASCII)
+
+
+def has_mode_level(settings: Settings, state_id: str) -> bool:
+    """Whether the versions of a state lie below a `lite` or `native` folder.
+
+    As the settings say; with "auto" as this state has it, else as other states have it, else without.
+    """
+    if settings.index_layout != "auto":
+        return settings.index_layout == "with mode level"
+    state = settings.powder_home / checked_state(state_id)
+    if _with_level(state):
+        return True
+    if (state / "diffraction").is_dir():
+        return False
+    try:
+        others = sorted(f for f in settings.powder_home.iterdir() if _STATE.fullmatch(f.name))
+    except OSError:
+        return False
+    return any(_with_level(other) for other in others)
+
+
+def _with_level(state: Path) -> bool:
+    return any((state / mode / "diffraction").is_dir() for mode in ("lite", "native"))
+
+
+def home_of(settings: Settings, state_id: str, *, lite: bool) -> Path:
+    """The folder of the index of a state.
+
+    Raises:
+        InputError: The state id is none.
+        StoreError: The folder is a symbolic link that leads out of the calibration tree.
+    """
+    state = settings.powder_home / checked_state(state_id)
+    level = [mode_name(lite)] if has_mode_level(settings, state_id) else []
+    home = state.joinpath(*level, "diffraction")
+    if not home.resolve().is_relative_to(settings.powder_home.resolve()):
+        raise StoreError(
+            f"The versions of state {state_id} must lie inside {settings.powder_home}.",
+            found=f"{home} leads to {home.resolve()}",
+            fix="Replace the symbolic link by the folder itself.",
+        )
+    return home
+
+
+def mode_name(lite: bool) -> str:
+    """ "lite" or "native"."""
+    return "lite" if lite else "native"
+
+
+def checked_state(state_id: str) -> str:
+    """A state id that can stand in a path.
+
+    Raises:
+        InputError: It is not hexadecimal digits.
+    """
+    if not _STATE.fullmatch(state_id):
+        raise InputError(
+            "A state id is hexadecimal digits.",
+            found=repr(state_id)[:80],
+            fix="Take the id that `snapcal state RUN` prints.",
+        )
+    return state_id
+
+
+def version_folder(version: int) -> str:
+    """Name of a version's folder."""
+    return f"v_{version:04d}"
+
+
+def staging_folder(version: int, owner: Owner) -> str:
+    """Name of the folder in which a process builds a version."""
+    return f".staging.{version_folder(version)}.{owner}"
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name from a file may be joined to a folder: no path, no hidden file, nothing odd."""
+    return bool(_PLAIN.fullmatch(name)) and not name.startswith("v_")
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A staging folder: the number that it claims and its owner (None if the name does not say)."""
+
+    path: Path
+    version: int
+    owner: Owner | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What one look into a home finds.
+
+    Attributes:
+        versions: Name of the folder of each version.
+        staging: Versions that are being built, or were when their process died.
+        problems: Names that do not belong there, one sentence each.
+    """
+
+    versions: dict[int, str] = field(default_factory=dict)
+    staging: list[Staging] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def list_home(home: Path) -> Listing:
+    """Look into a home; one that is absent is empty."""
+    listing = Listing()
+    try:
+        with os.scandir(home) as found:
+            items = sorted(found, key=lambda item: item.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return listing
+    except OSError as error:
+        listing.problems.append(f"{home} cannot be read: {error}.")
+        return listing
+    for item in items:
+        _sort_in(item, home, listing)
+    return listing
+
+
+def _sort_in(item: os.DirEntry, home: Path, listing: Listing) -> None:
+    if staged := _STAGING.fullmatch(item.name):
+        listing.staging.append(Staging(home / item.name, int(staged[1]), Owner.parse(staged[2])))
+    elif item.name.startswith(".") or item.name in (INDEX, AUDIT, RETIREMENTS):
+        return
+    elif item.is_symlink():
+        listing.problems.append(f"{item.name} is a symbolic link; it is not followed.")
+    elif (named := _VERSION.fullmatch(item.name)) and item.is_dir() and int(named[1]) <= MAX_VERSION:
+        _add_version(int(named[1]), item.name, listing)
+    else:
+        listing.problems.append(f"{item.name} does not belong here; it is passed over.")
+
+
+def _add_version(version: int, name: str, listing: Listing) -> None:
+    known = listing.versions.setdefault(version, name)
+    if name == version_folder(version):
+        listing.versions[version] = name
+    if known != name:
+        listing.problems.append(f"{known} and {name} are both version {version}; {listing.versions[version]} counts.")
+    elif name != version_folder(version):
+        listing.problems.append(f"{name} should be called {version_folder(version)}.")

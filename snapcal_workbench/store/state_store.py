@@ -1,0 +1,235 @@
+"""The versions of one instrument state: the one way in for whoever saves, reads, lists, chooses or retires.
+
+Reading takes no lock and writes nothing, so a read-only tree is fully usable. See DESIGN.md for the format on disk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snapcal_workbench.config import Settings
+from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, PermissionDeniedError
+from snapcal_workbench.facility.geometry import pixel_count
+from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.store import fs
+from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.index_file import read_snapshot
+from snapcal_workbench.store.layout import INDEX, PARAMETERS, checked_state, has_mode_level, home_of, mode_name
+from snapcal_workbench.store.publish import SavedVersion, publish
+from snapcal_workbench.store.record import parameters_json, parse_parameters, record_json
+from snapcal_workbench.store.retire import change_retirement
+from snapcal_workbench.store.stored import StoredVersion, read_version
+from snapcal_workbench.store.text import clean_text
+from snapcal_workbench.store.version_files import write_files
+from snapcal_workbench.workspaces.names import OutputNames
+
+
+class StateStore:
+    """The versions of a state in one mode; in a tree without the mode level, those of both modes.
+
+    Args:
+        settings: Where the tree is.
+        state_id: Hexadecimal digits.
+        lite: Mode of the runs that versions are saved and chosen for.
+    """
+
+    def __init__(self, settings: Settings, state_id: str, *, lite: bool) -> None:
+        self.settings = settings
+        self.state_id = checked_state(state_id)
+        self.lite = lite
+        self.home = home_of(settings, state_id, lite=lite)
+        self.index_path = self.home / INDEX
+
+    def entries(self) -> list[IndexEntry]:
+        """Entries of all versions that exist, in the order of the index; retired ones apply to no run."""
+        return read_snapshot(self.home).entries
+
+    def problems(self) -> list[str]:
+        """What is wrong with the index and the folders, one sentence each; records are not read."""
+        return read_snapshot(self.home).problems
+
+    def retirements(self) -> dict[int, dict[str, Any]]:
+        """For each retired version who retired it ("author"), when ("time") and why ("reason")."""
+        return read_snapshot(self.home).retired
+
+    def choose(self, run: int) -> IndexEntry | None:
+        """The version that applies to a run, see `formats.index.choose_version`; None if there is none."""
+        mode = None if has_mode_level(self.settings, self.state_id) else self.lite
+        return choose_version(self.entries(), run, mode)
+
+    def read(self, version: int, *, verify: bool = True) -> StoredVersion:
+        """Read a version.
+
+        Args:
+            version: Its number.
+            verify: Check every file against the hashes that were recorded when it was saved.
+
+        Raises:
+            NotFoundError: There is no such version.
+            FileFormatError: It is damaged.
+            StoreError: A file was changed since it was saved.
+        """
+        snapshot = read_snapshot(self.home)
+        entry = next((entry for entry in snapshot.entries if entry.version == version), None)
+        if entry is None:
+            raise self._no_such_version(version)
+        return read_version(self.home / snapshot.listing.versions[version], entry, self.state_id, verify=verify)
+
+    def _no_such_version(self, version: int) -> NotFoundError:
+        known = ", ".join(str(entry.version) for entry in self.entries()) or "none"
+        return NotFoundError(
+            f"There is no usable version {version} of state {self.state_id} ({mode_name(self.lite)}).",
+            found=f"versions in {self.home}: {known}",
+            fix="Choose one of these; `snapcal verify` says why others cannot be used.",
+        )
+
+    def writable(self) -> str | None:
+        """Why no version can be saved here; None if one can."""
+        return fs.writable(self.home)
+
+    def save(
+        self,
+        contents: VersionContents,
+        *,
+        author: str,
+        comments: str,
+        applies_to: str | None = None,
+        progress: Progress | None = None,
+    ) -> SavedVersion:
+        """Publish a calibration as the next version: it is there whole, with its index entry, or not at all.
+
+        Args:
+            contents: What is saved.
+            author: Who accepts it.
+            comments: What others should know.
+            applies_to: Condition on the run number; by default this run and all later ones.
+            progress: Cancelling leaves everything as it was.
+
+        Raises:
+            InputError: Author, comments, condition or contents cannot be saved.
+            NotFoundError: The state was not initialised.
+            StoreError: It could not be written; the message says whether anything changed.
+            Cancelled: The user cancelled.
+        """
+        draft = _Draft(self, contents, author=author, comments=comments, applies_to=applies_to)
+        if not (self.settings.powder_home / self.state_id).is_dir():
+            raise NotFoundError(
+                f"State {self.state_id} is not initialised.",
+                found=f"no folder {self.settings.powder_home / self.state_id}",
+                fix="Run `snapcal init-state RUN --name …` first.",
+            )
+        self.check_writable()
+        return publish(self.home, self.settings, draft, progress or Progress())
+
+    def check_writable(self) -> None:
+        """Raise PermissionDeniedError if nothing can be written here."""
+        if why_not := self.writable():
+            raise PermissionDeniedError(
+                f"The versions of state {self.state_id} must be writable to save one.",
+                found=why_not,
+                fix="Ask the owner of the calibration tree, or set 'calibration_home' to a tree of your own.",
+            )
+
+    def retire(self, version: int, reason: str, author: str, progress: Progress | None = None) -> IndexEntry:
+        """Take a version out of the choice for good reason; nothing of it is changed or removed.
+
+        Raises:
+            InputError: It is the default (0), is retired already, or reason or author are empty.
+            NotFoundError: There is no such version.
+            StoreError: It could not be written.
+        """
+        return self._change("retire", version, reason, author, progress)
+
+    def unretire(self, version: int, reason: str, author: str, progress: Progress | None = None) -> IndexEntry:
+        """Bring a retired version back, with the condition that its record states; errors as for `retire`."""
+        return self._change("unretire", version, reason, author, progress)
+
+    def _change(self, action: str, version: int, reason: str, author: str, progress: Progress | None) -> IndexEntry:
+        self.check_writable()
+        if version not in {entry.version for entry in self.entries()}:
+            raise self._no_such_version(version)
+        return change_retirement(
+            self.home,
+            self.settings,
+            action,
+            version,
+            reason=clean_text(reason, "reason"),
+            author=clean_text(author, "author"),
+            progress=progress or Progress(),
+        )
+
+
+class _Draft:
+    """A calibration on its way into the store; see `publish.Draft`."""
+
+    def __init__(
+        self, store: StateStore, contents: VersionContents, *, author: str, comments: str, applies_to: str | None
+    ) -> None:
+        check_contents(contents, store.lite)
+        self._contents = contents
+        self._run = contents.run_number.split("+")[0]
+        condition = AppliesTo.parse(applies_to) if applies_to else AppliesTo.from_run(int(self._run))
+        self._entry = {
+            "runNumber": self._run,
+            "useLiteMode": contents.lite,
+            "appliesTo": str(condition),
+            "comments": clean_text(comments, "comments", 20_000),
+            "author": clean_text(author, "author"),
+        }
+        self._state = contents.state.with_peak_options(contents.options.peaks).model_dump(mode="json", by_alias=True)
+        self._seed = _seed(store, int(self._run))
+
+    def _names(self, version: int) -> OutputNames:
+        return OutputNames.of_version(self._run, self._contents.grouping_name, version)
+
+    def write_files(self, folder: Path, version: int, progress: Progress) -> dict[str, str]:
+        return write_files(folder, self._contents, self._names(version), progress)
+
+    def entry(self, version: int, timestamp: str) -> IndexEntry:
+        return IndexEntry.model_validate({"version": version, **self._entry, "timestamp": timestamp})
+
+    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        parameters = parameters_json(
+            entry,
+            self._state,
+            seed_run=str(self._seed.get("seedRun") or self._run),
+            creation_date=self._seed.get("creationDate") or entry.timestamp,
+            name=self._seed.get("name") or "",
+            calibrant_path=self._contents.calibrant_path,
+        )
+        return parameters, record_json(self._contents, entry, parameters, self._names(entry.version), hashes)
+
+
+def check_contents(contents: VersionContents, lite: bool) -> None:
+    """Raise InputError where SNAPRed could not use the contents; writing the table checks its values."""
+    problem = ""
+    if contents.lite != lite or len(contents.table) != pixel_count(lite):
+        problem = f"{len(contents.table)} rows of {mode_name(contents.lite)} pixels; {pixel_count(lite)} are needed"
+    elif not re.fullmatch(r"\d{1,12}(\+\d{1,12})*", contents.run_number, re.ASCII):
+        problem = f"run number {contents.run_number!r:.40}"
+    if problem:
+        raise InputError(
+            f"A version needs a run number, and a table with one row for each {mode_name(lite)} pixel.",
+            found=problem,
+            fix="Save the table and mask of a finished calibration of that run.",
+        )
+
+
+def _seed(store: StateStore, run: int) -> dict[str, Any]:
+    """Seed run, creation date and name of the state: those of the version that applied before, else of the default."""
+    snapshot = read_snapshot(store.home)
+    chosen = store.choose(run)
+    for version in ([chosen.version] if chosen else []) + [0]:
+        folder = snapshot.listing.versions.get(version)
+        if folder is None:
+            continue
+        try:
+            parameters = parse_parameters(fs.read(store.home / folder / PARAMETERS))
+        except (OSError, ValueError, FileFormatError):
+            continue
+        return parameters.model_dump(by_alias=True, include={"seed_run", "creation_date", "name"})
+    return {}

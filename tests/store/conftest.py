@@ -1,0 +1,184 @@
+"""A small calibration tree, and contents of versions with the pixels of the lite instrument and tiny spectra."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    ExpectedPeaks,
+    FitTable,
+    GroupMetrics,
+    GroupParameters,
+    MaskReason,
+    PixelGrouping,
+    PixelMask,
+    PixelResults,
+    RunInfo,
+    Spectra,
+)
+from snapcal_workbench.config import CalibrationOptions, Settings
+from snapcal_workbench.facility.geometry import geometry_of_state
+from snapcal_workbench.facility.instrument_parameters import InstrumentParameters
+from snapcal_workbench.facility.state import InstrumentState, instrument_state
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.state_init import init_state
+from snapcal_workbench.store.state_store import StateStore
+
+RUN = "58882"
+N_PIXELS = 18432
+
+Keep = Callable[..., int]
+
+
+def settings_in(root: Path, layout: str = "auto") -> Settings:
+    """Settings of a tree in a folder, made with a default grouping map."""
+    settings = Settings(
+        ipts_root=root / "SNS", calibration_home=root / "cal", lock_directory=root / "locks", index_layout=layout
+    )
+    settings.pixel_groupings.mkdir(parents=True, exist_ok=True)
+    empty_map = {"stateId": "aabbbcccdddeeeff", "nativeFocusGroups": [], "liteFocusGroups": []}
+    (settings.pixel_groupings / "defaultGroupingMap.json").write_text(json.dumps(empty_map))
+    return settings
+
+
+def snap_state() -> InstrumentState:
+    """The state whose id is 04bd2c53f6bf6754."""
+    logs = {
+        "det_arc1": -65.3,
+        "det_arc2": 104.95,
+        "det_lin1": 0.045,
+        "det_lin2": 0.043,
+        "BL3:Chop:Skf1:WavelengthUserReq": 2.1,
+        "BL3:Det:TH:BL:Frequency": 59.999996185302734,
+        "BL3:Mot:OpticsPos:Pos": 1,
+    }
+    parameters = InstrumentParameters.model_validate(
+        {
+            "version": 0,
+            "facility": "SNS",
+            "bandwidth": 3.0,
+            "maxBandwidth": 3.0,
+            "L1": 15.0,
+            "L2": 0.5,
+            "delTOverT": 0.002,
+            "delLOverL": 6.452e-5,
+            "width": 1600.0,
+            "frequency": 60.4,
+        }
+    )
+    return instrument_state(RunInfo(RUN, logs=logs), parameters)
+
+
+def make_contents(
+    state: InstrumentState, *, run_number: str = RUN, seed: int = 1, lite: bool = True
+) -> VersionContents:
+    """A version of six column groups with a few bins and one peak each."""
+    rng = np.random.default_rng(seed)
+    geometry = geometry_of_state(state, lite)
+    n, groups = len(geometry), np.arange(1, 7, dtype=np.int32)
+    shift = rng.normal(0, 1e-3, n)
+    reason = np.where(rng.random(n) < 0.01, MaskReason.NO_COUNTS, MaskReason.USED).astype(np.uint8)
+    zeros, column = np.zeros(n), np.linspace(0.5, 2.0, 6)
+    detids = np.array_split(geometry.detid, 6)
+    peaks = {
+        int(g): ExpectedPeaks(
+            int(g),
+            np.array([[2, 2, 0]], np.int32),
+            np.array([1.9202]),
+            np.array([1000.0]),
+            np.array([12], np.int32),
+            np.array([1.9]),
+            np.array([1.94]),
+        )
+        for g in groups
+    }
+    counts = rng.poisson(100, (6, 20)).astype(float)
+    return VersionContents(
+        run_number=run_number,
+        lite=lite,
+        table=DiffCalTable(geometry.detid, geometry.difc * np.exp(shift), zeros, zeros),
+        mask=PixelMask(geometry.detid, reason),
+        pixel_results=PixelResults(geometry.detid, shift, zeros, shift, zeros, zeros, zeros, reason),
+        spectra=Spectra(
+            np.geomspace(1.8, 2.0, 21), counts, np.sqrt(counts), "dSpacing", detids, groups, run=RunInfo(run_number)
+        ),
+        fits=_fits(groups),
+        parameters=GroupParameters(
+            groups, column, column, column, column * 0.4, column + 1, column * 1e-3, 15.0, 2546.74, 14105.04
+        ),
+        grouping=PixelGrouping(geometry.detid, np.repeat(groups, n // 6), "Column"),
+        grouping_name="Column",
+        grouping_definition="SNAPFocGroup_Column.lite.hdf",
+        peaks=peaks,
+        metrics=GroupMetrics(groups, *([column * 1e-3] * 9), groups, groups),
+        state=state,
+        calibrant_path="/data/Silicon_NIST_640D_001.json",
+        options=CalibrationOptions(),
+        provenance={"inputs": {"file": "SNAP_58882.nxs.h5"}},
+    )
+
+
+def _fits(groups: np.ndarray) -> FitTable:
+    column = np.linspace(1.9, 1.95, len(groups))
+    return FitTable(
+        group=groups,
+        hkl=np.tile(np.array([[2, 2, 0]], np.int32), (len(groups), 1)),
+        d=column,
+        centre=column + 1e-4,
+        centre_error=column * 1e-5,
+        sigma=column * 2e-3,
+        height=column * 100,
+        intensity=column * 10,
+        chi2=column,
+        used=np.ones(len(groups), bool),
+        why_not=("",) * len(groups),
+        window_min=column - 0.02,
+        window_max=column + 0.02,
+        parameters=np.stack([column, column], axis=1),
+        parameter_names=("Height", "PeakCentre"),
+        profile="Gaussian",
+    )
+
+
+@pytest.fixture(scope="session")
+def state() -> InstrumentState:
+    """The instrument state of the tests."""
+    return snap_state()
+
+
+@pytest.fixture(scope="session")
+def contents(state: InstrumentState) -> VersionContents:
+    """A version's contents."""
+    return make_contents(state)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an empty tree."""
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def store(settings: Settings, state: InstrumentState) -> StateStore:
+    """The lite store of an initialised state."""
+    init_state(settings, state, name="tests", run_number=RUN, author="tester", progress=Progress())
+    return StateStore(settings, state.state_id, lite=True)
+
+
+@pytest.fixture
+def keep(store: StateStore, contents: VersionContents) -> Keep:
+    """Save a version; returns its number."""
+
+    def save(applies_to: str | None = None, comments: str = "a test", **changed: object) -> int:
+        changed_contents = replace(contents, **changed)  # type: ignore[arg-type]
+        return store.save(changed_contents, author="tester", comments=comments, applies_to=applies_to).version
+
+    return save
