@@ -1,0 +1,177 @@
+"""The banks of an SNS event NeXus file, and fast reading of their event arrays.
+
+A bank is a group of class NXevent_data in the file's entry, with the detector id and the TOF of each event. The arrays
+are read chunk by chunk as stored and inflated here: unlike a read through HDF5 that can be done in several threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from snapcal_workbench.errors import Cancelled
+from snapcal_workbench.formats._hdf5 import attribute, child, dataset, wrong
+
+UNPLACED = ("bank_error_events", "bank_unmapped_events")
+"""Groups of the events that the data acquisition itself could not place."""
+
+_IDS = ("event_id", "event_pixel_id")
+_TOFS = ("event_time_offset", "event_time_of_flight")
+_MICROSECONDS = {
+    **dict.fromkeys(("", "microsecond", "microseconds", "us", "usec", "µs"), 1.0),
+    **dict.fromkeys(("nanosecond", "nanoseconds", "ns"), 1e-3),
+    **dict.fromkeys(("millisecond", "milliseconds", "ms"), 1e3),
+    **dict.fromkeys(("second", "seconds", "s"), 1e6),
+}
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Bank:
+    """One bank of events in an open file.
+
+    Attributes:
+        name: Name of its group.
+        ids: Dataset of detector ids.
+        tofs: Dataset of TOFs.
+        to_microseconds: Factor that turns the TOFs into us.
+    """
+
+    name: str
+    ids: h5py.Dataset
+    tofs: h5py.Dataset
+    to_microseconds: float
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
+
+    def read(self, stop: threading.Event) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Detector ids, and TOFs in us.
+
+        Raises:
+            FileFormatError: They cannot be read.
+            Cancelled: `stop` was set.
+        """
+        tofs = _read_column(self.tofs, np.dtype(np.float32), stop)
+        if self.to_microseconds != 1.0:
+            tofs *= np.float32(self.to_microseconds)
+        return _read_column(self.ids, np.dtype(np.uint32), stop), tofs
+
+
+def find_banks(entry: h5py.Group) -> tuple[list[Bank], list[str]]:
+    """The banks of an entry that have events, in the order of the file, and what is odd about them.
+
+    Raises:
+        FileFormatError: There is no bank at all, or one has arrays that do not fit together.
+    """
+    groups = [(name, child(entry, name)) for name in entry if name not in UNPLACED]
+    members = {name: group for name, group in groups if isinstance(group, h5py.Group) and _is_bank(name, group)}
+    if not members:
+        raise wrong(entry, "banks of events (NXevent_data)", "none", "Choose an event NeXus file of a run.")
+    banks, problems = [], []
+    for name, group in members.items():
+        bank = _bank(name, group)
+        if bank is None:
+            problems.append(f"{name} has no event arrays")
+            continue
+        problems.extend(f"{name}: {problem}" for problem in _inconsistencies(group, len(bank)))
+        if len(bank):
+            banks.append(bank)
+    return banks, problems
+
+
+def _is_bank(name: str, group: h5py.Group) -> bool:
+    return attribute(group, "NX_class") == "NXevent_data" or (
+        "NX_class" not in group.attrs and name.endswith("_events")
+    )
+
+
+def _bank(name: str, group: h5py.Group) -> Bank | None:
+    ids = next((item for item in _IDS if child(group, item) is not None), None)
+    tofs = next((item for item in _TOFS if child(group, item) is not None), None)
+    if ids is None and tofs is None:
+        return None
+    found = Bank(name, dataset(group, ids or _IDS[0]), dataset(group, tofs or _TOFS[0]), 1.0)
+    if found.ids.ndim != 1 or found.ids.shape != found.tofs.shape:
+        shapes = f"shapes {found.ids.shape} and {found.tofs.shape}"
+        raise wrong(group, "one detector id and one TOF an event", shapes, "The file is damaged: copy it anew.")
+    if found.ids.dtype.kind not in "iu" or found.tofs.dtype.kind not in "iuf":
+        raise wrong(group, "numbers as ids and TOFs", f"types {found.ids.dtype} and {found.tofs.dtype}")
+    return Bank(name, found.ids, found.tofs, _unit_factor(found.tofs))
+
+
+def _unit_factor(tofs: h5py.Dataset) -> float:
+    unit = attribute(tofs, "units").strip().lower()
+    if unit not in _MICROSECONDS:
+        raise wrong(tofs, "TOFs in microseconds", f"the unit '{unit:.40}'", "Correct the attribute 'units'.")
+    return _MICROSECONDS[unit]
+
+
+def _inconsistencies(group: h5py.Group, n: int) -> list[str]:
+    """What the bank says of itself that does not fit the number of its events, which is what counts."""
+    problems = []
+    for name, right in (("total_counts", lambda value: value == n), ("event_index", lambda value: value <= n)):
+        last = _last(group, name)
+        if last is not None and not right(last):
+            problems.append(f"{name} ends at {last}, but there are {n} events")
+    return problems
+
+
+def _last(group: h5py.Group, name: str) -> Any:
+    found = child(group, name)
+    if not isinstance(found, h5py.Dataset) or found.size == 0 or found.dtype.kind not in "iuf":
+        return None
+    return found[()] if found.ndim == 0 else found[tuple(length - 1 for length in found.shape)]
+
+
+def _read_column(source: h5py.Dataset, dtype: np.dtype, stop: threading.Event) -> NDArray[Any]:
+    out = np.empty(source.shape, dtype)
+    try:
+        if _is_deflated(source, dtype):
+            _inflate(source, out, stop)
+        else:
+            _convert(source, out, stop)
+    except (OSError, RuntimeError, ValueError, TypeError, zlib.error) as error:
+        raise wrong(source, "events that can be read", str(error), "The file is damaged: copy it anew.") from error
+    return out
+
+
+def _is_deflated(source: h5py.Dataset, dtype: np.dtype) -> bool:
+    """Whether the chunks hold the wanted type and nothing but deflate was done to them."""
+    filters = source.id.get_create_plist()
+    only_deflate = filters.get_nfilters() == 1 and filters.get_filter(0)[0] == h5py.h5z.FILTER_DEFLATE
+    return bool(source.dtype == dtype and source.chunks and only_deflate)
+
+
+def _inflate(source: h5py.Dataset, out: NDArray[Any], stop: threading.Event) -> None:
+    (length,) = source.chunks
+    size = length * out.itemsize
+    for offset in range(0, len(out), length):
+        _check(stop)
+        skipped, raw = source.id.read_direct_chunk((offset,))
+        chunk = raw if skipped else zlib.decompress(raw, bufsize=size)
+        if len(chunk) != size:
+            raise ValueError(f"a chunk of {len(chunk)} bytes instead of {size}")
+        part = out[offset : offset + length]
+        part[:] = np.frombuffer(chunk, out.dtype, len(part))
+
+
+def _convert(source: h5py.Dataset, out: NDArray[Any], stop: threading.Event) -> None:
+    for offset in range(0, len(out), _BLOCK):
+        _check(stop)
+        values = source[offset : offset + _BLOCK]
+        if out.dtype.kind == "u":
+            limit = np.iinfo(out.dtype).max
+            values = np.where((values < 0) | (values > limit), limit, values)
+        out[offset : offset + _BLOCK] = values
+
+
+def _check(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Cancelled("reading was stopped")

@@ -1,0 +1,126 @@
+"""Opening files so that whatever is wrong with one is said in one of our errors.
+
+Reading: a file that is absent or may not be read is a `NotFoundError`; one that is not what it should be is a
+`FileFormatError`. Writing: a file is made under a temporary name beside its own and renamed once it is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from snapcal_workbench.errors import FileFormatError, NotFoundError, PermissionDeniedError, StoreError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element  # only the type; reading is done by defusedxml
+
+
+def require_file(path: Path, what: str) -> Path:
+    """The path, if a file that can be read is there.
+
+    Args:
+        path: Where the file should be.
+        what: What it should be, such as "a DiffCal file".
+
+    Raises:
+        NotFoundError: There is no file, or we may not read it.
+    """
+    path = Path(path)
+    found = _obstacle(path)
+    if found:
+        raise NotFoundError(f"Expected {what} at {path}.", found=found, fix="Check the path and its permissions.")
+    return path
+
+
+def _obstacle(path: Path) -> str:
+    try:
+        if not path.exists():
+            return "no such file"
+        if not path.is_file():
+            return "a folder" if path.is_dir() else "not a regular file"
+        return "" if os.access(path, os.R_OK) else "no permission to read it"
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """The content of a file.
+
+    Raises:
+        NotFoundError: There is no file, or we may not read it.
+        FileFormatError: The file system cannot deliver it.
+    """
+    path = require_file(path, what)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise damaged(path, what, str(error)) from error
+
+
+def read_xml(path: Path, what: str, root: str) -> Element:
+    """The root element of an XML file, read without expanding entities.
+
+    Args:
+        path: The file.
+        what: What it should be.
+        root: Name of the root element.
+
+    Raises:
+        NotFoundError: There is no file, or we may not read it.
+        FileFormatError: It is not well-formed XML, or has another root element.
+    """
+    try:
+        element = fromstring(read_bytes(path, what))
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise damaged(path, what, f"not readable as XML: {error}") from error
+    if element.tag != root:
+        raise damaged(path, what, f"the root element <{element.tag:.40}> instead of <{root}>")
+    return element
+
+
+def damaged(path: str | Path, what: str, found: str, fix: str = "") -> FileFormatError:
+    """The error that a file is not what it should be."""
+    return FileFormatError(
+        f"Expected {what} in {path}.",
+        found=found,
+        fix=fix or "Check that this is the right file; copy or make it anew if it is damaged.",
+    )
+
+
+@contextmanager
+def replacing(path: Path, what: str) -> Iterator[Path]:
+    """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
+
+    Raises:
+        PermissionDeniedError: We may not write there.
+        StoreError: It cannot be written for another reason, such as a full disk.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise _not_written(path, what, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _not_written(path: Path, what: str, error: Exception) -> StoreError:
+    if getattr(error, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return PermissionDeniedError(
+            f"May not write {what} to {path}.", found=str(error), fix="Choose another folder or ask its owner."
+        )
+    return StoreError(
+        f"Could not write {what} to {path}.",
+        found=str(error),
+        fix="Check that the folder exists and that the disk has room, then write it again.",
+    )

@@ -1,0 +1,195 @@
+"""HDF5 files whose content is not trusted: opening, and datasets with the type and size that they must have.
+
+Inside `open_hdf5` whatever h5py raises becomes a `FileFormatError` that names the file. Names of datasets are paths
+within a group. Text is written as fixed-length bytes in arrays of one element, as Mantid and the facility do.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from snapcal_workbench.errors import FileFormatError
+from snapcal_workbench.formats._files import damaged, replacing, require_file
+
+_DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, zlib.error)
+
+_LARGEST_RATIO = 1100
+"""Deflate packs at most 1032 bytes into one, so a dataset that claims more is damaged."""
+
+
+@contextmanager
+def open_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading.
+
+    Args:
+        path: The file.
+        what: What it should be, such as "a DiffCal file".
+
+    Raises:
+        NotFoundError: There is no file, or we may not read it.
+        FileFormatError: It is not HDF5, or something in it cannot be read.
+    """
+    path = require_file(path, what)
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    except _DAMAGE as error:
+        found = str(error) or type(error).__name__
+        raise damaged(
+            path, f"{what} (HDF5)", found, "The file is truncated, damaged or not HDF5: copy it anew."
+        ) from error
+
+
+@contextmanager
+def create_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
+    """Write an HDF5 file, complete or not at all; an existing file is replaced.
+
+    Raises:
+        PermissionDeniedError: We may not write there.
+        StoreError: It cannot be written for another reason, such as a full disk.
+    """
+    with replacing(path, what) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+
+
+def wrong(node: h5py.Group | h5py.Dataset, expected: str, found: str, fix: str = "") -> FileFormatError:
+    """The error that something in a file is not as it must be."""
+    return damaged(node.file.filename, f"{expected} in {node.name}", found, fix)
+
+
+def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """A member of a group, None if there is none. Links into other files count as absent."""
+    found = group.get(name)
+    return None if found is None or found.file.filename != group.file.filename else found
+
+
+def subgroup(group: h5py.Group, name: str) -> h5py.Group:
+    """A group within a group.
+
+    Raises:
+        FileFormatError: There is none.
+    """
+    found = child(group, name)
+    if not isinstance(found, h5py.Group):
+        raise wrong(group, f"the group {name}", _members(group))
+    return found
+
+
+def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+    """A dataset within a group, of a size that the file can hold.
+
+    Raises:
+        FileFormatError: There is none, or it claims to be larger than the file can hold.
+    """
+    found = child(group, name)
+    if not isinstance(found, h5py.Dataset):
+        raise wrong(group, f"the dataset {name}", _members(group))
+    if found.nbytes > _LARGEST_RATIO * found.file.id.get_filesize():
+        raise wrong(found, "a dataset that fits into the file", f"shape {found.shape}")
+    return found
+
+
+def _members(group: h5py.Group) -> str:
+    names = list(group)[:12]
+    return f"only {', '.join(names)}" if names else "nothing"
+
+
+def numbers(
+    group: h5py.Group,
+    name: str,
+    dtype: DTypeLike,
+    *,
+    ndim: int = 1,
+    size: int | None = None,
+    finite: bool = True,
+) -> NDArray[Any]:
+    """The numbers of a dataset.
+
+    Args:
+        group: Where the dataset is.
+        name: Name of the dataset.
+        dtype: Wanted type; whole numbers stored as floats are taken for an integer type.
+        ndim: Number of dimensions that it must have.
+        size: Length of the first dimension that it must have.
+        finite: Whether NaN and infinite values are refused.
+
+    Raises:
+        FileFormatError: There is no such dataset, or its type, shape or values are wrong.
+    """
+    found = dataset(group, name)
+    if found.dtype.kind not in "iufb":
+        raise wrong(found, "numbers", f"type {found.dtype}")
+    if found.ndim != ndim or (size is not None and found.shape[0] != size):
+        wanted = f"{ndim}-dimensional numbers" + (f", {size} of them" if size is not None else "")
+        raise wrong(found, wanted, f"shape {found.shape}")
+    return _converted(found, found[()], np.dtype(dtype), finite)
+
+
+def _converted(found: h5py.Dataset, values: NDArray[Any], dtype: np.dtype, finite: bool) -> NDArray[Any]:
+    if values.dtype.kind == "f" and (finite or dtype.kind != "f"):
+        bad = np.flatnonzero(~np.isfinite(values.ravel()))
+        if len(bad):
+            raise wrong(found, "finite numbers", f"{len(bad)} that are NaN or infinite, the first at {bad[0]}")
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    limits = np.iinfo(dtype)
+    if values.size and (values.min() < limits.min or values.max() > limits.max or np.any(values != np.floor(values))):
+        raise wrong(found, f"whole numbers that fit into {dtype}", f"values from {values.min()} to {values.max()}")
+    return values.astype(dtype, copy=False)
+
+
+def text(group: h5py.Group, name: str, default: str = "") -> str:
+    """The (first) text of a dataset, `default` where there is none."""
+    found = child(group, name)
+    if not isinstance(found, h5py.Dataset) or found.size == 0:
+        return default
+    value = dataset(group, name)[()] if found.ndim == 0 else found[(0,) * found.ndim]
+    return plain_text(value)
+
+
+def plain_text(value: Any) -> str:
+    """The text that a value of a string dataset or attribute holds."""
+    if isinstance(value, np.ndarray):
+        value = value.ravel()[0] if value.size else ""
+    return value.decode("utf-8", "replace").rstrip("\0") if isinstance(value, bytes) else str(value)
+
+
+def attribute(node: h5py.Group | h5py.Dataset, name: str, default: str = "") -> str:
+    """The text of an attribute, `default` where there is none."""
+    value = node.attrs.get(name)
+    return default if value is None else plain_text(value)
+
+
+def new_group(parent: h5py.Group, name: str, nx_class: str, /, **attributes: Any) -> h5py.Group:
+    """Make a group with its NeXus class and other attributes."""
+    group = parent.create_group(name)
+    set_attributes(group, {"NX_class": nx_class, **attributes})
+    return group
+
+
+def set_attributes(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
+    """Set attributes: text as fixed-length bytes, whole numbers as int32."""
+    for name, value in attributes.items():
+        node.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else np.int32(value)
+
+
+def new_text(parent: h5py.Group, name: str, value: str, /, **attributes: Any) -> h5py.Dataset:
+    """Make a dataset of one text; an empty one becomes a blank, as HDF5 has no text of length 0."""
+    made = parent.create_dataset(name, data=np.array([value.encode() or b" "], dtype=np.bytes_))
+    set_attributes(made, attributes)
+    return made
+
+
+def new_numbers(parent: h5py.Group, name: str, values: NDArray[Any], /, **attributes: Any) -> h5py.Dataset:
+    """Make a dataset of numbers that is not compressed."""
+    made = parent.create_dataset(name, data=values)
+    set_attributes(made, attributes)
+    return made
