@@ -103,6 +103,9 @@ class GroupOptions(_Options):
     """How the groups are put on the absolute scale."""
 
     peak_function: PeakFunction = Field("Gaussian", description="Shape of a Bragg peak")
+    peak_weights: Literal["likelihood", "data errors"] = Field(
+        "likelihood", description="Peak fits: by Poisson likelihood, or counts a bin weighed by their errors (Mantid)"
+    )
     model: GroupModel = Field("recommended", description="Terms that are fitted; 'recommended': as the criterion says")
     shared_terms: bool = Field(False, description="One TZERO (as a time) and DIFA for all groups instead of per group")
     weights: Literal["errors", "height squared"] = Field(
@@ -136,6 +139,7 @@ PRESETS: dict[PresetName, CalibrationOptions] = {
             estimator="correlation", reference="median", max_shift=None, max_offset_bins=10.0, shrink=False
         ),
         groups=GroupOptions(
+            peak_weights="data errors",
             model="DIFC",
             weights="height squared",
             max_chi2=10000.0,
