@@ -47,7 +47,7 @@ def has_mode_level(settings: Settings, state_id: str) -> bool:
     if (state / "diffraction").is_dir():
         return False
     try:
-        others = sorted(f for f in settings.powder_home.iterdir() if _STATE.fullmatch(f.name))
+        others = sorted(f for f in settings.powder_home.iterdir() if is_state(f.name))
     except OSError:
         return False
     return any(_with_level(other) for other in others)
@@ -81,13 +81,18 @@ def mode_name(lite: bool) -> str:
     return "lite" if lite else "native"
 
 
+def is_state(name: str) -> bool:
+    """Whether a name in the powder folder is that of a state."""
+    return bool(_STATE.fullmatch(name))
+
+
 def checked_state(state_id: str) -> str:
     """A state id that can stand in a path.
 
     Raises:
         InputError: It is not hexadecimal digits.
     """
-    if not _STATE.fullmatch(state_id):
+    if not is_state(state_id):
         raise InputError(
             "A state id is hexadecimal digits.",
             found=repr(state_id)[:80],

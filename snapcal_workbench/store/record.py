@@ -147,6 +147,7 @@ def parameters_json(
     creation_date: Any,
     name: str,
     calibrant_path: str | None,
+    intensity_threshold: float | None = None,
 ) -> dict[str, Any]:
     """`CalibrationParameters.json`. Seed run, creation date and name are those of the state, not of the calibration."""
     return {
@@ -158,7 +159,7 @@ def parameters_json(
         "creationDate": creation_date,
         "name": name,
         "calibrantSamplePath": calibrant_path,
-        "peakIntensityThreshold": None,
+        "peakIntensityThreshold": intensity_threshold,
     }
 
 

@@ -34,7 +34,7 @@ from snapcal_workbench.store.text import clean_text
 
 DEFAULT_MAP = "defaultGroupingMap.json"
 GROUPING_MAP = "groupingMap.json"
-COMMENTS = "The default configuration when loading StateConfig if none other is found"
+COMMENTS = "Default of the state: DIFC of the undisturbed geometry"
 _STAGING = re.compile(r"\.staging\.(?P<state>[0-9a-fA-F]{8,64})\.(?P<owner>.+)", re.ASCII)
 
 

@@ -200,6 +200,7 @@ class _Draft:
             creation_date=self._seed.get("creationDate") or entry.timestamp,
             name=self._seed.get("name") or "",
             calibrant_path=self._contents.calibrant_path,
+            intensity_threshold=self._contents.options.peaks.intensity_fraction,
         )
         return parameters, record_json(self._contents, entry, parameters, self._names(entry.version), hashes)
 

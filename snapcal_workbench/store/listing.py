@@ -1,0 +1,52 @@
+"""The versions of a run's state as a table, for people and scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from snapcal_workbench.config import Settings
+from snapcal_workbench.facility.loading import identify_run
+from snapcal_workbench.store.layout import mode_name
+from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.workspaces.protocol import RunRequest
+
+_STATE_ID = re.compile(r"(?=.*[a-f])[0-9a-f]{8,64}|[0-9a-f]{16}")
+
+
+def list_versions(settings: Settings, run_or_state: str, *, lite: bool) -> dict[str, Any]:
+    """Versions of a state, which of them applies to the run, and what is wrong with the index.
+
+    Args:
+        settings: Where the tree is.
+        run_or_state: Run number, path of a NeXus file, or state id.
+        lite: Mode of the run.
+
+    Returns:
+        JSON values: `stateId`, `versions` (index entries with `mode` and `retired`: why, or None), `applies` (version
+        that applies to the run, or None) and `problems`.
+
+    Raises:
+        SnapcalError: The run cannot be found or its state cannot be told.
+    """
+    run: int | None = None
+    state_id = run_or_state.strip()
+    if not _STATE_ID.fullmatch(state_id):
+        found = identify_run(RunRequest((run_or_state,), lite), settings)
+        state_id, run = found.state.state_id, int(found.info.run_number.split("+")[0])
+    store = StateStore(settings, state_id, lite=lite)
+    retired = store.retirements()
+    chosen = store.choose(run) if run is not None else None
+    return {
+        "stateId": state_id,
+        "versions": [
+            {
+                **entry.to_json(),
+                "mode": mode_name(entry.use_lite_mode),
+                "retired": retired.get(entry.version, {}).get("reason"),
+            }
+            for entry in store.entries()
+        ],
+        "applies": chosen.version if chosen else None,
+        "problems": store.problems(),
+    }

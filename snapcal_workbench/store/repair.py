@@ -1,0 +1,170 @@
+"""Putting a home right: what would be done, and doing it after a backup. Published versions are never touched.
+
+What can be put right is the index, which can always be made anew from the folders and the retirements, and what dead
+processes left behind. Damaged versions, and what other hosts may still be using, are for people to decide on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snapcal_workbench.config import Settings
+from snapcal_workbench.formats.index import IndexEntry, format_timestamp
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.store import fs
+from snapcal_workbench.store.index_file import Snapshot, index_bytes, read_snapshot, replace_index
+from snapcal_workbench.store.layout import BACKUPS, INDEX, TEMPORARY_INDEX
+from snapcal_workbench.store.locks import HOLDER, hold_index, holder_of
+from snapcal_workbench.store.owner import Owner
+from snapcal_workbench.store.publish import append_audit, file_stamp
+from snapcal_workbench.store.record import entry_in_folder
+from snapcal_workbench.store.state_init import dead_states
+from snapcal_workbench.store.strict_json import parse_json
+from snapcal_workbench.store.verify import homes_in
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that a repair does: where, what, and whether it was done or would be."""
+
+    path: Path
+    what: str
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class _Step:
+    path: Path
+    what: str
+    do: Callable[[Path], None]
+
+
+def repair(
+    settings: Settings, state_id: str | None = None, *, apply: bool = False, progress: Progress | None = None
+) -> list[Action]:
+    """Put the tree, or one state of it, right.
+
+    Args:
+        settings: Where the tree is.
+        state_id: One state; None for all.
+        apply: Do it; otherwise only say what would be done, and write nothing.
+        progress: Asked for cancellation while waiting for locks.
+
+    Returns:
+        What was or would be done; empty if nothing is to be done.
+
+    Raises:
+        InputError: The state id is none.
+        StoreError: Something could not be written, or is being changed by others for too long.
+        Cancelled: The user cancelled.
+    """
+    progress = progress or Progress()
+    actions = [_dead_state(path, apply) for path in dead_states(settings.powder_home)]
+    for home in homes_in(settings, state_id):
+        steps = _plan(home)
+        if apply and steps:
+            _apply(home, settings, progress)
+        actions.extend(Action(step.path, step.what, apply) for step in steps)
+    return actions
+
+
+def _dead_state(path: Path, apply: bool) -> Action:
+    if apply:
+        with fs.reported(f"{path} could not be removed."):
+            fs.remove_tree(path)
+    return Action(path, "Remove a state that was being initialised when its process died.", apply)
+
+
+def _apply(home: Path, settings: Settings, progress: Progress) -> None:
+    with fs.reported(f"{home} could not be repaired."), hold_index(home, settings, progress):
+        steps = _plan(home)
+        backup = home / BACKUPS / file_stamp(format_timestamp(time.time_ns()))
+        fs.make_directories(backup)
+        for step in steps:
+            step.do(backup)
+            append_audit(home, "repair", -1, what=step.what, backup=str(backup.relative_to(home)))
+
+
+def _plan(home: Path) -> list[_Step]:
+    snapshot = read_snapshot(home)
+    return [*_dead_stagings(snapshot), *_dead_lock(home), *_left_index(home), *_index(snapshot)]
+
+
+def _dead_stagings(snapshot: Snapshot) -> list[_Step]:
+    return [
+        _Step(
+            staging.path,
+            f"Move version {staging.version}, whose building was broken off, to the backup.",
+            lambda backup, path=staging.path: fs.publish(path, backup / path.name),  # type: ignore[misc]
+        )
+        for staging in snapshot.listing.staging
+        if staging.owner and staging.owner.state == "dead"
+    ]
+
+
+def _dead_lock(home: Path) -> list[_Step]:
+    holder = holder_of(home / HOLDER)
+    if not (holder and holder.state == "dead"):
+        return []
+    return [_Step(home / HOLDER, f"Remove the lock of process {holder.pid}, which has ended.", lambda backup: None)]
+
+
+def _left_index(home: Path) -> list[_Step]:
+    path, holder = home / TEMPORARY_INDEX, holder_of(home / HOLDER)
+    in_use = holder is not None and holder != Owner.current() and holder.state != "dead"
+    if in_use or not path.exists():
+        return []
+    return [_Step(path, "Remove an index that was never put into place.", lambda backup: fs.remove(path))]
+
+
+def _index(snapshot: Snapshot) -> list[_Step]:
+    entries = [_mended(entry, snapshot) for entry in snapshot.entries]
+    path = snapshot.home / INDEX
+    current = _current(path)
+    if current == [entry.to_json() for entry in entries] or (current is None and not entries):
+        return []
+
+    def rewrite(backup: Path) -> None:
+        if path.exists():
+            fs.create(backup / INDEX, fs.read(path))
+            fs.sync_directory(backup)
+        replace_index(snapshot.home, index_bytes(entries))
+
+    return [_Step(path, _what_changes(snapshot, current), rewrite)]
+
+
+def _current(path: Path) -> Any:
+    try:
+        return parse_json(fs.read(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _what_changes(snapshot: Snapshot, current: Any) -> str:
+    parts = [
+        f"add versions {snapshot.adopted} that it lacks" if snapshot.adopted and current is not None else "",
+        f"drop versions {[e.version for e in snapshot.missing]} without a folder" if snapshot.missing else "",
+        f"drop {len(snapshot.rejected)} items that are no entries" if snapshot.rejected else "",
+        "write every field as SNAPRed can read it" if snapshot.index_problems and current is not None else "",
+    ]
+    if current is None:
+        return f"Make the index anew from {len(snapshot.entries)} version folders."
+    return f"Rewrite the index: {', '.join(part for part in parts if part) or 'bring it up to date'}."
+
+
+def _mended(entry: IndexEntry, snapshot: Snapshot) -> IndexEntry:
+    """The entry, with condition and timestamp from the record where the index has none that can be understood."""
+    if entry.condition and entry.timestamp:
+        return entry
+    folder = snapshot.home / snapshot.listing.versions[entry.version]
+    recorded, _ = entry_in_folder(folder, entry.version)
+    if recorded is None:
+        return entry
+    if not entry.timestamp:
+        known = {**entry.model_dump(by_alias=True), "timestamp": recorded.timestamp}
+        entry = IndexEntry.model_validate(known)
+    return entry if entry.condition else entry.with_applies_to(recorded.applies_to)
