@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from snapcal_workbench.algorithms.assessment import focused
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import (
     StepInputs,
     check_pixels,
@@ -27,7 +27,7 @@ class Inputs(StepInputs):
         "", description="STATE/N or RUN:N; empty: the table and masks that are given as workspaces are applied"
     )
     verify: bool = Field(True, description="Check that no file was changed since the version was saved")
-    output_workspace: str = output_workspace(Spectra, "Focused spectra in d-spacing")
+    output_workspace: str = makes(Spectra, "Focused spectra in d-spacing")
 
 
 class Outputs(Parameters):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import output_workspace
+from snapcal_workbench.algorithms.base import makes
 from snapcal_workbench.algorithms.ingredients import (
     ExcludedPeak,
     PixelIngredients,
@@ -51,10 +51,10 @@ class FocusedInputs(StepInputs):
     excluded_peaks: tuple[ExcludedPeak, ...] = Field(
         (), description="Peaks that are not to be fitted: group and hkl of each"
     )
-    output_workspace: str = output_workspace(Spectra, "Focused spectra in d-spacing")
-    output_fits: str = output_workspace(FitTable, "Fitted peaks")
-    output_fitted: str = output_workspace(Spectra, "Fitted curves within the peak windows")
-    output_diagnostic: str = output_workspace(tuple, "Workspace group of the fits", optional=True)
+    output_workspace: str = makes(Spectra, "Focused spectra in d-spacing")
+    output_fits: str = makes(FitTable, "Fitted peaks")
+    output_fitted: str = makes(Spectra, "Fitted curves within the peak windows")
+    output_diagnostic: str = makes(tuple, "Workspace group of the fits", optional=True)
     groups: GroupOptions = GroupOptions()
 
 

@@ -1,6 +1,6 @@
 """What an algorithm is: a pydantic model in, a pydantic model out, and a function between them.
 
-Workspaces are passed by name. A field that names a workspace is made by `input_workspace` or `output_workspace`, which
+Workspaces are passed by name. A field that names a workspace is made by `reads` or `makes`, which
 say of which kind it is; fields that are themselves models (the options) are groups of properties. From these
 declarations `mantid_algorithms` makes the properties, documentation and validation of a Mantid PythonAlgorithm.
 """
@@ -49,7 +49,7 @@ class Algorithm(Generic[I, O]):
     see_also: tuple[str, ...] = ()
 
 
-def input_workspace(kind: type, description: str, *, optional: bool = False) -> Any:
+def reads(kind: type, description: str, *, optional: bool = False) -> Any:
     """A field that names a workspace which is read; "" for none where it is optional."""
     extra: dict[str, Any] = {"workspace": kind.__name__, "direction": "input", "optional": optional}
     if optional:
@@ -57,7 +57,7 @@ def input_workspace(kind: type, description: str, *, optional: bool = False) -> 
     return Field(min_length=1, description=description, json_schema_extra=extra)
 
 
-def output_workspace(kind: type, description: str, *, optional: bool = False) -> Any:
+def makes(kind: type, description: str, *, optional: bool = False) -> Any:
     """A field that names a workspace which is made; "" for none where it is optional."""
     extra: dict[str, Any] = {"workspace": kind.__name__, "direction": "output", "optional": optional}
     if optional:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from snapcal_workbench.algorithms import group_diff_cal, pixel_diff_cal
 from snapcal_workbench.algorithms.assessment import FocusedInputs
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import PixelIngredients, pixel_ingredients
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMap, PixelMask, PixelResults
 from snapcal_workbench.calibration.units import tof_from_d
@@ -25,16 +25,16 @@ MAP_D = 1.5
 class Inputs(FocusedInputs):
     """Workspaces and options of the whole calibration."""
 
-    output_table: str = output_workspace(DiffCalTable, "The calibration table")
-    output_mask: str = output_workspace(PixelMask, "Pixels that are not used, with the reasons")
-    output_results: str = output_workspace(
+    output_table: str = makes(DiffCalTable, "The calibration table")
+    output_mask: str = makes(PixelMask, "Pixels that are not used, with the reasons")
+    output_results: str = makes(
         PixelResults, "Shift, error, events and goodness of fit of each pixel", optional=True
     )
-    output_offsets: str = output_workspace(PixelMap, "Offset of each pixel, in bins", optional=True)
-    output_difc_change: str = output_workspace(
+    output_offsets: str = makes(PixelMap, "Offset of each pixel, in bins", optional=True)
+    output_difc_change: str = makes(
         PixelMap, "Change of the calibration of each pixel against the start, ppm", optional=True
     )
-    output_mask_reason: str = output_workspace(PixelMap, "Why a pixel is masked (0: it is used)", optional=True)
+    output_mask_reason: str = makes(PixelMap, "Why a pixel is masked (0: it is used)", optional=True)
     pixels: PixelOptions = PixelOptions()
 
 

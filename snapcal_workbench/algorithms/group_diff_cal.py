@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from snapcal_workbench.algorithms.assessment import FocusedInputs, assess, focused, write_diagnostics
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import PixelIngredients, parameters_of, peaks_of, pixel_ingredients
 from snapcal_workbench.calibration.group import calibrate_groups
 from snapcal_workbench.calibration.types import DiffCalTable, GroupCalibration, GroupParameters, PixelMask, as_dict
@@ -20,8 +20,8 @@ from snapcal_workbench.workspaces.protocol import Host
 class Inputs(FocusedInputs):
     """Workspaces and options of the group calibration."""
 
-    output_table: str = output_workspace(DiffCalTable, "The corrected calibration table")
-    output_mask: str = output_workspace(PixelMask, "Pixels that are not used; groups that failed are added")
+    output_table: str = makes(DiffCalTable, "The corrected calibration table")
+    output_mask: str = makes(PixelMask, "Pixels that are not used; groups that failed are added")
 
 
 class Outputs(Parameters):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Parameters, input_workspace
+from snapcal_workbench.algorithms.base import Parameters, reads
 from snapcal_workbench.calibration.crystal import reflections_from_cif
 from snapcal_workbench.calibration.expected import expected_peaks, group_parameters
 from snapcal_workbench.calibration.types import (
@@ -35,9 +35,9 @@ ExcludedPeak = tuple[int, Hkl]
 class StepInputs(Parameters):
     """What every step on the run's pixels starts from."""
 
-    input_workspace: str = input_workspace(Events, "The run, in TOF")
-    grouping_workspace: str = input_workspace(PixelGrouping, "Which pixels are focused together")
-    previous_table: str = input_workspace(
+    input_workspace: str = reads(Events, "The run, in TOF")
+    grouping_workspace: str = reads(PixelGrouping, "Which pixels are focused together")
+    previous_table: str = reads(
         DiffCalTable, "Calibration table to start from; empty: DIFC as the geometry says", optional=True
     )
     mask_workspaces: tuple[str, ...] = Field((), description="Masks of pixels that are not to be used")

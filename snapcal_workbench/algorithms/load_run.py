@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping
 from snapcal_workbench.facility.groupings import read_grouping_named
@@ -22,9 +22,9 @@ class Inputs(Parameters):
     )
     lite: bool = Field(True, description="Sum 8x8 native pixels into lite ones")
     grouping: str = Field("", description="Name or file of the pixel grouping; empty: none is loaded")
-    output_workspace: str = output_workspace(Events, "The loaded run, in TOF")
-    output_grouping: str = output_workspace(PixelGrouping, "The pixel grouping", optional=True)
-    output_table: str = output_workspace(DiffCalTable, "DIFC as the geometry in the logs says", optional=True)
+    output_workspace: str = makes(Events, "The loaded run, in TOF")
+    output_grouping: str = makes(PixelGrouping, "The pixel grouping", optional=True)
+    output_table: str = makes(DiffCalTable, "DIFC as the geometry in the logs says", optional=True)
 
 
 class Outputs(Parameters):

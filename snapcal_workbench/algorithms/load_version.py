@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, PixelResults, Spectra
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
@@ -20,11 +20,11 @@ class Inputs(Parameters):
         min_length=1, description="STATE/N or RUN:N, with 'lite/' or 'native/' before it where both modes have it"
     )
     verify: bool = Field(True, description="Check that no file was changed since the version was saved")
-    output_table: str = output_workspace(DiffCalTable, "The calibration table")
-    output_mask: str = output_workspace(PixelMask, "Pixels that are not used")
-    output_spectra: str = output_workspace(Spectra, "Focused spectra in d-spacing", optional=True)
-    output_fits: str = output_workspace(FitTable, "Fitted peaks", optional=True)
-    output_results: str = output_workspace(PixelResults, "Results of the pixel calibration", optional=True)
+    output_table: str = makes(DiffCalTable, "The calibration table")
+    output_mask: str = makes(PixelMask, "Pixels that are not used")
+    output_spectra: str = makes(Spectra, "Focused spectra in d-spacing", optional=True)
+    output_fits: str = makes(FitTable, "Fitted peaks", optional=True)
+    output_results: str = makes(PixelResults, "Results of the pixel calibration", optional=True)
 
 
 class Outputs(Parameters):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, output_workspace
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import StepInputs, parameters_of, pixel_ingredients
 from snapcal_workbench.calibration.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
@@ -27,13 +27,13 @@ from snapcal_workbench.workspaces.protocol import Host
 class Inputs(StepInputs):
     """Workspaces and options of the pixel calibration."""
 
-    output_table: str = output_workspace(DiffCalTable, "The aligned calibration table")
-    output_mask: str = output_workspace(PixelMask, "Pixels that are not used, with the reasons")
-    output_results: str = output_workspace(
+    output_table: str = makes(DiffCalTable, "The aligned calibration table")
+    output_mask: str = makes(PixelMask, "Pixels that are not used, with the reasons")
+    output_results: str = makes(
         PixelResults, "Shift, error, events and goodness of fit of each pixel", optional=True
     )
-    output_offsets: str = output_workspace(PixelMap, "Offset of each pixel, in bins", optional=True)
-    output_mask_reason: str = output_workspace(PixelMap, "Why a pixel is masked (0: it is used)", optional=True)
+    output_offsets: str = makes(PixelMap, "Offset of each pixel, in bins", optional=True)
+    output_mask_reason: str = makes(PixelMap, "Why a pixel is masked (0: it is used)", optional=True)
     pixels: PixelOptions = PixelOptions()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from snapcal_workbench import __version__
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, input_workspace
+from snapcal_workbench.algorithms.base import Algorithm, Parameters, reads
 from snapcal_workbench.algorithms.ingredients import ExcludedPeak, parameters_for, peaks_of, state_of
 from snapcal_workbench.calibration.metrics import group_metrics
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
@@ -24,12 +24,12 @@ from snapcal_workbench.workspaces.protocol import Host
 class Inputs(Parameters):
     """What is saved, and what is said of it."""
 
-    table: str = input_workspace(DiffCalTable, "The calibration table")
-    mask: str = input_workspace(PixelMask, "Pixels that are not used, with the reasons")
-    output_spectra: str = input_workspace(Spectra, "Focused spectra in d-spacing, made with this table")
-    fits: str = input_workspace(FitTable, "Fitted peaks of these spectra")
-    results: str = input_workspace(PixelResults, "What the pixel calibration found for each pixel", optional=True)
-    grouping_workspace: str = input_workspace(PixelGrouping, "Which pixels are focused together")
+    table: str = reads(DiffCalTable, "The calibration table")
+    mask: str = reads(PixelMask, "Pixels that are not used, with the reasons")
+    output_spectra: str = reads(Spectra, "Focused spectra in d-spacing, made with this table")
+    fits: str = reads(FitTable, "Fitted peaks of these spectra")
+    results: str = reads(PixelResults, "What the pixel calibration found for each pixel", optional=True)
+    grouping_workspace: str = reads(PixelGrouping, "Which pixels are focused together")
     grouping_name: str = Field(min_length=1, description="Name of the grouping, as 'Column'")
     grouping_definition: str = Field("", description="File of the grouping")
     calibrant: str = Field(min_length=1, description="Name of the calibrant, or its JSON file")

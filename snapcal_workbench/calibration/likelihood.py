@@ -76,6 +76,7 @@ class LikelihoodEstimator:
         self._members = [np.flatnonzero(grouping.group == g).astype(np.int64) for g in parameters.group]
         self._y: NDArray[np.float32] | None = None
         self._start: DiffCalTable | None = None
+        self._uncertainty = np.zeros(len(parameters))
 
     def estimate(self, table: DiffCalTable, reason: NDArray[np.uint8], number: int, progress: Progress) -> PassEstimate:
         """The shift of every pixel in use, relative to `table`; see `PixelEstimator`.
@@ -125,9 +126,11 @@ class LikelihoodEstimator:
         bases = self._bases(members, start) if self._options.shrink else None
         begin = first_positions(group, u, half) if number == 1 else u
         if number == 1:
-            begin = start + _centred(align(group, begin, start, half, bases).u - start)
+            first = align(group, begin, 0.0, start, half, bases)
+            begin, self._uncertainty[index] = start + _centred(first.u - start), first.uncertainty
             progress.report(0.4)
-        round_ = align(group, begin, start, half, bases)
+        round_ = align(group, begin, self._uncertainty[index], start, half, bases)
+        self._uncertainty[index] = round_.uncertainty
         progress.report(0.8)
         found = self._reasons(group, round_, start)
         _fill(result, members, round_, u, found)

@@ -37,8 +37,10 @@ Bools = NDArray[np.bool_]
 
 AMBIGUOUS = 0.03
 """A top with more than this posterior probability elsewhere is not unambiguous."""
-CLEAR_RATIO = 4.0
-"""ln L above a spectrum without peaks that an unambiguous top needs."""
+UNPLACED = 0.1
+"""A top with more than this posterior probability elsewhere does not tell the place of its pixel."""
+CLEAR_RATIO = 3.0
+"""ln L above a spectrum without peaks that a top needs to tell anything."""
 OUTLIER_GAIN = 9.0
 """ln L by which a pixel's own top must beat the place of the prior to be believed against the prior."""
 MANY_EVENTS = 300_000
@@ -113,13 +115,13 @@ class GroupEvents:
             by_y += one_y
         return by_x, by_y
 
-    def template(self, u: FloatArray, *, blur: float = 0.0) -> Template:
-        """The template with the pixels placed at u."""
+    def template(self, u: FloatArray, uncertainty: float) -> Template:
+        """The template with the pixels placed at u, give or take `uncertainty`."""
         counts, by_tof = self.sums(u, self.fold, self.folds)
         n = self.folds
         weights = np.stack([point_weights(self.grid, u[k::n], self.counts[k::n]) for k in range(n)])
         weights *= counts.sum() / max(weights.sum(), 1e-300)
-        return make_template(self.grid, counts, by_tof, weights, blur=blur)
+        return make_template(self.grid, counts, by_tof, weights, uncertainty=uncertainty)
 
     def solve(
         self,
@@ -246,39 +248,53 @@ class Round:
     log_ratio: FloatArray
     template: Template
 
+    @property
+    def uncertainty(self) -> float:
+        """Typical standard error of the positions of the pixels that are placed."""
+        return float(np.median(self.sigma[self.placed])) if self.placed.any() else 0.0
 
-def align(group: GroupEvents, u: FloatArray, start: FloatArray, lags: int, bases: list[FloatArray] | None) -> Round:
+
+def align(
+    group: GroupEvents,
+    u: FloatArray,
+    uncertainty: float,
+    start: FloatArray,
+    lags: int,
+    bases: list[FloatArray] | None,
+) -> Round:
     """One round.
 
     Args:
         group: The group.
         u: float64[n], where the pixels are thought to be; the template is made with it.
+        uncertainty: Typical standard error of u.
         start: float64[n], the middle of the search.
         lags: Half width of the search in lags.
         bases: What a smooth field is relative to: the positions by geometry, and those of the start where they differ;
             None without a prior.
     """
-    template = group.template(u)
+    template = group.template(u, uncertainty)
     rows = group.solve(template, start, lags=2 * lags + 1)
     own = start + rows[:, SHIFT]
     information = rows[:, COUNTS] * _information_at(group.grid, template, own)
     variance = template.inflation / np.maximum(information, 1e-30)
     own_sigma = np.sqrt(variance + rows[:, SPREAD])
-    clear = (rows[:, ELSEWHERE] < AMBIGUOUS) & (rows[:, EDGE] == 0) & (rows[:, LOG_RATIO] > CLEAR_RATIO)
+    peaked = (rows[:, EDGE] == 0) & (rows[:, LOG_RATIO] > CLEAR_RATIO)
+    clear, placed = (peaked & (rows[:, ELSEWHERE] < most) for most in (AMBIGUOUS, UNPLACED))
     if bases is None:
-        return Round(own, own_sigma, own, own_sigma, rows, clear, clear, rows[:, LOG_RATIO], template)
+        return Round(own, own_sigma, own, own_sigma, rows, clear, placed, rows[:, LOG_RATIO], template)
     prior, at_prior, close = _learn(group, template, own, variance, clear, start, lags, bases)
     own_information = 1.0 / variance
     far = np.abs(own - prior.mean) > 5.0 * np.sqrt(variance + prior.pixel_variance + prior.mean_variance)
     alone = clear & far & (rows[:, LOG_RATIO] - at_prior[:, LOG_RATIO] > OUTLIER_GAIN)
     held = 1.0 / prior.pixel_variance
-    begin = np.where(clear, (own * own_information + prior.mean * held) / (own_information + held), prior.mean)
+    begin = np.where(clear if close else placed, (own * own_information + prior.mean * held) / (own_information + held), prior.mean)
     pull = np.stack([prior.mean - begin, np.full(len(u), held * template.inflation)], axis=1)
     best = group.solve(template, begin, lags=1, prior=pull)
     position = np.where(alone, own, begin + best[:, SHIFT])
     sigma = np.where(alone, own_sigma, np.sqrt(prior.posterior_variance(own_information)))
     ratio = np.where(alone, rows[:, LOG_RATIO], best[:, LOG_RATIO])
-    return Round(position, sigma, own, own_sigma, rows, clear, clear | close, ratio, template)
+    return Round(position, sigma, own, own_sigma, rows, clear, placed | close, ratio, template)
 
 
 def _information_at(grid: Grid, template: Template, u: FloatArray) -> FloatArray:

@@ -138,21 +138,26 @@ def point_weights(grid: Grid, u: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 def make_template(
-    grid: Grid, counts: FloatArray, by_tof: FloatArray, weights: FloatArray, *, blur: float = 0.0
+    grid: Grid, counts: FloatArray, by_tof: FloatArray, weights: FloatArray, *, uncertainty: float = 0.0
 ) -> Template:
     """The template of a group from its aligned sum.
+
+    Where pixels are placed by their own noisy events, the noise piles up at the peaks and the sum is too sharp. The
+    expectation-maximisation algorithm puts each pixel at all its likely places; the sum is spread by `uncertainty`.
 
     Args:
         grid: The group's grid.
         counts: float64[folds, nx], aligned counts over x of the pixels of each fold.
         by_tof: float64[ny], counts of the whole group over y.
         weights: float64[folds, nu], counts of the pixels of each fold at their u (see `point_weights`).
-        blur: Least smoothing of the pattern, as a standard deviation in x.
+        uncertainty: Typical standard error of the pixels' positions.
     """
+    if uncertainty > 0.2 * grid.step:
+        counts = _gaussians(counts, np.array([uncertainty / grid.step]))[0]
     envelope = _envelope(grid, counts.sum(0), by_tof, weights.sum(0))
     exposure = np.maximum(fftconvolve(envelope[None, :], weights[:, ::-1], axes=1), 0.0)
     others = _others(counts), _others(exposure)
-    pattern = smooth_pattern(*others, grid.step, grid.delta_d, blur)
+    pattern = smooth_pattern(*others, grid.step, grid.delta_d)
     log_pattern = np.log(pattern)
     slope = np.gradient(log_pattern, grid.step, axis=1)
     flat = max(envelope.sum(), 1e-300)
@@ -180,19 +185,19 @@ def _envelope(grid: Grid, counts: FloatArray, by_tof: FloatArray, weights: Float
         below = _gaussians(np.where(grid.exposed, expected, 0.0), np.array([width / grid.step]))[0]
         envelope = np.where(grid.exposed, above / np.maximum(below, 1e-12 * below.max() + 1e-300), 0.0)
         exposure = np.maximum(fftconvolve(envelope, weights[::-1]), 0.0)
-        pattern = smooth_pattern(counts, exposure, grid.step, grid.delta_d, 0.0)
+        pattern = smooth_pattern(counts, exposure, grid.step, grid.delta_d)
         expected = fftconvolve(pattern, weights, "valid")
     return envelope
 
 
-def smooth_pattern(counts: FloatArray, exposure: FloatArray, step: float, delta_d: float, blur: float) -> FloatArray:
+def smooth_pattern(counts: FloatArray, exposure: FloatArray, step: float, delta_d: float) -> FloatArray:
     """r = counts / exposure (both [..., nx]), smoothed as much as its statistics ask for.
 
     The ratio is split into differences between ever wider Gaussian averages. Each difference is kept in proportion to
     how far its local power exceeds that of Poisson noise (a Wiener filter in the manner of an a trous wavelet), so a
     strong peak keeps its shape while the background and the weak peaks of a short run are averaged.
     """
-    widths = max(0.25 * delta_d, blur) / step * 2.0 ** np.arange(6)
+    widths = 0.25 * delta_d / step * 2.0 ** np.arange(6)
     floor = 1e-9 * exposure.max() + 1e-300
     above, below = _gaussians(counts, widths), np.maximum(_gaussians(exposure, widths), floor)
     levels = (above + 1e-3) / (below + 1e-3)

@@ -307,7 +307,10 @@ def compare(
     def work() -> None:
         current = _session(context, session)
         found = current.compare(references)
-        page = current.comparison_report(found, plots) if plots is not None else None
+        page = None
+        if plots is not None:
+            with step("Drawing", quiet=as_json) as progress:
+                page = current.comparison_report(found, plots, progress)
         if as_json:
             show_json({"rows": [asdict(row) for row in found.rows], "report": str(page) if page else None})
             return

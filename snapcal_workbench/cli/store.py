@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from snapcal_workbench.cli.console import guarded, out, show_json, show_table
+from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
 from snapcal_workbench.cli.facility import AsJson, user_name
 
 Version = Annotated[str, typer.Argument(help="STATE/N or RUN:N, with 'lite/' or 'native/' before it where needed")]
@@ -21,3 +21,112 @@ def register(app: typer.Typer) -> None:
     app.command("unretire")(unretire)
     app.command("verify")(verify)
     app.command("repair")(repair)
+
+
+def versions(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run (number or file), or a state id")],
+    native: Annotated[bool, typer.Option("--native", help="Versions for native pixels instead of lite ones")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the versions of a run's state, and say which one applies to the run."""
+
+    def work() -> None:
+        from snapcal_workbench.store.listing import list_versions
+
+        found = list_versions(context.obj.load(), run, lite=not native)
+        if as_json:
+            show_json(found)
+            return
+        rows = [
+            (
+                f"{entry['version']}{' *' if entry['version'] == found['applies'] else ''}",
+                entry["mode"],
+                entry["runNumber"],
+                entry["appliesTo"],
+                entry["author"],
+                entry["timestamp"][:16],
+                entry["comments"],
+                entry["retired"] or "",
+            )
+            for entry in found["versions"]
+        ]
+        columns = ["version", "mode", "run", "applies to", "author", "saved", "comments", "retired"]
+        show_table(f"Versions of state {found['stateId']} (* applies to run {run})", columns, rows)
+        for problem in found["problems"]:
+            note(f"Warning: {problem}")
+
+    guarded(work, as_json=as_json)
+
+
+def show(context: typer.Context, version: Version, verify: Verify = True, as_json: AsJson = False) -> None:
+    """Show everything that is known of a version."""
+
+    def work() -> None:
+        from snapcal_workbench.store.references import open_version
+
+        found = open_version(context.obj.load(), version, verify=verify).describe()
+        if as_json:
+            show_json(found)
+            return
+        _show_description(found)
+
+    guarded(work, as_json=as_json)
+
+
+def _show_description(found: dict[str, Any]) -> None:
+    entry = found["entry"]
+    for name in ("stateId", "mode", "version", "path", "pixels", "writtenBy", "snapredVersion"):
+        out.print(f"{name:>15}: {found[name]}", markup=False)
+    for name in ("runNumber", "appliesTo", "author", "timestamp", "comments"):
+        out.print(f"{name:>15}: {entry.get(name)}", markup=False)
+    masked = ", ".join(f"{count} {reason}" for reason, count in found["masked"].items())
+    out.print(f"{'masked':>15}: {masked or 'none'}", markup=False)
+    metrics = (found["metrics"] or {}).get("calibrationMetric", [])
+    rows = [
+        (str(i + 1), m["twoThetaAverage"], m["sigmaAverage"], m["strainAverage"], m["strainStandardDeviation"])
+        for i, m in enumerate(metrics)
+    ]
+    if rows:
+        show_table("Groups", ["position", "2theta", "sigma/d", "(d_ref - d)/sigma", "its std"], rows)
+    for name in found["files"] or {}:
+        out.print(f"{'file':>15}: {name}", markup=False)
+
+
+def retire(
+    context: typer.Context,
+    version: Version,
+    reason: Annotated[str, typer.Option(help="Why it should not be used any more")],
+    author: Annotated[str, typer.Option(help="Who retires it; default: the login name")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take a version out of the choice; it stays on disk, unchanged."""
+    _retirement(context, "retire", version, reason, author, as_json)
+
+
+def unretire(
+    context: typer.Context,
+    version: Version,
+    reason: Annotated[str, typer.Option(help="Why it may be used again")],
+    author: Annotated[str, typer.Option(help="Who brings it back; default: the login name")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Bring a retired version back into the choice."""
+    _retirement(context, "unretire", version, reason, author, as_json)
+
+
+def _retirement(context: typer.Context, action: str, version: str, reason: str, author: str, as_json: bool) -> None:
+    def work() -> None:
+        from snapcal_workbench.store.references import locate
+
+        store, number = locate(context.obj.load(), version)
+        with step("Changing the index", quiet=True) as progress:
+            change = store.retire if action == "retire" else store.unretire
+            entry = change(number, reason, author or user_name(), progress)
+        if as_json:
+            show_json(entry.to_json())
+        else:
+            done = "retired: it applies to no run" if action == "retire" else f"back: it applies to {entry.applies_to}"
+            out.print(f"Version {number} of state {store.state_id} is {done}.", markup=False)
+
+    guarded(work, as_json=as_json)

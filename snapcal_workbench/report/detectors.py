@@ -28,7 +28,7 @@ from snapcal_workbench.calibration.types import (
     PixelLayout,
     PixelMask,
 )
-from snapcal_workbench.report.theme import LIGHT, NORMAL, SMALL, Theme, begin, legend, note, robust_range, style
+from snapcal_workbench.report.theme import LIGHT, NORMAL, SMALL, Theme, begin, legend, note, robust_range, settle, style
 
 PANEL_NAMES = ("East", "West")
 MODULES_PER_PANEL = 9
@@ -160,10 +160,14 @@ def draw_detectors(
     cmap = theme.diverging if symmetric else theme.sequential
     pictures = mosaic.pictures(shown.astype(np.float32), np.nan)
     images = tuple(_image(a, p, cmap=cmap, norm=norm) for a, p in zip(axes, pictures, strict=True))
-    bar = figure.colorbar(images[0], ax=list(axes), extend="both", shrink=0.85, pad=0.02)
-    bar.set_label(label, color=theme.text, fontsize=NORMAL)
-    bar.ax.tick_params(colors=theme.text, labelsize=SMALL)
+    if np.isfinite(shown).any():
+        bar = figure.colorbar(images[0], ax=list(axes), extend="both", shrink=0.85, pad=0.02)
+        bar.set_label(label, color=theme.text, fontsize=NORMAL)
+        bar.ax.tick_params(colors=theme.text, labelsize=SMALL)
+    else:
+        axes[-1].set_title(f"No pixel has a value of: {label}", loc="right", fontsize=SMALL, color=theme.muted)
     _legend_of_masked(figure, hidden, theme)
+    settle(figure)
     return DetectorPicture(tuple(axes), images, mosaic)
 
 
@@ -199,7 +203,7 @@ def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, th
     present = [reason for reason in MaskReason if reason in mask.counts()]
     handles = [Patch(color=theme.reason_colour(r), label=f"{r.text}: {mask.counts()[r]:,}") for r in present]
     used = int((~mask.masked).sum())
-    handles.insert(0, Patch(color=theme.reasons[0], label=f"used: {used:,}"))
+    handles.insert(0, Patch(facecolor=theme.reasons[0], edgecolor=theme.muted, label=f"used: {used:,}"))
     if geometry.layout is None:
         _draw_shares(figure.subplots(), np.zeros(len(mask.reason), np.int64), ["all pixels"], mask, present, theme)
     else:
@@ -215,6 +219,7 @@ def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, th
         names = [f"{m // 3 + 1}{m % 3 + 1}" for m in range(int(module.max(initial=0)) + 1)]
         _draw_shares(bottom.subplots(), module, names, mask, present, theme)
     legend(figure, handles, theme, columns=3)
+    settle(figure)
 
 
 def _norm(values: FloatArray, symmetric: bool) -> Normalize:
@@ -227,7 +232,11 @@ def _norm(values: FloatArray, symmetric: bool) -> Normalize:
 
 def _image(axes: Axes, picture: NDArray, **colours: object) -> AxesImage:
     return axes.imshow(
-        np.ma.masked_invalid(picture), origin="lower", interpolation="antialiased", interpolation_stage="rgba", **colours
+        np.ma.masked_invalid(picture),
+        origin="lower",
+        interpolation="antialiased",
+        interpolation_stage="rgba",
+        **colours,
     )
 
 
@@ -248,7 +257,6 @@ def _panel_axes(figure: Figure, geometry: Geometry, mosaic: Mosaic, theme: Theme
         each.set_yticks(centres, ["1", "2", "3"])
         each.tick_params(length=0)
         each.set_xlabel("Column of modules and its mean 2θ", fontsize=SMALL, color=theme.text)
-        each.set_aspect("equal")
     axes[0].set_ylabel("Row of modules", fontsize=SMALL, color=theme.text)
     return list(axes)
 
@@ -281,7 +289,12 @@ def _draw_against_angle(
 
 
 def _draw_shares(
-    axes: Axes, module: NDArray[np.int64], names: Sequence[str], mask: PixelMask, reasons: Sequence[MaskReason], theme: Theme
+    axes: Axes,
+    module: NDArray[np.int64],
+    names: Sequence[str],
+    mask: PixelMask,
+    reasons: Sequence[MaskReason],
+    theme: Theme,
 ) -> None:
     style(axes, theme, xlabel="Module (column and row)", ylabel="Masked (%)")
     total = np.maximum(np.bincount(module, minlength=len(names)), 1)
@@ -292,6 +305,7 @@ def _draw_shares(
         bottom += share
     axes.set_xticks(np.arange(len(names)), list(names))
     axes.grid(visible=False, axis="x")
+    axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(0.0, max(1.0, 1.08 * float(bottom.max(initial=0.0))) if bottom.any() else 1.0)
     if not bottom.any():
         note(axes, "No pixel is masked", theme)

@@ -109,7 +109,9 @@ def comparison_report(
     Returns:
         Path of the page.
     """
-    headline = f"{len(entries)} calibrations; changes of DIFC are relative to the first." if entries else "Nothing given."
+    headline = (
+        f"{len(entries)} calibrations; changes of DIFC are relative to the first." if entries else "Nothing given."
+    )
     return _write_page(
         folder / COMPARISON_NAME,
         title,
@@ -153,7 +155,7 @@ def _pixel_section(contents: ReportContents) -> _Section:
     threshold = _threshold_ppm(contents)
     return _Section(
         "Pixels",
-        f"{pixel.message} The error bound is the median standard error of the pixels' own estimates.",
+        f"{pixel.message} The standard error is the median over the pixels of what their own events allow.",
         tables=[tables.passes_table(pixel.passes)],
         pictures=[
             _Picture(
@@ -230,7 +232,9 @@ def _spectrum_sections(contents: ReportContents) -> Iterator[_Section]:
 
 
 def _groups_with_spectra(contents: ReportContents) -> set[int]:
-    residual = dict(zip(contents.metrics.group.tolist(), np.nan_to_num(contents.metrics.residual, nan=np.inf), strict=True))
+    residual = dict(
+        zip(contents.metrics.group.tolist(), np.nan_to_num(contents.metrics.residual, nan=np.inf), strict=True)
+    )
     return set(sorted(contents.group_ids, key=lambda group: -residual.get(group, np.inf))[:MAX_SPECTRA])
 
 

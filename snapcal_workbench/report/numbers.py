@@ -14,7 +14,11 @@ def number(value: float | None, digits: int = 3) -> str:
     if value == 0.0:
         return "0"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    text = f"{value:,.{max(decimals, 0)}f}" if -4 < decimals - digits < 5 or abs(value) >= 1.0 else f"{value:.{digits - 1}e}"
+    text = (
+        f"{value:,.{max(decimals, 0)}f}"
+        if -4 < decimals - digits < 5 or abs(value) >= 1.0
+        else f"{value:.{digits - 1}e}"
+    )
     return text.replace("-", "−")
 
 

@@ -42,7 +42,7 @@ _QUANTITIES: dict[Quantity, _Drawn] = {
 def draw_convergence(
     figure: Figure, passes: Sequence[PassRecord], *, threshold_ppm: float | None, theme: Theme = LIGHT
 ) -> None:
-    """Draw |shift| of each pass (median, 95 %, bound, each group's median) and the masked pixels.
+    """Draw |shift| of each pass (median, 95 %, standard error, each group's median) and the masked pixels.
 
     Args:
         figure: Is cleared first.
@@ -61,7 +61,11 @@ def draw_convergence(
     number = np.array([record.number for record in passes])
     handles = _draw_group_medians(shifts, number, passes, theme)
     for i, (field, text, marker) in enumerate(
-        (("median_ppm", "median", "o"), ("p95_ppm", "95 % of the pixels", "^"), ("bound_ppm", "error bound", "v"))
+        (
+            ("median_ppm", "median", "o"),
+            ("p95_ppm", "95 % of the pixels", "^"),
+            ("bound_ppm", "standard error of a pixel", "v"),
+        )
     ):
         line = _pass_line(shifts, number, passes, field, marker, theme.series_colour(i))
         line.set_label(text)
@@ -74,7 +78,7 @@ def draw_convergence(
     shifts.set_yscale("log")
     for axes in (shifts, masked):
         axes.set_xlim(number[0] - 0.6, number[-1] + 0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend(figure, handles, theme, columns=4)
 
 
@@ -91,9 +95,7 @@ def _pass_line(
     return axes.plot(number, values, marker=marker, markersize=6, linewidth=1.8, color=colour)[0]
 
 
-def _draw_group_medians(
-    axes: Axes, number: FloatArray, passes: Sequence[PassRecord], theme: Theme
-) -> list[Artist]:
+def _draw_group_medians(axes: Axes, number: FloatArray, passes: Sequence[PassRecord], theme: Theme) -> list[Artist]:
     groups = sorted({group for record in passes for group in record.group_median_ppm})
     for group in groups:
         values = _positive([record.group_median_ppm.get(group, np.nan) for record in passes])
@@ -124,9 +126,11 @@ def _draw_masked(axes: Axes, number: FloatArray, passes: Sequence[PassRecord], t
     total = np.array([record.masked for record in passes], float)
     new = np.array([record.newly_masked for record in passes], float)
     before = axes.bar(number, total - new, width=0.6, color=theme.masked, label="masked before the pass")
-    added = axes.bar(number, new, bottom=total - new, width=0.6, color=theme.series_colour(4), label="masked in the pass")
+    added = axes.bar(
+        number, new, bottom=total - new, width=0.6, color=theme.series_colour(4), label="masked in the pass"
+    )
     axes.grid(visible=False, axis="x")
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.set_ylim(0.0, max(1.0, 1.1 * float(total.max())))
     return [before, added]
 
@@ -174,7 +178,7 @@ def draw_group_figures(
     _label_groups(figure, axes, centre, panels, x, theme)
     _note_missing(axes, series, drawn, centre, theme)
     if quantity != "strain":
-        axes.set_ylim(bottom=0.0)
+        axes.set_ylim(0.0, 1.05 * axes.get_ylim()[1])
     legend(figure, _panel_handles(panels, groups, theme) + (handles if len(handles) > 1 else []), theme, columns=4)
 
 
@@ -190,12 +194,12 @@ def _positions(series: Mapping[str, GroupMetrics], groups: Sequence[int], x: Gro
 
 
 def _dodge(centre: Mapping[int, float], number: int) -> float:
-    """Distance between the points of two series: all of a group's points within 2 % of the axis or 60 % of a group."""
+    """Distance between the points of two series: all of a group's points within 4 % of the axis and 60 % of a group."""
     if number < 2:
         return 0.0
     values = np.array(list(centre.values()))
     span = float(np.ptp(values)) if len(values) > 1 else 1.0
-    return min(0.6 * span / max(len(values) - 1, 1), 0.1 * (span or 1.0)) / number
+    return min(0.6 * span / max(len(values) - 1, 1), 0.04 * (span or 1.0)) / number
 
 
 def _draw_series(
@@ -265,20 +269,18 @@ def _note_missing(
 ) -> None:
     """Say where no series has a value."""
     found = {
-        int(group)
-        for metrics in series.values()
-        for group in metrics.group[np.isfinite(getattr(metrics, drawn.field))]
+        int(group) for metrics in series.values() for group in metrics.group[np.isfinite(getattr(metrics, drawn.field))]
     }
     for group, value in centre.items():
         if group not in found:
             axes.text(
                 value,
-                0.5,
+                0.04,
                 "no result",
                 transform=axes.get_xaxis_transform(),
                 rotation=90,
                 ha="center",
-                va="center",
+                va="bottom",
                 color=theme.muted,
                 fontsize=SMALL,
             )
@@ -287,9 +289,7 @@ def _note_missing(
 def _panel_handles(panels: Mapping[int, str], groups: Sequence[int], theme: Theme) -> list[Artist]:
     names = sorted({panels[group] for group in groups if group in panels})
     return [
-        Line2D(
-            [], [], color=theme.muted, linestyle="", marker=MARKERS.get(name, OTHER_MARKER), label=f"{name} panel"
-        )
+        Line2D([], [], color=theme.muted, linestyle="", marker=MARKERS.get(name, OTHER_MARKER), label=f"{name} panel")
         for name in names
     ]
 

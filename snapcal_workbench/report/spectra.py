@@ -107,8 +107,8 @@ def draw_group_spectrum(
     _set_range(spectrum, spectra, int(index[0]), marks)
     _draw_windows((spectrum, residual), marks, theme)
     _draw_dropped(spectrum, peaks, theme)
-    if not marks:
-        note(residual, "No peaks are expected in this group", theme)
+    if fitted is None or not marks:
+        note(residual, "No peaks were fitted in this group", theme)
     _label_peaks(figure, band, marks, theme)
     _legends(figure, marks, peaks, fitted is not None, theme)
     return spectrum, residual
@@ -123,11 +123,12 @@ def _draw_data(
     spectrum: Axes, residual: Axes, spectra: Spectra, fitted: Spectra | None, index: int, theme: Theme
 ) -> None:
     edges, y, e = spectra.edges_of(index), spectra.y[index], spectra.e[index]
-    spectrum.stairs(y, edges, color=theme.data, linewidth=0.9, baseline=None, label="data")
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    spectrum.plot(centres, y, color=theme.data, linewidth=0.9, drawstyle="steps-mid", label="data")
     residual.axhline(0.0, color=theme.muted, linewidth=0.8)
+    residual.set_ylim(-4.0, 4.0)
     if fitted is None:
         return
-    centres = 0.5 * (edges[1:] + edges[:-1])
     spectrum.plot(centres, fitted.y[index], color=theme.fit, linewidth=1.3, label="fit")
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = np.where(e > 0.0, (y - fitted.y[index]) / e, np.nan)

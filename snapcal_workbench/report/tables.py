@@ -126,7 +126,9 @@ def _group_findings(contents: ReportContents) -> list[Finding]:
     strain = np.abs(metrics.strain)
     if np.isfinite(strain).any():
         worst = int(np.nanargmax(strain))
-        text = f"Largest median strain left in a group: {ppm(metrics.strain[worst])} ppm (group {metrics.group[worst]})."
+        text = (
+            f"Largest median strain left in a group: {ppm(metrics.strain[worst])} ppm (group {metrics.group[worst]})."
+        )
         findings.append(Finding("good", text))
     return findings
 
@@ -176,7 +178,15 @@ def _option_text(value: object) -> str:
 
 def passes_table(passes: Sequence[PassRecord]) -> Table:
     """One row a pass of the pixel calibration."""
-    heads = ("Pass", "Median |shift| (ppm)", "95 % |shift| (ppm)", "Error bound (ppm)", "Masked", "Newly masked", "Kept")
+    heads = (
+        "Pass",
+        "Median |shift| (ppm)",
+        "95 % |shift| (ppm)",
+        "Standard error of a pixel (ppm)",
+        "Masked",
+        "Newly masked",
+        "Kept",
+    )
     rows = [
         (
             str(p.number),

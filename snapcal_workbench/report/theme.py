@@ -111,6 +111,13 @@ def begin(figure: Figure, theme: Theme) -> None:
     figure.set_layout_engine("constrained")
 
 
+def settle(figure: Figure) -> None:
+    """Do the layout once before the figure is drawn: axes of a fixed shape need two rounds."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
 def style(axes: Axes, theme: Theme, *, title: str = "", xlabel: str = "", ylabel: str = "", grid: bool = True) -> None:
     """Give axes their labels and the theme's colours."""
     axes.set_facecolor(theme.plot_background)

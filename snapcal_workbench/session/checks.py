@@ -10,7 +10,7 @@ from snapcal_workbench.calibration.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import Events, PixelMask, RunInfo
 from snapcal_workbench.errors import InputError, SnapcalError
 from snapcal_workbench.facility.calibrants import find_calibrants, read_calibrant
-from snapcal_workbench.facility.groupings import groupings_of_state
+from snapcal_workbench.facility.groupings import groupings_of_state, locate_grouping
 from snapcal_workbench.facility.loading import identify_run
 from snapcal_workbench.facility.state import InstrumentState
 from snapcal_workbench.session.iteration import IterationFolders
@@ -40,19 +40,19 @@ def identify(request: Request, host: Host) -> RunSummary:
         SnapcalError: The run cannot be found or read, or its state cannot be told.
     """
     info, state, ipts, files = _identified(request, host)
-    store = StateStore(host.settings, state.state_id, lite=request.lite)
+    exists = (host.settings.powder_home / state.state_id).is_dir()
     return RunSummary(
         run_number=info.run_number,
         title=info.title,
         start_time=info.start_time,
         proton_charge=info.proton_charge,
         state_id=state.state_id,
-        state_values=dict(state.decoded),
-        state_exists=store.exists,
+        state_values=dict(state.detector_state.pvs),
+        state_exists=exists,
         ipts=ipts,
         files=files,
         groupings=tuple(groupings_of_state(host.settings, state.state_id, request.lite)),
-        n_versions=len(store.entries()) if store.exists else 0,
+        n_versions=len(StateStore(host.settings, state.state_id, lite=request.lite).entries()) if exists else 0,
     )
 
 
@@ -152,18 +152,11 @@ def _check_workspace(request: Request, host: Host) -> None:
 
 
 def _check_grouping(request: Request, host: Host) -> None:
-    wanted = request.grouping
-    if not wanted or Path(wanted).expanduser().is_file():
-        return
     try:
-        known = identify(request, host).groupings
+        state_id = identify(request, host).state_id
     except SnapcalError:
         return  # said beside the run already
-    if wanted not in known:
-        raise InputError(
-            f"There is no grouping '{wanted}' for this state and mode.",
-            fix=f"Choose one of: {', '.join(known) or 'none is there yet'}, or name a file.",
-        )
+    locate_grouping(host.settings, state_id, request.lite, request.grouping)
 
 
 def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem]:

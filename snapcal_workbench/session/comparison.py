@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
-from snapcal_workbench.calibration.types import DiffCalTable, GroupMetrics, PixelGrouping, PixelMask, Spectra
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    FloatArray,
+    Geometry,
+    GroupMetrics,
+    IntArray,
+    PixelMask,
+    Spectra,
+    from_dict,
+)
+from snapcal_workbench.errors import FileFormatError, InputError
+from snapcal_workbench.facility.geometry import geometry_of_state
+from snapcal_workbench.facility.state import InstrumentState
 from snapcal_workbench.session.iteration import Iteration
-from snapcal_workbench.store.state_store import StoredVersion
+from snapcal_workbench.store.stored import StoredVersion
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +35,7 @@ class Entry:
         metrics: Figures of its groups; None for a version that states none (the default).
         table: Its calibration table.
         mask: Its mask.
+        geometry: Of its pixels.
         spectra: Focused spectra in d-spacing, where it has some.
     """
 
@@ -30,8 +43,15 @@ class Entry:
     metrics: GroupMetrics | None
     table: DiffCalTable
     mask: PixelMask
+    geometry: Geometry
     spectra: Spectra | None = None
-    grouping: PixelGrouping | None = None
+
+    @property
+    def groups(self) -> dict[int, IntArray]:
+        """Detector ids of the pixels in use of each group."""
+        if self.spectra is None:
+            return {}
+        return {int(group): ids for group, ids in zip(self.spectra.number, self.spectra.detids, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -63,16 +83,59 @@ class Comparison:
         return {entry.label: entry.metrics for entry in self.entries if entry.metrics is not None}
 
 
-def entry_of_iteration(iteration: Iteration, values: Mapping[str, Any]) -> Entry:
-    """An iteration of this session."""
-    return Entry(
-        iteration.name, iteration.metrics, values["table"], values["mask"], values["output"], values["grouping"]
-    )
+def entry_of_iteration(iteration: Iteration, values: Mapping[str, Any], state: InstrumentState) -> Entry:
+    """An iteration of this session, measured in `state`."""
+    geometry = geometry_of_state(state, iteration.lite)
+    return Entry(iteration.name, iteration.metrics, values["table"], values["mask"], geometry, values["output"])
 
 
 def entry_of_version(reference: str, stored: StoredVersion) -> Entry:
-    """A saved version."""
-    return Entry(f"version {reference}", stored.metrics, stored.table, stored.mask, stored.spectra)
+    """A saved version.
+
+    Raises:
+        FileFormatError: Its record does not state the instrument's state.
+    """
+    try:
+        parameters = stored.record.calculation_parameters or {}
+        state = InstrumentState.model_validate(parameters.get("instrumentState"))
+    except ValidationError as error:
+        raise FileFormatError(
+            f"The record of version {reference} must state the instrument's state.",
+            found=f"{error.error_count()} problems in {stored.path}",
+            fix="Compare with another version.",
+        ) from error
+    geometry = geometry_of_state(state, stored.entry.use_lite_mode)
+    label = f"version {reference}"
+    return Entry(label, metrics_of_version(stored), stored.table, stored.mask, geometry, stored.spectra)
+
+
+def metrics_of_version(stored: StoredVersion) -> GroupMetrics | None:
+    """Figures of a saved version's groups; of one that SNAPRed wrote, those that it states; None where it has none."""
+    own = stored.record.own
+    if own is not None and own.metrics is not None:
+        return from_dict(GroupMetrics, own.metrics)
+    recorded = (stored.record.focus_group_calibration_metrics or {}).get("calibrationMetric") or []
+    if not recorded:
+        return None
+
+    def column(name: str) -> np.ndarray:
+        return np.array([np.nan if row.get(name) is None else row[name] for row in recorded], np.float64)
+
+    unknown, none = np.full(len(recorded), np.nan), np.zeros(len(recorded), np.int32)
+    return GroupMetrics(
+        group=np.arange(1, len(recorded) + 1, dtype=np.int32),
+        two_theta=np.radians(column("twoThetaAverage")),
+        sigma=column("sigmaAverage"),
+        sigma_std=column("sigmaStandardDeviation"),
+        strain=unknown,
+        strain_std=unknown,
+        snapred_strain=column("strainAverage"),
+        snapred_strain_std=column("strainStandardDeviation"),
+        chi2=unknown,
+        residual=unknown,
+        peaks_used=none,
+        peaks_rejected=none,
+    )
 
 
 def compare_entries(entries: Sequence[Entry]) -> Comparison:
@@ -87,18 +150,16 @@ def compare_entries(entries: Sequence[Entry]) -> Comparison:
             found=", ".join(entry.label for entry in entries) or "none",
             fix="Name iterations or versions, as in `snapcal compare 1 2`.",
         )
-    grouping = next((entry.grouping for entry in entries if entry.grouping is not None), None)
-    rows = [row for entry in entries for row in _rows(entry, entries[0], grouping)]
-    return Comparison(tuple(entries), tuple(rows))
+    return Comparison(tuple(entries), tuple(row for entry in entries for row in _rows(entry, entries[0])))
 
 
-def _rows(entry: Entry, first: Entry, grouping: PixelGrouping | None) -> list[GroupRow]:
+def _rows(entry: Entry, first: Entry) -> list[GroupRow]:
     metrics = entry.metrics
     if metrics is None:
         return []
     rows = []
     for position, group in enumerate(metrics.group):
-        difference = difc_difference(first, entry, grouping, int(group))
+        difference = difc_difference(first, entry, int(group))
         centre = float(np.median(difference)) if difference.size else np.nan
         spread = 1.4826 * float(np.median(np.abs(difference - centre))) if difference.size else np.nan
         rows.append(
@@ -118,9 +179,10 @@ def _rows(entry: Entry, first: Entry, grouping: PixelGrouping | None) -> list[Gr
     return rows
 
 
-def difc_difference(first: Entry, other: Entry, grouping: PixelGrouping | None, group: int) -> np.ndarray:
+def difc_difference(first: Entry, other: Entry, group: int) -> FloatArray:
     """DIFC of `other` against `first` in ppm, of the pixels of a group that both use; empty where they do not match."""
-    if len(first.table) != len(other.table) or grouping is None or len(grouping.detid) != len(first.table):
+    detids = other.groups.get(group)
+    if detids is None or not np.array_equal(first.table.detid, other.table.detid):
         return np.empty(0)
-    use = (grouping.group == group) & ~first.mask.masked & ~other.mask.masked
+    use = np.isin(other.table.detid, detids) & ~first.mask.masked & ~other.mask.masked
     return 1e6 * (other.table.difc[use] / first.table.difc[use] - 1.0)

@@ -210,7 +210,8 @@ class Session:
         """An iteration ("3", "iteration 3") or a version ("STATE/N", "RUN:N") for a comparison."""
         number = iteration_number(reference)
         if number is not None:
-            return entry_of_iteration(self.folders.read(number), self.folders.values(number))
+            values = self.folders.values(number)
+            return entry_of_iteration(self.folders.read(number), values, state_of(values["output"].run, self.host))
         return entry_of_version(reference, open_version(self.host.settings, reference))
 
     def compare(self, references: Sequence[str]) -> Comparison:
@@ -296,15 +297,16 @@ class Session:
         files = export_spectra(output or Path(f"{name}.nxs"), name, spectra)
         return {**found.model_dump(mode="json"), "files": [str(path) for path in files]}
 
-    def comparison_report(self, comparison: Comparison, folder: Path) -> Path:
+    def comparison_report(self, comparison: Comparison, folder: Path, progress: Progress) -> Path:
         """Write the comparison's plots and HTML page; returns the page."""
-        return write_comparison_report(folder, comparison)
+        return write_comparison_report(folder, comparison, progress)
 
     def load(self, reference: str, progress: Progress) -> list[str]:
         """Load a saved version's workspaces into the list; returns their names."""
         stored = open_version(self.host.settings, reference)
         entry = stored.entry
-        names = OutputNames.of_version(entry.run_number, stored.grouping_name, entry.version)
+        grouping_name = stored.record.own.grouping_name if stored.record.own else ""
+        names = OutputNames.of_version(entry.run_number, grouping_name, entry.version)
         found = self.host.run(
             load_version.LOAD_CALIBRATION_VERSION,
             load_version.Inputs(

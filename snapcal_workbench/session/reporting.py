@@ -13,7 +13,9 @@ from snapcal_workbench.calibration.types import DiffCalTable, Events, GroupCalib
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.processed import write_processed
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.report.html import ReportContents, comparison_report, save_report
+from snapcal_workbench.report.contents import ComparisonEntry, ReportContents
+from snapcal_workbench.report.detectors import panels_of_groups
+from snapcal_workbench.report.html import comparison_report, save_report
 from snapcal_workbench.session.comparison import Comparison
 from snapcal_workbench.session.iteration import Iteration
 
@@ -78,9 +80,16 @@ def _pixel(iteration: Iteration, table: DiffCalTable, values: Mapping[str, Any])
     )
 
 
-def write_comparison_report(folder: Path, comparison: Comparison) -> Path:
+def write_comparison_report(folder: Path, comparison: Comparison, progress: Progress) -> Path:
     """Write the plots and the HTML page of a comparison into `folder`; returns the page."""
-    return comparison_report(folder, comparison.entries_by_label)
+    first = comparison.entries[0]
+    entries = {
+        entry.label: ComparisonEntry(entry.metrics, entry.table, entry.mask)
+        for entry in comparison.entries
+        if entry.metrics is not None
+    }
+    panels = panels_of_groups(first.geometry, first.groups)
+    return comparison_report(folder, entries, first.geometry, progress, panels=panels)
 
 
 def export_spectra(path: Path, name: str, spectra: Spectra) -> list[Path]:

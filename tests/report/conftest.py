@@ -29,7 +29,9 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.config import CalibrationOptions
 from snapcal_workbench.report.html import ReportContents
 
-SI_HKL = np.array([[6, 2, 0], [5, 3, 1], [4, 4, 0], [5, 1, 1], [4, 2, 2], [3, 3, 1], [4, 0, 0], [3, 1, 1], [2, 2, 0], [1, 1, 1]])
+SI_HKL = np.array(
+    [[6, 2, 0], [5, 3, 1], [4, 4, 0], [5, 1, 1], [4, 2, 2], [3, 3, 1], [4, 0, 0], [3, 1, 1], [2, 2, 0], [1, 1, 1]]
+)
 SI_D = 5.43123 / np.sqrt((SI_HKL**2).sum(axis=1))
 DELTA_D = (0.0028, 0.0032, 0.0040, 0.0043, 0.0054, 0.0075)
 
@@ -63,10 +65,20 @@ def expected(group: int) -> ExpectedPeaks:
     low = (0.55, 0.6, 0.68, 0.72, 0.86, 1.1)[group - 1]
     chosen, half = SI_D > low * 1.25, 3.0 * DELTA_D[group - 1]
     d = SI_D[chosen]
-    dropped = ((7, 5, 1), float(5.43123 / np.sqrt(75.0)), "weaker than 1 % of the strongest"), ((8, 0, 0), 0.6789, "windows overlap")
+    dropped = (
+        ((7, 5, 1), float(5.43123 / np.sqrt(75.0)), "weaker than 1 % of the strongest"),
+        ((8, 0, 0), 0.6789, "windows overlap"),
+    )
     ones = np.ones(len(d))
     return ExpectedPeaks(
-        group, SI_HKL[chosen].astype(np.int32), d, ones, ones.astype(np.int32), d * (1 - half), d * (1 + 1.25 * half), dropped
+        group,
+        SI_HKL[chosen].astype(np.int32),
+        d,
+        ones,
+        ones.astype(np.int32),
+        d * (1 - half),
+        d * (1 + 1.25 * half),
+        dropped,
     )
 
 
@@ -121,6 +133,7 @@ def fit_table(rows: list, rng: np.random.Generator) -> FitTable:
 
 def metrics_of(fits: FitTable, two_theta: np.ndarray, groups: np.ndarray) -> GroupMetrics:
     """Quality figures by their definitions."""
+
     def each(function, values):
         return np.array([function(values[(fits.group == g) & fits.used]) for g in groups])
 
@@ -154,10 +167,21 @@ def pixel_calibration(geometry: Geometry, shift: np.ndarray, mask: PixelMask, ta
     events = np.where(mask.reason == MaskReason.NO_COUNTS, 0.0, 2000.0)
     results = PixelResults(geometry.detid, shift, sigma, shift, 1.1 * sigma, events, np.ones(n), mask.reason)
     passes = tuple(
-        PassRecord(i + 1, m, 3.1 * m, 85.0, {g: m * (0.6 + 0.15 * g) for g in range(1, 7)}, 200 + 40 * i, 40 * (i > 0) + 200 * (i == 0), i == 2)
+        PassRecord(
+            i + 1,
+            m,
+            3.1 * m,
+            85.0,
+            {g: m * (0.6 + 0.15 * g) for g in range(1, 7)},
+            200 + 40 * i,
+            40 * (i > 0) + 200 * (i == 0),
+            i == 2,
+        )
         for i, m in enumerate((310.0, 24.0, 6.1))
     )
-    return PixelCalibration(table, mask, results, passes, "converged", "Converged in pass 3: the median |offset| is below 0.5 bins.")
+    return PixelCalibration(
+        table, mask, results, passes, "converged", "Converged in pass 3: the median |offset| is below 0.5 bins."
+    )
 
 
 def make_contents(side: int = 32) -> ReportContents:
@@ -185,7 +209,9 @@ def make_contents(side: int = 32) -> ReportContents:
     results = results_of(groups, metrics)
     first = replace(fits, centre=fits.centre * (1 + 1e-3 * fits.group))
     logs = {"det_arc1": -65.3, "det_arc2": 104.95}
-    run = RunInfo("58882", "Silicon NIST 640d", "2023-08-01T10:00:00", "2023-08-01T14:10:00", 3120.5, logs, "SNAP_58882.nxs.h5")
+    run = RunInfo(
+        "58882", "Silicon NIST 640d", "2023-08-01T10:00:00", "2023-08-01T14:10:00", 3120.5, logs, "SNAP_58882.nxs.h5"
+    )
     return ReportContents(
         title="Calibration of SNAP run 58882", run_info=run, state_id="04bd2c53f6bf6754", lite=side == 32,
         calibrant="Silicon_NIST_640D_001", grouping="Column", options=CalibrationOptions(), geometry=geometry,
