@@ -288,7 +288,9 @@ def align(
     far = np.abs(own - prior.mean) > 5.0 * np.sqrt(variance + prior.pixel_variance + prior.mean_variance)
     alone = clear & far & (rows[:, LOG_RATIO] - at_prior[:, LOG_RATIO] > OUTLIER_GAIN)
     held = 1.0 / prior.pixel_variance
-    begin = np.where(clear if close else placed, (own * own_information + prior.mean * held) / (own_information + held), prior.mean)
+    begin = np.where(
+        clear if close else placed, (own * own_information + prior.mean * held) / (own_information + held), prior.mean
+    )
     pull = np.stack([prior.mean - begin, np.full(len(u), held * template.inflation)], axis=1)
     best = group.solve(template, begin, lags=1, prior=pull)
     position = np.where(alone, own, begin + best[:, SHIFT])
