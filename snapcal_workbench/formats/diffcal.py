@@ -74,7 +74,7 @@ def read_diffcal(path: Path) -> DiffCalFile:
     if rows.difc is None:
         raise damaged(path, WHAT, "no dataset difc in /calibration")
     n = len(rows.detid)
-    used = np.ones(n, bool) if rows.use is None else rows.use != 0
+    used = np.ones(n, bool) if rows.use is None else rows.use > 0
     _require_positive(path, rows.detid, rows.difc, used)
     zeros = np.zeros(n)
     difa = zeros if rows.difa is None else rows.difa
@@ -152,7 +152,7 @@ def write_diffcal(
     """Write a calibration table as Mantid's SaveDiffCal does; equal values make equal files, byte by byte.
 
     DIFA and TZERO are written even where all are 0: every LoadDiffCal accepts that, while only newer ones, which leave
-    zeros out themselves, accept files without them.
+    zeros out themselves, accept files without them (older ones read beyond the end of an empty column).
 
     Args:
         path: The file; an existing one is replaced once the new one is complete.

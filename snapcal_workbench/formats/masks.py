@@ -1,6 +1,6 @@
 """Mask files: pixels that the user does not want used.
 
-Three kinds: the layout of a DiffCal file (`.h5`, `.hdf`, `.hd5`; `use` = 0 is masked), Mantid's `<detector-masking>`
+Three kinds: the layout of a DiffCal file (`.h5`, `.hdf`, `.hd5`; `use` > 0 is not masked), Mantid's `<detector-masking>`
 (`.xml`, SaveMask), and a MaskWorkspace in Mantid's processed NeXus (`.nxs`, `.nxs5`). An XML file lists the masked
 pixels only; a file of the other kinds lists all pixels.
 """
@@ -57,7 +57,7 @@ def _masked_in_hdf(path: Path, detid: IntArray) -> NDArray[np.bool_]:
     if rows.use is None:
         raise damaged(path, WHAT, "no dataset use in /calibration")
     require_same_pixels(path, "mask", rows.detid, detid)
-    return rows.use == 0
+    return rows.use <= 0
 
 
 def _masked_in_xml(path: Path, detid: IntArray) -> NDArray[np.bool_]:

@@ -216,7 +216,7 @@ def _write_table(entry: h5py.Group, table: Table) -> None:
     data = new_group(entry, "table_workspace", "NXdata")
     for number, (name, column) in enumerate(table.columns.items(), start=1):
         values, meaning = _stored_column(name, column)
-        units = "Not known"
+        units = "N/A" if meaning else "Not known"
         new_numbers(data, f"column_{number}", values, name=name, units=units, interpret_as=meaning)
 
 
