@@ -13,8 +13,8 @@ from functools import cached_property
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap, Normalize
-from matplotlib.figure import Figure
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -207,7 +207,7 @@ def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, th
     if geometry.layout is None:
         _draw_shares(figure.subplots(), np.zeros(len(mask.reason), np.int64), ["all pixels"], mask, present, theme)
     else:
-        top, bottom = figure.subfigures(2, 1, height_ratios=[2.2, 1.0])
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.2, 1.0])[:, 0]
         for part in (top, bottom):
             part.set_facecolor(theme.background)
         mosaic = Mosaic(geometry.layout)
@@ -230,13 +230,14 @@ def _norm(values: FloatArray, symmetric: bool) -> Normalize:
     return Normalize(low, high)
 
 
-def _image(axes: Axes, picture: NDArray, **colours: object) -> AxesImage:
+def _image(axes: Axes, picture: NDArray, cmap: str | Colormap, norm: Normalize) -> AxesImage:
     return axes.imshow(
         np.ma.masked_invalid(picture),
         origin="lower",
         interpolation="antialiased",
         interpolation_stage="rgba",
-        **colours,
+        cmap=cmap,
+        norm=norm,
     )
 
 
@@ -246,7 +247,7 @@ def _draw_grey(axes: Sequence[Axes], mosaic: Mosaic, hidden: NDArray[np.bool_], 
         _image(panel, picture, cmap=ListedColormap([theme.masked]), norm=Normalize(0.0, 1.0))
 
 
-def _panel_axes(figure: Figure, geometry: Geometry, mosaic: Mosaic, theme: Theme) -> list[Axes]:
+def _panel_axes(figure: FigureBase, geometry: Geometry, mosaic: Mosaic, theme: Theme) -> list[Axes]:
     axes = figure.subplots(1, mosaic.panels, squeeze=False)[0]
     angles = _column_angles(geometry)
     centres = [i * mosaic.pitch + (mosaic.layout.side - 1) / 2 for i in range(3)]

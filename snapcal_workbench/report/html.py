@@ -55,12 +55,13 @@ class _Picture:
 
 @dataclass(frozen=True)
 class _Section:
-    """A part of the page. The tables in `folded` start closed, behind their captions."""
+    """A part of the page: text, tables, pictures, more tables, and tables that start closed behind their captions."""
 
     title: str
     text: str = ""
     tables: Sequence[Table] = ()
     pictures: Sequence[_Picture] = ()
+    below: Sequence[Table] = ()
     folded: Sequence[Table] = ()
 
 
@@ -228,7 +229,7 @@ def _spectrum_sections(contents: ReportContents) -> Iterator[_Section]:
         found = [t for t in [tables.peaks_table(contents.final_fits, group)] if t.rows]
         dropped = [t for t in [tables.dropped_table(contents, group)] if t.rows]
         text = "" if found else "No peaks were fitted in this group."
-        yield _Section(f"Group {group}", text, tables=found, pictures=pictures, folded=dropped)
+        yield _Section(f"Group {group}", text, pictures=pictures, below=found, folded=dropped)
 
 
 def _groups_with_spectra(contents: ReportContents) -> set[int]:
@@ -257,7 +258,7 @@ def _comparison_sections(
     sources = [(label, entry.description) for label, entry in entries.items()]
     yield _Section(
         "Calibrations",
-        tables=[tables.comparison_table(entries), Table(("Calibration", "From"), sources, numeric=False)],
+        tables=[tables.comparison_table(entries), Table(("Calibration", "From"), sources, words=tables.WORDS)],
     )
     pictures = [
         _Picture("strain.png", "Strain of each group", 9.0, 4.2, _draw_strain(metrics, panels)),

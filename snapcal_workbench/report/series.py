@@ -11,10 +11,22 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from snapcal_workbench.calibration.types import FloatArray, GroupMetrics, PassRecord, PixelResults
-from snapcal_workbench.report.theme import LIGHT, SMALL, Theme, begin, legend, note, robust_range, spread, style
+from snapcal_workbench.report.theme import (
+    LIGHT,
+    SMALL,
+    Theme,
+    begin,
+    legend,
+    literal,
+    note,
+    robust_range,
+    spread,
+    style,
+)
 
 Quantity = Literal["strain", "sigma", "chi2"]
 GroupAxis = Literal["group", "2theta"]
@@ -125,14 +137,15 @@ def _draw_kept(axes: Axes, passes: Sequence[PassRecord], theme: Theme) -> list[A
 def _draw_masked(axes: Axes, number: FloatArray, passes: Sequence[PassRecord], theme: Theme) -> list[Artist]:
     total = np.array([record.masked for record in passes], float)
     new = np.array([record.newly_masked for record in passes], float)
-    before = axes.bar(number, total - new, width=0.6, color=theme.masked, label="masked before the pass")
-    added = axes.bar(
-        number, new, bottom=total - new, width=0.6, color=theme.series_colour(4), label="masked in the pass"
-    )
+    axes.bar(number, total - new, width=0.6, color=theme.masked)
+    axes.bar(number, new, bottom=total - new, width=0.6, color=theme.series_colour(4))
     axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.set_ylim(0.0, max(1.0, 1.1 * float(total.max())))
-    return [before, added]
+    return [
+        Patch(color=theme.masked, label="masked before the pass"),
+        Patch(color=theme.series_colour(4), label="masked in the pass"),
+    ]
 
 
 def draw_group_figures(
@@ -174,7 +187,7 @@ def draw_group_figures(
     for i, (label, metrics) in enumerate(series.items()):
         shift = (i - (len(series) - 1) / 2.0) * step
         _draw_series(axes, metrics, drawn, centre, shift, panels, theme.series_colour(i))
-        handles.append(Line2D([], [], color=theme.series_colour(i), linewidth=2.5, label=label.replace("$", r"\$")))
+        handles.append(Line2D([], [], color=theme.series_colour(i), linewidth=2.5, label=literal(label)))
     _label_groups(figure, axes, centre, panels, x, theme)
     _note_missing(axes, series, drawn, centre, theme)
     if quantity != "strain":

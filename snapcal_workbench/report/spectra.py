@@ -1,7 +1,7 @@
 """Picture of one group's focused spectrum: data, fit, residual, and the windows and labels of the expected peaks.
 
-A peak is *used* when it took part in the group's calibration, *rejected* (with a reason) when it was fitted but did not,
-and *expected* when no fit is known. The residual is (data - fit) in units of the data's standard error, within the
+A peak is *used* when it took part in the group's calibration, *rejected* (with a reason) when it was fitted but did
+not, and *expected* when no fit is known. The residual is (data - fit) in units of the data's standard error, within the
 windows only.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from snapcal_workbench.calibration.types import ExpectedPeaks, FitTable, FloatArray, Spectra
-from snapcal_workbench.report.theme import LIGHT, SMALL, Theme, begin, legend, note, spread, style
+from snapcal_workbench.report.theme import LIGHT, SMALL, Theme, begin, legend, literal, note, spread, style
 
 Hkl = tuple[int, int, int]
 MAX_REASONS = 6
@@ -250,4 +250,4 @@ def _legend_of_reasons(figure: Figure, reasons: Sequence[str], theme: Theme) -> 
         lines.append(f"and {len(reasons) - MAX_REASONS} more reasons, in the table of peaks")
     width = max(30, int(13.5 * figure.get_figwidth()))
     text = "\n".join(textwrap.wrap("Rejected: " + "; ".join(lines), width))
-    legend(figure, [Line2D([], [], linestyle="", label=text)], theme, place="outside lower left")
+    legend(figure, [Line2D([], [], linestyle="", label=literal(text))], theme, place="outside lower left")

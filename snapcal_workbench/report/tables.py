@@ -1,6 +1,6 @@
 """The report's tables and verdict as text: what stands in which row, without any HTML.
 
-A `Table` has a caption, column heads (with units), and rows of text; `marked` are the indices of rows that need a look.
+Column heads carry the units; cells are text, with the digits that mean something.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from snapcal_workbench.report.numbers import NONE, fixed, number, percent, ppm, 
 from snapcal_workbench.report.spectra import hkl_text
 
 Level = Literal["good", "look"]
+WORDS = frozenset(range(4))
+"""Every column holds words."""
 MUCH_MASKED = 0.05
 """A larger masked fraction of the pixels needs a look."""
 MANY_AT_LIMIT = 0.01
 """A larger fraction of the pixels with the shift at its limit needs a look: the input is probably bad."""
+LARGE_STRAIN = 2e-4
+"""A larger median strain left in a group needs a look."""
 
 STOPS = {
     "converged": "converged",
@@ -43,12 +47,20 @@ STOPS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text. `numeric` says whether all columns but the first hold numbers; a folded table shows `caption`."""
+    """A table of text.
+
+    Attributes:
+        heads: Of the columns.
+        rows: Text of the cells.
+        caption: Shown where the table is folded.
+        words: Indices of the columns that hold words; the others hold numbers.
+        marked: Indices of the rows that need a look.
+    """
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
-    numeric: bool = True
+    words: frozenset[int] = frozenset({0})
     marked: frozenset[int] = field(default_factory=frozenset)
 
 
@@ -129,7 +141,7 @@ def _group_findings(contents: ReportContents) -> list[Finding]:
         text = (
             f"Largest median strain left in a group: {ppm(metrics.strain[worst])} ppm (group {metrics.group[worst]})."
         )
-        findings.append(Finding("good", text))
+        findings.append(Finding("look" if strain[worst] > LARGE_STRAIN else "good", text))
     return findings
 
 
@@ -149,16 +161,16 @@ def inputs_table(contents: ReportContents) -> Table:
         ("Calibrant", contents.calibrant or NONE),
         ("Grouping", contents.grouping or NONE),
     ]
-    return Table(("Input", "Value"), rows, numeric=False)
+    return Table(("Input", "Value"), rows, words=WORDS)
 
 
 def options_table(contents: ReportContents) -> Table:
     """Every option with its value and meaning; those that differ from the defaults are marked."""
-    defaults = dict((name, value) for name, value, _ in _options(type(contents.options)()))
+    defaults = {name: value for name, value, _ in _options(type(contents.options)())}
     rows = list(_options(contents.options))
     marked = frozenset(i for i, (name, value, _) in enumerate(rows) if defaults[name] != value)
     caption = "All options; those that differ from the standard ones are marked"
-    return Table(("Option", "Value", "Meaning"), rows, caption, numeric=False, marked=marked)
+    return Table(("Option", "Value", "Meaning"), rows, caption, words=WORDS, marked=marked)
 
 
 def _options(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, str]]:
@@ -206,7 +218,7 @@ def groups_table(contents: ReportContents) -> Table:
     """One row a group: peaks, strain, width and chi-squared after the correction, and the correction itself."""
     heads = (
         "Group", "2θ (°)", "Peaks used / expected", "Strain (ppm)", "σ / d (10⁻³)", "χ² (median)", "Residual (rms)",
-        "Model", "DIFC factor", "TZERO (µs)", "DIFA (µs/Å²)",
+        "Model", "DIFC factor − 1 (ppm)", "TZERO (µs)", "DIFA (µs/Å²)",
     )  # fmt: skip
     results, metrics = contents.groups.results, contents.metrics
     rows = []
@@ -215,7 +227,7 @@ def groups_table(contents: ReportContents) -> Table:
         peaks, terms = _term_cells(results, _row(results.group, group))
         rows.append((str(group), quality[0], peaks, *quality[1:], *terms))
     marked = frozenset(i for i, group in enumerate(contents.group_ids) if not _model(results, group))
-    return Table(heads, rows, marked=marked)
+    return Table(heads, rows, words=frozenset({0, 7}), marked=marked)
 
 
 def _row(groups: IntArray, group: int) -> int | None:
@@ -246,11 +258,11 @@ def _term_cells(results: GroupResults, row: int | None) -> tuple[str, list[str]]
     peaks = f"{results.peaks_used[row]} / {results.peaks_expected[row]}"
     if not results.model[row]:
         return peaks, ["not calibrated", NONE, NONE, NONE]
-    factor = results.difc[row] / results.difc_focused[row]
+    correction = results.difc[row] / results.difc_focused[row] - 1.0
     error = results.difc_error[row] / results.difc_focused[row]
     return peaks, [
         results.model[row],
-        with_error(factor, error, 6),
+        with_error(1e6 * correction, 1e6 * error, 0),
         _term(results.tzero[row], results.tzero_error[row], 2),
         _term(results.difa[row], results.difa_error[row], 2),
     ]
@@ -281,7 +293,7 @@ def peaks_table(fits: FitTable, group: int) -> Table:
         for i in index
     ]
     marked = frozenset(row for row, i in enumerate(index) if not fits.used[i])
-    return Table(heads, rows, marked=marked)
+    return Table(heads, rows, words=frozenset({0, 7}), marked=marked)
 
 
 def dropped_table(contents: ReportContents, group: int) -> Table:
@@ -289,7 +301,9 @@ def dropped_table(contents: ReportContents, group: int) -> Table:
     peaks = contents.peaks.get(group)
     dropped = sorted(peaks.dropped, key=lambda item: item[1]) if peaks is not None else []
     rows = [(hkl_text(hkl), fixed(d, 5), why) for hkl, d, why in dropped]
-    return Table(("hkl", "d (Å)", "Reason"), rows, f"Reflections that are left out ({len(rows)})")
+    return Table(
+        ("hkl", "d (Å)", "Reason"), rows, f"Reflections that are left out ({len(rows)})", words=frozenset({0, 2})
+    )
 
 
 def start_table(contents: ReportContents) -> Table:
@@ -325,7 +339,7 @@ def _strain(fits: FitTable, group: int) -> str:
 
 def provenance_table(provenance: Mapping[str, str]) -> Table:
     """Where all came from."""
-    return Table(("What", "From"), [(str(k), str(v)) for k, v in provenance.items()], numeric=False)
+    return Table(("What", "From"), [(str(k), str(v)) for k, v in provenance.items()], words=WORDS)
 
 
 def comparison_table(entries: Mapping[str, ComparisonEntry]) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -16,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from snapcal_workbench.calibration.types import FloatArray, MaskReason
+
+LegendPlace = Literal["outside upper center", "outside upper right", "outside lower left"]
 
 SMALL, NORMAL = 8.0, 9.5
 """Font sizes, points."""
@@ -142,7 +145,7 @@ def legend(
     handles: Sequence[Artist],
     theme: Theme,
     *,
-    place: str = "outside upper center",
+    place: LegendPlace = "outside upper center",
     columns: int = 4,
 ) -> None:
     """A legend outside all axes, so that it never covers data."""
@@ -158,6 +161,11 @@ def legend(
         handlelength=1.6,
         columnspacing=1.4,
     )
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib must not read as a formula."""
+    return text.replace("$", r"\$")
 
 
 def spread(positions: FloatArray, distance: float, low: float, high: float) -> FloatArray:

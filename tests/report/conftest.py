@@ -63,7 +63,7 @@ def column_groups(geometry: Geometry) -> np.ndarray:
 def expected(group: int) -> ExpectedPeaks:
     """Silicon's peaks in the group's range of d; the shortest are left out."""
     low = (0.55, 0.6, 0.68, 0.72, 0.86, 1.1)[group - 1]
-    chosen, half = SI_D > low * 1.25, 3.0 * DELTA_D[group - 1]
+    chosen, half = low * 1.25 < SI_D, 3.0 * DELTA_D[group - 1]
     d = SI_D[chosen]
     dropped = (
         ((7, 5, 1), float(5.43123 / np.sqrt(75.0)), "weaker than 1 % of the strongest"),
@@ -153,7 +153,8 @@ def results_of(groups: np.ndarray, metrics: GroupMetrics) -> GroupResults:
     factor = 1 + 1e-4 * np.array([4.8, 2.7, 4.8, 29.6, 47.4, 72.2])[:n]
     return GroupResults(
         groups.astype(np.int32), ("DIFC+TZERO",) * n, difc, difc * factor, np.zeros(n), np.full(n, -7.5),
-        difc * 2e-5, np.full(n, np.nan), np.full(n, 0.8), metrics.peaks_used, metrics.peaks_used + metrics.peaks_rejected,
+        difc * 2e-5, np.full(n, np.nan), np.full(n, 0.8), metrics.peaks_used,
+        metrics.peaks_used + metrics.peaks_rejected,
         np.full(n, 1.3), "Recommended: DIFC+TZERO in every group (smallest AICc).",
     )  # fmt: skip
 
@@ -218,7 +219,7 @@ def make_contents(side: int = 32) -> ReportContents:
         table_before=before, table_after=after, mask=mask, pixel=pixel_calibration(geometry, shift, mask, after),
         groups=GroupCalibration(after, mask, first, results), spectra=replace(spectra, detids=detids),
         fitted=replace(fitted, detids=detids), peaks=peaks, final_fits=fits, metrics=metrics,
-        provenance={"Start": "default calibration (version 0)", "Software": "SNAPCal Workbench 1.0.0", "Author": "tester"},
+        provenance={"Start": "default calibration (version 0)", "Author": "tester"},
         warnings=["Group 6 has only 3 peaks; 4 or more are better."],
     )  # fmt: skip
 
