@@ -1,0 +1,231 @@
+"""What a simulated run is expected to hold: the events of every native pixel by kind, and where its peaks lie.
+
+Kinds of events: *Bragg* (peaks of the calibrant), *background* (no structure, scattered by the sample), *hot* (evenly in
+TOF, of pixels whose electronics fires by itself). A *dead* pixel has none. The numbers are expectations; the run has
+Poisson numbers around them.
+
+The peaks' rates depend on the angle alone, so they are kept for `NODES` values of sin(theta), and each pixel takes those
+of the nearest node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflections, Resolution
+from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.facility.geometry import LITE_FACTOR
+from snapcal_workbench.facility.state import NATIVE_PIXEL_BOX
+from snapcal_workbench.simulation.misalignment import MisalignedInstrument, Misalignment, misalign
+from snapcal_workbench.simulation.spectrum import (
+    IncidentSpectrum,
+    PeakProfile,
+    PixelSpectrum,
+    bragg_rates,
+    relative_width,
+)
+
+NODES = 1024
+SNAP_RESOLUTION = Resolution(
+    delta_t_over_t=0.002,
+    delta_l=6.452e-5 * 15.5,
+    delta_theta=3.2e-3,
+    l1=15.0,
+    l2=0.5,
+    pixel_size=NATIVE_PIXEL_BOX,
+    with_solid_angle=True,
+)
+"""Resolution of the native pixels with the guide in, as the measured peak widths confirm."""
+
+
+@dataclass(frozen=True)
+class Defects:
+    """Pixels that do not work.
+
+    Attributes:
+        dead_fraction: Share of the native pixels, anywhere, that count nothing.
+        dead_blocks: Number of lite pixels (8 x 8 native ones) that count nothing.
+        hot_pixels: Number of native pixels that fire by themselves.
+        hot_factors: (least, greatest) counts of a hot pixel, as a multiple of the mean pixel's.
+    """
+
+    dead_fraction: float = 0.002
+    dead_blocks: int = 12
+    hot_pixels: int = 9
+    hot_factors: tuple[float, float] = (100.0, 1000.0)
+
+    @classmethod
+    def none(cls) -> Defects:
+        """All pixels work."""
+        return cls(0.0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class RunModel:
+    """Expected content of a simulated run. Arrays have one entry a native pixel.
+
+    Attributes:
+        reflections: Of the calibrant.
+        incident: The beam.
+        profile: Shape of the peaks.
+        nominal: Geometry as the logs say.
+        instrument: The true one.
+        tzero: Time offset of every pixel, us.
+        width: float64[n], relative Gaussian width of the peaks.
+        bragg, background, hot: float64[n], expected events by kind.
+    """
+
+    reflections: Reflections
+    incident: IncidentSpectrum
+    profile: PeakProfile
+    nominal: Geometry
+    instrument: MisalignedInstrument
+    tzero: float
+    width: FloatArray
+    bragg: FloatArray
+    background: FloatArray
+    hot: FloatArray
+
+    @cached_property
+    def per_wavelength(self) -> FloatArray:
+        """float64[n]: TOF of a neutron per wavelength, (L1 + L2) / k, us/A."""
+        geometry = self.instrument.geometry
+        return (geometry.l1 + geometry.l2) / WAVELENGTH_PER_TOF
+
+    @cached_property
+    def sine_nodes(self) -> FloatArray:
+        """float64[NODES]: sin(theta) for which the rates of the peaks are kept."""
+        return _nodes(self.instrument.geometry)
+
+    @cached_property
+    def node(self) -> NDArray[np.int32]:
+        """int32[n]: the node of each pixel."""
+        return _nearest(self.sine_nodes, _sine(self.instrument.geometry))
+
+    @cached_property
+    def peak_shares(self) -> FloatArray:
+        """float64[NODES, reflections]: share of each reflection in the Bragg events."""
+        rates = bragg_rates(self.reflections, self.incident, self.sine_nodes)
+        return rates / rates.sum(axis=1, keepdims=True)
+
+    def spectrum_of(self, pixel: int) -> PixelSpectrum:
+        """Expected spectrum of a native pixel, without hot counts."""
+        return PixelSpectrum(
+            difc=float(self.instrument.difc[pixel]),
+            tzero=self.tzero,
+            per_wavelength=float(self.per_wavelength[pixel]),
+            width=float(self.width[pixel]),
+            d=self.reflections.d,
+            rate=self.bragg[pixel] * self.peak_shares[self.node[pixel]],
+            background=float(self.background[pixel]),
+            incident=self.incident,
+            profile=self.profile,
+        )
+
+
+def build_model(
+    *,
+    reflections: Reflections,
+    nominal: Geometry,
+    incident: IncidentSpectrum,
+    profile: PeakProfile,
+    misalignment: Misalignment,
+    defects: Defects,
+    n_events: int,
+    background: float,
+    time_offset: float,
+    seed: int,
+    resolution: Resolution = SNAP_RESOLUTION,
+) -> RunModel:
+    """Work out what a run is expected to hold.
+
+    Args:
+        reflections: Of the calibrant.
+        nominal: Geometry of the native pixels as the logs say.
+        incident: The beam.
+        profile: Shape of the peaks.
+        misalignment: How far the instrument is from where its logs say.
+        defects: Pixels that do not work.
+        n_events: Expected number of Bragg and background events.
+        background: Share of the background in them.
+        time_offset: TZERO of every pixel, us.
+        seed: Which pixels are dead or hot.
+        resolution: Terms of the width of the peaks.
+
+    Raises:
+        InputError: No events, a background share outside 0 .. 1, or no reflection in the beam's band.
+    """
+    _check(n_events, background)
+    instrument = misalign(nominal, misalignment)
+    true = instrument.geometry
+    dead, hot = _defective(nominal, defects, seed)
+    solid_angle = np.ones(len(true)) if nominal.solid_angle is None else nominal.solid_angle
+    alive = np.where(dead, 0.0, solid_angle)
+    nodes = _nodes(true)
+    totals = bragg_rates(reflections, incident, nodes).sum(axis=1)
+    if not totals.all():
+        raise InputError(
+            "Every pixel must see a reflection of the calibrant.",
+            found=f"{len(reflections)} reflections, {incident.wavelength_min:g} to {incident.wavelength_max:g} A",
+            fix="Give reflections down to a smaller d-spacing, or choose another wavelength band.",
+        )
+    bragg = alive * totals[_nearest(nodes, _sine(true))]
+    return RunModel(
+        reflections=reflections,
+        incident=incident,
+        profile=profile,
+        nominal=nominal,
+        instrument=instrument,
+        tzero=time_offset,
+        width=relative_width(true, resolution),
+        bragg=(1.0 - background) * n_events * bragg / bragg.sum(),
+        background=background * n_events * alive / alive.sum(),
+        hot=hot * n_events / len(true),
+    )
+
+
+def _check(n_events: int, background: float) -> None:
+    if n_events <= 0 or not 0 <= background < 1:
+        raise InputError(
+            "A simulated run needs events, and a share of background from 0 to below 1.",
+            found=f"{n_events} events, background {background:g}",
+            fix="Ask for some 1e7 events with a background of 0.3, for example.",
+        )
+
+
+def _sine(geometry: Geometry) -> FloatArray:
+    return np.sin(geometry.two_theta / 2.0)
+
+
+def _nodes(geometry: Geometry) -> FloatArray:
+    sine = _sine(geometry)
+    return np.linspace(sine.min(), sine.max(), NODES)
+
+
+def _nearest(nodes: FloatArray, sine: FloatArray) -> NDArray[np.int32]:
+    step = (nodes[-1] - nodes[0]) / (len(nodes) - 1) or 1.0
+    return np.clip(np.rint((sine - nodes[0]) / step), 0, len(nodes) - 1).astype(np.int32)
+
+
+def _defective(geometry: Geometry, defects: Defects, seed: int) -> tuple[NDArray[np.bool_], FloatArray]:
+    """(dead pixels, counts of the hot ones as multiples of the mean pixel's)."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0xDEAD]))
+    count = len(geometry)
+    dead = np.zeros(count, bool)
+    dead[rng.choice(count, round(defects.dead_fraction * count), replace=False)] = True
+    layout = geometry.layout
+    for pixel in rng.choice(count, defects.dead_blocks, replace=False) if layout is not None else ():
+        dead |= (
+            (layout.module == layout.module[pixel])
+            & (layout.x // LITE_FACTOR == layout.x[pixel] // LITE_FACTOR)
+            & (layout.y // LITE_FACTOR == layout.y[pixel] // LITE_FACTOR)
+        )
+    hot = np.zeros(count)
+    chosen = rng.choice(np.flatnonzero(~dead), defects.hot_pixels, replace=False)
+    hot[chosen] = np.exp(rng.uniform(*np.log(defects.hot_factors), defects.hot_pixels))
+    return dead, hot
