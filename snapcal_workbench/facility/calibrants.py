@@ -178,15 +178,14 @@ def _cif_path(path: Path, content: _CalibrantFile, settings: Settings) -> Path:
             found=f"crystallography.cifFile = {text!r}" if text else "no crystallography.cifFile",
             fix="Name a file that ends in .cif in the calibrant's file, or choose another calibrant.",
         )
-    given = Path(text)
+    given = Path(os.path.normpath(text))
     if given.is_absolute():
         return given
-    folders = dict.fromkeys((settings.calibrant_samples, path.parent))
-    if any(part == ".." for part in Path(os.path.normpath(given)).parts):
+    if ".." in given.parts:
         raise InputError(
             f"The CIF file of calibrant {path.name} must lie in the folder of the calibrants.",
             found=f"cifFile {text!r}, relative to {settings.calibrant_samples}",
             fix="Copy the CIF file there, or give its absolute path.",
         )
-    candidates = [folder / given for folder in folders]
+    candidates = [folder / given for folder in (settings.calibrant_samples, path.parent)]
     return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])

@@ -14,7 +14,7 @@ from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field,
 from pydantic.alias_generators import to_camel
 
 from snapcal_workbench.config import Settings
-from snapcal_workbench.errors import FileFormatError, NotFoundError
+from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.formats.index import IndexEntry, choose_version, parse_index
 from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.progress import Progress
@@ -78,12 +78,18 @@ def read_instrument_parameters(
 ) -> InstrumentParameters:
     """The version of the instrument parameters that applies to a run.
 
+    Args:
+        settings: Where they are.
+        run_number: The run; of summed runs ("58881+58882") the first counts.
+        progress: Where warnings go.
+
     Raises:
+        InputError: The run number is none.
         NotFoundError: No folder, no index, no version that applies, or its file is missing.
         FileFormatError: The index or the file cannot be understood; names the fields.
     """
-    folder = settings.instrument_parameters
-    entry = _applicable(folder, int(run_number))
+    folder, run = settings.instrument_parameters, _first_run(run_number)
+    entry = _applicable(folder, run)
     path = folder / f"v_{entry.version:04d}" / FILE_NAME
     try:
         parameters = InstrumentParameters.model_validate(read_json(path, "instrument parameters"))
@@ -94,8 +100,19 @@ def read_instrument_parameters(
             fix="Correct the file, or ask the instrument's staff for a valid version.",
         ) from None
     if progress:
-        _warn_of_cycle(parameters, path, int(run_number), progress)
+        _warn_of_cycle(parameters, path, run, progress)
     return parameters.model_copy(update={"index_entry": parameters.index_entry or entry})
+
+
+def _first_run(run_number: str | int) -> int:
+    text = str(run_number).split("+")[0].strip()
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    raise InputError(
+        "The instrument parameters depend on the run number.",
+        found=f"run number {run_number!r}",
+        fix="Load the run from its file, or give its number.",
+    )
 
 
 def _applicable(folder: Path, run: int) -> IndexEntry:
