@@ -39,7 +39,7 @@ BINS = (8, 20)
 FLAT_RATIO = -5.0
 """A pixel whose ln L is this far below that of a spectrum without peaks has none."""
 BAD_CHI2_SIGMAS = 8.0
-BAD_SHAPE = 1.0
+BAD_SHAPE = 3.0
 """Squared relative deviation from the group's shape, per count, that is bad in itself; and so many times the median."""
 BAD_SHAPE_FACTOR = 20.0
 

@@ -47,6 +47,8 @@ def _collect(y, weight, first, last, correction, y0, step, exposed, ys, ws):  # 
     ny = exposed.size
     difc, difa, tzero = correction[0], correction[1], correction[2]
     plain = difa == 0.0 and tzero == 0.0
+    scale = 1.0 / step
+    origin = y0 - 0.5 * step
     for e in range(first, last):
         value = np.float64(y[e])
         if not plain and value > -100.0:
@@ -56,7 +58,7 @@ def _collect(y, weight, first, last, correction, y0, step, exposed, ys, ws):  # 
                 continue
             d = 2.0 * (t - tzero) / (difc + np.sqrt(root))
             value = np.log(difc * d / correction[3])
-        position = (value - y0) / step + 0.5
+        position = (value - origin) * scale
         if position >= 0.0 and position < ny and exposed[int(position)]:
             w = 1.0
             if weight.size > 0:
@@ -118,11 +120,12 @@ def _curve(ys, ws, n, u, lag, first_lag, coarse, axes, log_total, out):  # type:
     lags = out.size
     out[:] = 0.0
     total = 0.0
+    scale = 1.0 / lag
     last = coarse.size - 1
     for e in range(n):
-        k = int((ys[e] - u - origin) / lag) - first_lag - (lags - 1)
-        w = ws[e]
-        total += w
+        k = int((ys[e] - u - origin) * scale) - first_lag - (lags - 1)
+        w = np.float32(ws[e])
+        total += ws[e]
         if k >= 0 and k + lags - 1 <= last:
             for j in range(lags):
                 out[j] += w * coarse[k + j]
@@ -142,7 +145,7 @@ def unit_curves(
     """Add the pixels' ln L over the lags to the row of the unit that each belongs to."""
     size = _buffer_size(start, pixels)
     ys, ws = np.empty(size), np.empty(size)
-    one = np.empty(curves.shape[1])
+    one = np.empty(curves.shape[1], np.float32)
     for i in range(pixels.size):
         p = pixels[i]
         n = _collect(y, weight, start[p], start[p + 1], corrections[i], axes[0], axes[3], exposed, ys, ws)
@@ -161,16 +164,17 @@ def _slope(ys, ws, n, u, s, slope, axes, log_total):  # type: ignore[no-untyped-
     bend = (after - 2.0 * at + before) / (9.0 * step * step)
     score, square, curvature = 0.0, 0.0, 0.0
     base = u + s + x0
+    scale = 1.0 / step
     last = slope.size - 2
     for e in range(n):
-        position = (ys[e] - base) / step
+        position = (ys[e] - base) * scale
         k = min(max(int(position), 0), last)
         low = np.float64(slope[k])
         rise = np.float64(slope[k + 1]) - low
         g = -(low + (position - k) * rise) - drift
         score += ws[e] * g
         square += ws[e] * g * g
-        curvature -= ws[e] * (rise / step - bend)
+        curvature -= ws[e] * (rise * scale - bend)
     return score, square, curvature
 
 
@@ -232,7 +236,7 @@ def solve(
     corrections: [n, 4], see `_collect`; axes: (y0, x0, u0, step); information: [nu], of one event.
     """
     size = _buffer_size(start, pixels)
-    ys, ws, curve = np.empty(size), np.empty(size), np.empty(max(lags, 1))
+    ys, ws, curve = np.empty(size), np.empty(size), np.empty(max(lags, 1), np.float32)
     x0, u0, step = axes[1], axes[2], axes[3]
     for i in range(pixels.size):
         p = pixels[i]
@@ -241,6 +245,7 @@ def solve(
         total = 0.0
         for e in range(n):
             total += ws[e]
+        scale = 1.0 / step
         s = centre[i]
         if lags > 1:
             first = int(np.round(centre[i] / lag)) - lags // 2
@@ -256,7 +261,7 @@ def solve(
         score, square, _ = _slope(ys, ws, n, u[i], s, slope[f], axes, log_total[f])
         ratio = -total * _at(log_total[f], (u[i] + s - u0) / step)[0]
         for e in range(n):
-            ratio += ws[e] * _at(log_pattern[f], (ys[e] - u[i] - s - x0) / step)[0]
+            ratio += ws[e] * _at(log_pattern[f], (ys[e] - u[i] - s - x0) * scale)[0]
         out[i, SHIFT], out[i, COUNTS], out[i, SCORE], out[i, SQUARE], out[i, LOG_RATIO] = s, total, score, square, ratio
 
 

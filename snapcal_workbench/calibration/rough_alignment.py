@@ -14,7 +14,7 @@ from scipy.special import logsumexp, softmax
 
 from snapcal_workbench.calibration.types import FloatArray
 
-MAX_PIXELS = 400
+MAX_PIXELS = 200
 ROUNDS = 12
 LEVEL = 20
 """Width, in coarse bins, of the average that a spectrum is divided by to give its pattern."""
@@ -28,6 +28,7 @@ def rough_pattern(counts: FloatArray, lags: int) -> FloatArray:
         counts: float64[pixels, bins], counts over x in coarse bins.
         lags: Largest shift in bins.
     """
+    counts = counts.astype(np.float32)
     brightest = int(np.argsort(counts.sum(1))[-max(len(counts) // 20, 1)])
     starts = [counts.sum(0), counts[brightest]]
     results = [_maximise(counts, start, lags) for start in starts]
@@ -52,8 +53,8 @@ def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> FloatArray:
     """float64[pixels, 2 lags + 1]: ln L of every pixel at every lag, with the pattern of the other half."""
     curves = np.empty((len(counts), 2 * lags + 1))
     for half in range(HALVES):
-        padded = np.pad(pattern[(half + 1) % HALVES], lags)
-        table = np.lib.stride_tricks.sliding_window_view(padded, 2 * lags + 1)[:, ::-1]
+        padded = np.pad(pattern[(half + 1) % HALVES], lags).astype(np.float32)
+        table = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * lags + 1)[:, ::-1])
         curves[half::HALVES] = counts[half::HALVES] @ table
     return curves
 
@@ -61,7 +62,7 @@ def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> FloatArray:
 def _patterns(counts: FloatArray, probability: FloatArray, lags: int) -> FloatArray:
     patterns = []
     for half in range(HALVES):
-        placed = probability[half::HALVES].T @ counts[half::HALVES]
+        placed = probability[half::HALVES].T.astype(np.float32) @ counts[half::HALVES]
         padded = np.zeros(counts.shape[1] + 2 * lags)
         for lag, row in enumerate(placed):
             padded[2 * lags - lag : 2 * lags - lag + len(row)] += row

@@ -211,7 +211,8 @@ def _surface(x: FloatArray, y: FloatArray, value: FloatArray, weight: FloatArray
     best: tuple[float, FloatArray, FloatArray] | None = None
     for degree in degrees:
         terms = (degree + 1) * (degree + 2) // 2
-        inverse = np.linalg.pinv(gram[:terms, :terms], hermitian=True)
+        part = gram[:terms, :terms]
+        inverse = np.linalg.inv(part + 1e-9 * np.trace(part) / terms * np.eye(terms))
         coefficients = inverse @ right[:terms]
         cost = -float(coefficients @ right[:terms]) + terms * np.log(max(n, 8))
         if best is None or cost < best[0]:
