@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from snapcal_workbench.calibration.group import fitted_curves
+from snapcal_workbench.calibration.peakfit import fitted_curves
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, Spectra
 from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.facility.geometry import instrument_name
@@ -18,12 +17,12 @@ from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.layout import PARAMETERS, RECORD, is_plain
 from snapcal_workbench.store.strict_json import content_hash
 from snapcal_workbench.workspaces.names import OutputNames
 
 TABLE = ".h5"
 OUTPUT = ".nxs.h5"
-_ATTACHMENT = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,120}", re.ASCII)
 
 
 def write_files(folder: Path, contents: VersionContents, names: OutputNames, progress: Progress) -> dict[str, str]:
@@ -51,7 +50,7 @@ def write_files(folder: Path, contents: VersionContents, names: OutputNames, pro
                 fix="Check the disk, then save again.",
             )
         hashes[name] = content_hash(fs.read(path))
-    return hashes | _attach(folder, contents, set(hashes))
+    return hashes | _attach(folder, contents, {RECORD, PARAMETERS, *hashes})
 
 
 _Writer = tuple[Callable[[Path], object], Callable[[Path], bool]]
@@ -123,7 +122,7 @@ def _same_spectra(path: Path, spectra: Spectra) -> bool:
 def _attach(folder: Path, contents: VersionContents, taken: set[str]) -> dict[str, str]:
     hashes: dict[str, str] = {}
     for source in sorted(contents.attachments.iterdir()) if contents.attachments else []:
-        if source.name in taken or not _ATTACHMENT.fullmatch(source.name) or not fs.is_regular(source):
+        if source.name in taken or not is_plain(source.name) or not fs.is_regular(source):
             raise InputError(
                 "Files that are kept with a version must be regular files with plain names.",
                 found=str(source),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +183,25 @@ def keep(store: StateStore, contents: VersionContents) -> Keep:
         return store.save(changed_contents, author="tester", comments=comments, applies_to=applies_to).version
 
     return save
+
+
+@pytest.fixture(scope="session")
+def leveled_tree(tmp_path_factory: pytest.TempPathFactory, state: InstrumentState) -> Path:
+    """A tree with the mode level and an initialised state, to be copied."""
+    root = tmp_path_factory.mktemp("leveled")
+    settings = settings_in(root, "with mode level")
+    init_state(settings, state, name="tests", run_number=RUN, author="tester", progress=Progress())
+    return root
+
+
+@pytest.fixture
+def leveled(leveled_tree: Path, tmp_path: Path) -> Settings:
+    """Settings of a tree with the mode level and an initialised state."""
+    shutil.copytree(leveled_tree, tmp_path / "leveled")
+    return settings_in(tmp_path / "leveled", "with mode level")
+
+
+@pytest.fixture(scope="session")
+def native_contents(state: InstrumentState) -> VersionContents:
+    """A native version's contents, without per-pixel results."""
+    return replace(make_contents(state, lite=False), pixel_results=None)
