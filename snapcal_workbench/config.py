@@ -344,7 +344,7 @@ def _nested(flat: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, An
 def _config_file(named: Path | str | None) -> Path | None:
     named = named or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     path = Path(named).expanduser() if named else _xdg("XDG_CONFIG_HOME", ".config") / "snapcal" / "config.toml"
-    if path.is_file():
+    if os.path.isfile(path):
         return path.absolute()
     if named:
         raise NotFoundError(

@@ -87,7 +87,7 @@ class Calibrant:
 
 def find_calibrants(settings: Settings) -> list[Path]:
     """JSON files of the calibrants that the facility has, sorted; empty where there is no such folder."""
-    return sorted(path for path in settings.calibrant_samples.glob("*.json") if path.is_file())
+    return sorted(path for path in settings.calibrant_samples.glob("*.json") if os.path.isfile(path))
 
 
 def read_calibrant(path_or_name: str | Path, settings: Settings) -> Calibrant:
@@ -106,17 +106,11 @@ def read_calibrant(path_or_name: str | Path, settings: Settings) -> Calibrant:
     path = _locate(path_or_name, settings)
     content = _read_file(path)
     cif_path = _cif_path(path, content, settings)
-    if not cif_path.is_file():
-        raise NotFoundError(
-            f"The CIF file of calibrant {path.name} does not exist.",
-            found=f"cifFile {str(cif_path)!r}",
-            fix="Copy the CIF file there, or correct 'crystallography.cifFile' in the calibrant's file.",
-        )
     return Calibrant(
         name=content.name or path.stem,
         path=path,
         cif_path=cif_path,
-        cif_text=cif_path.read_text(encoding="utf-8", errors="replace"),
+        cif_text=_read_cif(cif_path, path),
         intensity_fraction=content.intensity_fraction,
         overrides=content.overrides or Overrides(),
     )
@@ -124,7 +118,7 @@ def read_calibrant(path_or_name: str | Path, settings: Settings) -> Calibrant:
 
 def _locate(path_or_name: str | Path, settings: Settings) -> Path:
     given = Path(path_or_name).expanduser()
-    if given.is_file():
+    if os.path.isfile(given):
         return given.absolute()
     calibrants = find_calibrants(settings)
     wanted = str(path_or_name).strip().lower()
@@ -188,4 +182,15 @@ def _cif_path(path: Path, content: _CalibrantFile, settings: Settings) -> Path:
             fix="Copy the CIF file there, or give its absolute path.",
         )
     candidates = [folder / given for folder in (settings.calibrant_samples, path.parent)]
-    return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+    return next((candidate for candidate in candidates if os.path.isfile(candidate)), candidates[0])
+
+
+def _read_cif(cif_path: Path, path: Path) -> str:
+    try:
+        return cif_path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise NotFoundError(
+            f"The CIF file of calibrant {path.name} does not exist, or may not be read.",
+            found=str(error),
+            fix="Copy the CIF file there, or correct 'crystallography.cifFile' in the calibrant's file.",
+        ) from None

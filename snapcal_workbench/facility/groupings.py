@@ -7,6 +7,7 @@ relative to that folder.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,7 @@ def grouping_map_path(settings: Settings, state_id: str) -> Path:
     """
     candidates = (settings.powder_home / state_id / STATE_MAP, settings.pixel_groupings / DEFAULT_MAP)
     for path in candidates:
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise NotFoundError(
         "There is no grouping map.",
@@ -113,7 +114,7 @@ def locate_grouping(
 ) -> tuple[str, Path]:
     """Name and file of a grouping; arguments and errors as for `read_grouping_named`."""
     given = Path(name_or_path).expanduser() if name_or_path else None
-    if given and given.is_file():
+    if given and os.path.isfile(given):
         return name_of_file(given), given.absolute()
     groupings = groupings_of_state(settings, state_id, lite, progress)
     wanted = str(name_or_path or default_grouping(groupings)).lower()
@@ -156,13 +157,14 @@ def _not_understood(path: Path, found: str) -> FileFormatError:
 
 
 def _problem(path: Path) -> str:
-    if not path.is_file():
-        return "does not exist" if not path.exists() else "is not a file"
+    if not os.path.isfile(path):
+        return "is not a file" if os.path.exists(path) else "does not exist"
     return "" if path.name.endswith(MAP_EXTENSIONS) else f"does not end in {', '.join(MAP_EXTENSIONS)}"
 
 
 def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        return f"no folder {folder}"
-    names = sorted(path.name for path in folder.iterdir())
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return f"no readable folder {folder}"
     return f"{folder} has " + (", ".join(names[:20]) + (", …" if len(names) > 20 else "") if names else "nothing")

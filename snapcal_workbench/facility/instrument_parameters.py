@@ -7,6 +7,7 @@ calibration record loses nothing.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -117,7 +118,7 @@ def _first_run(run_number: str | int) -> int:
 
 def _applicable(folder: Path, run: int) -> IndexEntry:
     index = folder / INDEX_NAME
-    if not index.is_file():
+    if not os.path.isfile(index):
         raise NotFoundError(
             "The instrument parameters were not found.",
             found=f"no file {index}",

@@ -8,6 +8,8 @@ is the geometric DIFC.
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +39,7 @@ def lite_map(settings: Settings, progress: Progress | None = None) -> IntArray:
     """
     formula = lite_map_by_formula()
     path = settings.lite_map
-    if not path.exists():
+    if not os.path.exists(path):
         return formula
     found = _map_of(read_grouping(path, np.arange(NATIVE_PIXELS, dtype=np.int32)), str(path))
     differing = int(np.count_nonzero(found != formula))

@@ -7,6 +7,7 @@ of a neighbour.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def run_number_of(text: str, settings: Settings) -> str:
 
 
 def _given_file(path: Path, settings: Settings) -> RunFile:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise NotFoundError(
             "There is no such NeXus file.", found=str(path), fix="Correct the path, or give the run number instead."
         )
@@ -145,7 +146,7 @@ def _in_proposal(ipts: Path, number: str, settings: Settings) -> RunFile | None:
 
 def _lite_file(ipts: Path, number: str, settings: Settings) -> Path | None:
     path = ipts / _LITE.format(run=number)
-    return path if settings.read_lite_from_ipts and path.is_file() else None
+    return path if settings.read_lite_from_ipts and os.path.isfile(path) else None
 
 
 def _no_such_run(number: str, root: Path, proposals: int, unreadable: list[Path]) -> NotFoundError:

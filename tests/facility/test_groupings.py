@@ -128,7 +128,7 @@ def test_no_usable_grouping_lists_the_folder(maps: Settings) -> None:
 
 
 def test_no_map_says_where_it_looked(settings: Settings) -> None:
-    with pytest.raises(NotFoundError, match=r"defaultGroupingMap\.json; no folder"):
+    with pytest.raises(NotFoundError, match=r"defaultGroupingMap\.json; no readable folder"):
         groupings_of_state(settings, STATE, True)
     settings.pixel_groupings.mkdir(parents=True)
     with pytest.raises(NotFoundError, match="has nothing"):
