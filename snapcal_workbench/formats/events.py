@@ -70,7 +70,7 @@ def read_events(
     parts: list[SortedPart] = []
     for number, item in enumerate(paths):
         share = progress.part(0.95 * number / len(paths), 0.95 * (number + 1) / len(paths))
-        parts.extend(_read_file(Path(item), pixels, n_pixels, window, share))
+        parts.extend(_read_file(Path(item), pixels, window, share))
     tof, start = merge_parts(parts, n_pixels)
     progress.report(1.0, f"{len(tof)} events sorted by pixel")
     return tof, start
@@ -88,12 +88,10 @@ def _pixel_map(pixel_of: IntArray | None, n_pixels: int) -> IntArray:
     return np.ascontiguousarray(pixel_of, np.int32)
 
 
-def _read_file(
-    path: Path, pixel_of: IntArray, n_pixels: int, window: TofWindow, progress: Progress
-) -> list[SortedPart]:
+def _read_file(path: Path, pixel_of: IntArray, window: TofWindow, progress: Progress) -> list[SortedPart]:
     with open_hdf5(path, WHAT) as file:
         banks, problems = find_banks(find_entry(file))
-        parts = _read_banks(file, banks, pixel_of, n_pixels, window, progress)
+        parts = _read_banks(file, banks, pixel_of, window, progress)
     dropped = sum((part.dropped for part in parts), np.zeros(3, np.int64))
     if dropped[UNKNOWN]:
         problems.append(f"{dropped[UNKNOWN]} events of unknown detector ids were dropped")
@@ -105,13 +103,13 @@ def _read_file(
 
 
 def _read_banks(
-    file: h5py.File, banks: list[Bank], pixel_of: IntArray, n_pixels: int, window: TofWindow, progress: Progress
+    file: h5py.File, banks: list[Bank], pixel_of: IntArray, window: TofWindow, progress: Progress
 ) -> list[SortedPart]:
     stop = threading.Event()
 
     def read(bank: Bank) -> SortedPart:
         ids, tofs = bank.read(stop)
-        return sort_bank(ids, tofs, pixel_of, n_pixels, window)
+        return sort_bank(ids, tofs, pixel_of, window)
 
     with ThreadPoolExecutor(THREADS) as pool:
         futures = [pool.submit(read, bank) for bank in banks]

@@ -1,6 +1,6 @@
 """Mask files: pixels that the user does not want used.
 
-Three kinds: the layout of a DiffCal file (`.h5`, `.hdf`, `.hd5`; `use` > 0 is not masked), Mantid's `<detector-masking>`
+Three kinds: the layout of a DiffCal file (`.h5`, `.hdf`, `.hd5`; `use` > 0 is in use), Mantid's `<detector-masking>`
 (`.xml`, SaveMask), and a MaskWorkspace in Mantid's processed NeXus (`.nxs`, `.nxs5`). An XML file lists the masked
 pixels only; a file of the other kinds lists all pixels.
 """
