@@ -152,7 +152,7 @@ PROFILES: Mapping[PeakFunction, Profile] = {
             (-1, -1, 1),
             (3.0, 1.5, 0.8),
             (0.1, 0.1, 0.05),
-            (50.0, 50.0, 20.0),
+            (20.0, 20.0, 20.0),
             _back_to_back,
             _back_to_back_width,
         ),
