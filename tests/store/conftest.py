@@ -143,8 +143,8 @@ def _fits(groups: np.ndarray) -> FitTable:
         why_not=("",) * len(groups),
         window_min=column - 0.02,
         window_max=column + 0.02,
-        parameters=np.stack([column, column], axis=1),
-        parameter_names=("Height", "PeakCentre"),
+        parameters=np.stack([column * 10, column, column * 2e-3, column, column * 0], axis=1),
+        parameter_names=("area", "centre", "sigma", "background", "slope"),
         profile="Gaussian",
     )
 
