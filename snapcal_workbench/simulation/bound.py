@@ -34,7 +34,7 @@ _STEP = 1e-6
 
 
 def information_per_event(spectrum: PixelSpectrum, tof_min: float, tof_max: float) -> float:
-    """I1 of a pixel: Fisher information about ln(DIFC) per event, from the part of its spectrum in a TOF window (us)."""
+    """I1: Fisher information about ln(DIFC) per event of a pixel, from its spectrum within a TOF window (us)."""
     points = int(np.log(tof_max / tof_min) / spectrum.width * _POINTS_PER_SIGMA) + 2
     tof = np.geomspace(tof_min, tof_max, points)
     slope = (spectrum.peaks(tof, _STEP) - spectrum.peaks(tof, -_STEP)) / (2.0 * _STEP)

@@ -1,11 +1,11 @@
 """What a simulated run is expected to hold: the events of every native pixel by kind, and where its peaks lie.
 
-Kinds of events: *Bragg* (peaks of the calibrant), *background* (no structure, scattered by the sample), *hot* (evenly in
-TOF, of pixels whose electronics fires by itself). A *dead* pixel has none. The numbers are expectations; the run has
+Kinds of events: *Bragg* (peaks of the calibrant), *background* (no structure, scattered by the sample), *hot* (evenly
+in TOF, of pixels whose electronics fires by itself). A *dead* pixel has none. The numbers are expectations; the run has
 Poisson numbers around them.
 
-The peaks' rates depend on the angle alone, so they are kept for `NODES` values of sin(theta), and each pixel takes those
-of the nearest node.
+The peaks' rates depend on the angle alone, so they are kept for `NODES` values of sin(theta), and each pixel takes
+those of the nearest node.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflections, Resolution
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.geometry import LITE_FACTOR
+from snapcal_workbench.facility.lite import lite_map_by_formula
 from snapcal_workbench.facility.state import NATIVE_PIXEL_BOX
 from snapcal_workbench.simulation.misalignment import MisalignedInstrument, Misalignment, misalign
 from snapcal_workbench.simulation.spectrum import (
@@ -218,14 +218,10 @@ def _defective(geometry: Geometry, defects: Defects, seed: int) -> tuple[NDArray
     count = len(geometry)
     dead = np.zeros(count, bool)
     dead[rng.choice(count, round(defects.dead_fraction * count), replace=False)] = True
-    layout = geometry.layout
-    for pixel in rng.choice(count, defects.dead_blocks, replace=False) if layout is not None else ():
-        dead |= (
-            (layout.module == layout.module[pixel])
-            & (layout.x // LITE_FACTOR == layout.x[pixel] // LITE_FACTOR)
-            & (layout.y // LITE_FACTOR == layout.y[pixel] // LITE_FACTOR)
-        )
+    lite_of = lite_map_by_formula()
+    dead |= np.isin(lite_of, rng.choice(lite_of.max() + 1, defects.dead_blocks, replace=False))
     hot = np.zeros(count)
     chosen = rng.choice(np.flatnonzero(~dead), defects.hot_pixels, replace=False)
-    hot[chosen] = np.exp(rng.uniform(*np.log(defects.hot_factors), defects.hot_pixels))
+    low, high = np.log(defects.hot_factors)
+    hot[chosen] = np.exp(rng.uniform(low, high, defects.hot_pixels))
     return dead, hot

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import erfcx, ndtr
 
-from snapcal_workbench.calibration.types import FloatArray, Geometry, ParticleBounds, Reflections, Resolution
+from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflections, Resolution
 
 PeakShape = Literal["gaussian", "back-to-back exponential"]
 PEAK_SHAPES: tuple[PeakShape, ...] = ("gaussian", "back-to-back exponential")
@@ -145,7 +145,9 @@ def _smeared(gauss: FloatArray, z: FloatArray, growth: FloatArray, rate: FloatAr
     """exp(rate^2 / 2 + growth) erfc(z), without overflow: z > 0 wherever the exponent is positive."""
     below = np.minimum(z, 0.0)
     unsmeared = np.exp(np.minimum(0.5 * np.square(rate) + growth, 0.0))
-    return np.where(z > 0, gauss * erfcx(np.maximum(z, 0.0)), unsmeared * (2.0 - erfcx(-below) * np.exp(-below * below)))
+    return np.where(
+        z > 0, gauss * erfcx(np.maximum(z, 0.0)), unsmeared * (2.0 - erfcx(-below) * np.exp(-below * below))
+    )
 
 
 def relative_width(geometry: Geometry, resolution: Resolution) -> FloatArray:

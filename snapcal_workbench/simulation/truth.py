@@ -80,8 +80,8 @@ class Truth:
             difc=np.exp(mean(np.log(self.difc))),
             difa=mean(self.difa),
             tzero=mean(self.tzero),
-            bragg=bragg,
-            events=np.bincount(lite_of, self.events),
+            bragg=bragg.astype(np.float64),
+            events=np.bincount(lite_of, self.events).astype(np.float64),
             information=self.lite_information,
             lite_information=np.empty(0),
         )
