@@ -27,7 +27,8 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     Spectra,
 )
-from snapcal_workbench.config import GroupOptions
+from snapcal_workbench.config import CalibrationOptions, GroupOptions
+from snapcal_workbench.facility.calibrants import read_calibrant
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import Host
 
@@ -58,6 +59,11 @@ class FocusedInputs(StepInputs):
     groups: GroupOptions = GroupOptions()
 
 
+def peak_fit_options(host: Host, inputs: FocusedInputs) -> GroupOptions:
+    """Options of the peak fits, with the peak function that the calibrant fixes, if it does."""
+    return read_calibrant(inputs.calibrant, host.settings).apply(CalibrationOptions(groups=inputs.groups)).groups
+
+
 def assess(
     host: Host,
     inputs: FocusedInputs,
@@ -71,8 +77,9 @@ def assess(
     parameters = parameters_of(ingredients, mask, inputs.peaks)
     peaks = peaks_of(host, inputs.calibrant, parameters, inputs.peaks, inputs.excluded_peaks)
     spectra = focused(ingredients, table, mask, parameters, progress=progress.part(0.0, 0.5))
-    fits = fit_peaks(spectra, peaks, options=inputs.groups, progress=progress.part(0.5, 1.0))
-    _, judged = fit_group_terms(fits, parameters, options=inputs.groups)
+    options = peak_fit_options(host, inputs)
+    fits = fit_peaks(spectra, peaks, options=options, progress=progress.part(0.5, 1.0))
+    _, judged = fit_group_terms(fits, parameters, options=options)
     metrics = group_metrics(spectra, judged, parameters)
     return Assessment(parameters, peaks, spectra, judged, fitted_curves(spectra, judged), metrics)
 

@@ -27,9 +27,7 @@ class Inputs(FocusedInputs):
 
     output_table: str = makes(DiffCalTable, "The calibration table")
     output_mask: str = makes(PixelMask, "Pixels that are not used, with the reasons")
-    output_results: str = makes(
-        PixelResults, "Shift, error, events and goodness of fit of each pixel", optional=True
-    )
+    output_results: str = makes(PixelResults, "Shift, error, events and goodness of fit of each pixel", optional=True)
     output_offsets: str = makes(PixelMap, "Offset of each pixel, in bins", optional=True)
     output_difc_change: str = makes(
         PixelMap, "Change of the calibration of each pixel against the start, ppm", optional=True

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from snapcal_workbench.algorithms.assessment import FocusedInputs, assess, focused, write_diagnostics
+from snapcal_workbench.algorithms.assessment import (
+    FocusedInputs,
+    assess,
+    focused,
+    peak_fit_options,
+    write_diagnostics,
+)
 from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import PixelIngredients, parameters_of, peaks_of, pixel_ingredients
 from snapcal_workbench.calibration.group import calibrate_groups
@@ -68,7 +74,7 @@ def _correct(
         ingredients.mask,
         parameters,
         peaks,
-        options=inputs.groups,
+        options=peak_fit_options(host, inputs),
         progress=progress.part(0.5, 1.0),
     )
 

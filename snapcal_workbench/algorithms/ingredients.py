@@ -20,7 +20,7 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     RunInfo,
 )
-from snapcal_workbench.config import PeakOptions
+from snapcal_workbench.config import CalibrationOptions, PeakOptions
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.facility.calibrants import read_calibrant
 from snapcal_workbench.facility.instrument_parameters import read_instrument_parameters
@@ -149,10 +149,14 @@ def peaks_of(
 ) -> dict[int, ExpectedPeaks]:
     """Expected peaks of every group for a calibrant (its name or the path of its JSON file)."""
     sample = read_calibrant(calibrant, host.settings)
+    options = sample.apply(CalibrationOptions(peaks=options)).peaks
     reflections = reflections_from_cif(
         sample.cif_text, d_min=options.crystal_d_min, d_max=options.crystal_d_max, source=str(sample.cif_path)
     )
-    fraction = sample.intensity_fraction if options.intensity_fraction is None else options.intensity_fraction
     return expected_peaks(
-        reflections, parameters, options=options, intensity_fraction=fraction, excluded=frozenset(excluded)
+        reflections,
+        parameters,
+        options=options,
+        intensity_fraction=options.intensity_fraction or 0.0,
+        excluded=frozenset(excluded),
     )

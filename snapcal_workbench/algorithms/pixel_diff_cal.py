@@ -29,9 +29,7 @@ class Inputs(StepInputs):
 
     output_table: str = makes(DiffCalTable, "The aligned calibration table")
     output_mask: str = makes(PixelMask, "Pixels that are not used, with the reasons")
-    output_results: str = makes(
-        PixelResults, "Shift, error, events and goodness of fit of each pixel", optional=True
-    )
+    output_results: str = makes(PixelResults, "Shift, error, events and goodness of fit of each pixel", optional=True)
     output_offsets: str = makes(PixelMap, "Offset of each pixel, in bins", optional=True)
     output_mask_reason: str = makes(PixelMap, "Why a pixel is masked (0: it is used)", optional=True)
     pixels: PixelOptions = PixelOptions()

@@ -69,6 +69,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     lite = len(table) == len(geometry_of_state(state, lite=True))
     geometry = geometry_of_state(state, lite=lite)
     parameters = parameters_for(geometry, group_of, mask, state, inputs.options.peaks, inputs.options.delta_theta)
+    sample = read_calibrant(inputs.calibrant, host.settings)
     contents = VersionContents(
         run_number=spectra.run.run_number,
         lite=lite,
@@ -84,8 +85,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         peaks=peaks_of(host, inputs.calibrant, parameters, inputs.options.peaks, inputs.excluded_peaks),
         metrics=group_metrics(spectra, fits, parameters),
         state=state,
-        calibrant_path=str(read_calibrant(inputs.calibrant, host.settings).path),
-        options=inputs.options,
+        calibrant_path=str(sample.path),
+        options=sample.apply(inputs.options),
         provenance={"snapcalWorkbench": __version__, "host": host.name, **inputs.provenance},
         attachments=Path(inputs.attachments) if inputs.attachments else None,
     )

@@ -8,6 +8,7 @@ import typer
 
 from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
 from snapcal_workbench.cli.facility import AsJson, user_name
+from snapcal_workbench.errors import StoreError
 
 Version = Annotated[str, typer.Argument(help="STATE/N or RUN:N, with 'lite/' or 'native/' before it where needed")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Check that no file was changed since")]
@@ -128,5 +129,55 @@ def _retirement(context: typer.Context, action: str, version: str, reason: str, 
         else:
             done = "retired: it applies to no run" if action == "retire" else f"back: it applies to {entry.applies_to}"
             out.print(f"Version {number} of state {store.state_id} is {done}.", markup=False)
+
+    guarded(work, as_json=as_json)
+
+
+def verify(
+    context: typer.Context,
+    state: Annotated[str, typer.Argument(help="A state id; default: the whole tree")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List everything that is wrong in a tree of calibrations; exit code 6 when something is."""
+
+    def work() -> None:
+        from snapcal_workbench.store.verify import verify_tree
+
+        with step("Verifying", quiet=as_json) as progress:
+            findings = verify_tree(context.obj.load(), state or None, progress)
+        if as_json:
+            show_json([{"path": str(finding.path), "message": finding.message} for finding in findings])
+        else:
+            for finding in findings:
+                out.print(f"{finding.path}: {finding.message}", markup=False)
+            out.print("Nothing is wrong." if not findings else f"{len(findings)} findings. See `snapcal repair`.")
+        if findings:
+            raise typer.Exit(StoreError.exit_code)
+
+    guarded(work, as_json=as_json)
+
+
+def repair(
+    context: typer.Context,
+    state: Annotated[str, typer.Argument(help="A state id; default: the whole tree")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Do it, after a backup; else only show it")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would put a tree right, or with --apply do it after a backup."""
+
+    def work() -> None:
+        from snapcal_workbench.store.repair import repair as repair_tree
+
+        with step("Repairing", quiet=as_json) as progress:
+            actions = repair_tree(context.obj.load(), state or None, apply=apply, progress=progress)
+        if as_json:
+            show_json([{"path": str(a.path), "what": a.what, "done": a.done} for a in actions])
+            return
+        for action in actions:
+            out.print(f"{'done' if action.done else 'would do'}: {action.path}: {action.what}", markup=False)
+        if not actions:
+            out.print("Nothing is to be repaired.")
+        elif not apply:
+            out.print("Nothing was changed. Repeat with --apply to do it.")
 
     guarded(work, as_json=as_json)

@@ -1,0 +1,184 @@
+"""The demonstration: simulate a run with a known misalignment, and calibrate it with the commands of a scientist."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snapcal_workbench.calibration.types import FitTable, FloatArray
+from snapcal_workbench.cli.console import note, out, show_table, step
+from snapcal_workbench.facility.calibrants import read_calibrant
+from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.session import Iteration, Session
+from snapcal_workbench.simulation.run import simulate_run, visible_reflections
+from snapcal_workbench.simulation.tree import SimulatedTree, make_tree
+from snapcal_workbench.simulation.truth import GroupErrors, Truth, group_errors, read_truth, write_truth
+
+RUN = 58882
+CALIBRANT = "Silicon_NIST_640d_001"
+TIME_OFFSET = -8.0
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Where a simulated run lies."""
+
+    run_path: Path
+    config_path: Path
+    truth_path: Path
+
+
+def simulate_into_tree(
+    directory: Path,
+    *,
+    run: int,
+    calibrant: str,
+    events: int,
+    seed: int,
+    time_offset: float,
+    peak_shape: str,
+    progress: Progress,
+) -> Simulated:
+    """Simulate a run into an SNS-like tree, which is made where it does not exist; an existing run is kept.
+
+    Raises:
+        InputError: The directory holds something else.
+        NotFoundError: The tree has no such calibrant.
+    """
+    tree = make_tree(directory, progress=progress.part(0.0, 0.1))
+    found = Simulated(tree.run_path(run), tree.config_path, tree.truth_path(run))
+    if found.run_path.is_file() and found.truth_path.is_file():
+        progress.inform(f"Run {run} is there already and is used as it is.")
+        return found
+    sample = read_calibrant(calibrant, tree.settings)
+    truth = simulate_run(
+        found.run_path,
+        reflections=visible_reflections(sample.cif_text, source=str(sample.cif_path)),
+        run_number=str(run),
+        title=f"{sample.name} (simulated)",
+        n_events=events,
+        seed=seed,
+        time_offset=time_offset,
+        peak_shape=peak_shape,  # type: ignore[arg-type] - checked there, with a message
+        progress=progress.part(0.1, 1.0),
+    )
+    write_truth(found.truth_path, truth)
+    return found
+
+
+def run_demo(directory: Path, *, events: int) -> None:
+    """Run the demonstration in a directory; prints what it does."""
+    note(f"The demonstration lives in {directory.absolute()}; delete that folder when you are done.")
+    with step("Simulating run 58882 of silicon") as progress:
+        simulated = simulate_into_tree(
+            directory,
+            run=RUN,
+            calibrant=CALIBRANT,
+            events=events,
+            seed=1,
+            time_offset=TIME_OFFSET,
+            peak_shape="gaussian",
+            progress=progress,
+        )
+    tree = SimulatedTree(directory.expanduser().absolute())
+    session = Session(EmbeddedHost(tree.settings))
+    first = session.folders.next_number()
+    config = str(simulated.config_path)
+    if not (tree.settings.powder_home / session.identify(session.new_request(runs=(str(RUN),))).state_id).is_dir():
+        _command(config, "init-state", str(RUN), "--name", "demonstration")
+    _command(config, "state", str(RUN))
+    _command(config, "calibrate", str(RUN), "--calibrant", CALIBRANT, "--grouping", "Column", "--model", "DIFC")
+    note("One DIFC a group leaves a strain that depends on d; let the criterion choose the model:")
+    _command(config, "iterate", "--model", "recommended")
+    plots = str(directory / "comparison")
+    _command(config, "compare", str(first), str(first + 1), "--plots", plots)
+    better = min((first, first + 1), key=lambda number: _strain_spread(session.iteration(number)))
+    _command(
+        config, "save", str(better), "--comments", f"demonstration, iteration {better}", "--author", "demonstration"
+    )
+    _command(config, "versions", str(RUN))
+    _summary(session, better, read_truth(simulated.truth_path), directory)
+
+
+def _command(config: str, *arguments: str) -> None:
+    """Run one command of `snapcal` as the shell would, showing it."""
+    from snapcal_workbench.cli.app import app
+
+    out.print(f"\n$ snapcal --config {shlex.quote(config)} {shlex.join(arguments)}", style="bold", markup=False)
+    app(["--config", config, *arguments], standalone_mode=False)
+
+
+def _strain_spread(iteration: Iteration) -> float:
+    return float(np.nanmean(iteration.metrics.strain_std))
+
+
+def used_peaks(fits: FitTable) -> dict[int, FloatArray]:
+    """d-spacings of the used peaks by group."""
+    return {int(group): fits.d[(fits.group == group) & fits.used] for group in np.unique(fits.group)}
+
+
+def errors_before_and_after(
+    session: Session, number: int, truth: Truth
+) -> tuple[tuple[GroupErrors, ...], tuple[GroupErrors, ...]]:
+    """Errors of the pixels of an iteration's start table and of its result, against the truth of native pixels."""
+    values = session.folders.values(number)
+    own = truth.lite() if session.iteration(number).lite else truth
+    grouping, mask, peaks = values["grouping"], values["mask"], used_peaks(values["fit_table"])
+    before = group_errors(values["start"], own, grouping, mask, peaks)
+    return before, group_errors(values["table"], own, grouping, mask, peaks)
+
+
+def _summary(session: Session, number: int, truth: Truth, directory: Path) -> None:
+    iteration = session.iteration(number)
+    before, after = errors_before_and_after(session, number, truth)
+    out.print("\nWhat was saved, against the truth that was injected", style="bold")
+    passes = [(f"pass {p.number}", p.median_ppm, p.p95_ppm, p.bound_ppm, p.masked) for p in iteration.passes]
+    show_table("Passes", ["", "median |offset| (ppm)", "95 % (ppm)", "bound (ppm)", "masked"], passes)
+    metrics = iteration.metrics
+    position = {int(group): i for i, group in enumerate(metrics.group)}
+    rows = [
+        (
+            f"{new.group}",
+            int(metrics.peaks_used[position[new.group]]),
+            1e6 * float(metrics.strain[position[new.group]]),
+            float(metrics.sigma[position[new.group]]),
+            old.spread_ppm,
+            new.bound_ppm,
+            new.median_ppm,
+            new.spread_ppm,
+            new.spread_ppm / new.bound_ppm,
+        )
+        for old, new in zip(before, after, strict=True)
+    ]
+    columns = [
+        "group",
+        "peaks",
+        "strain (ppm)",
+        "sigma/d",
+        "spread before",
+        "bound",
+        "median error",
+        "spread",
+        "/ bound",
+    ]
+    show_table("Groups; spread and error of the pixels in ppm of TOF", columns, rows)
+    _files(session, number, directory)
+
+
+def _files(session: Session, number: int, directory: Path) -> None:
+    settings = session.host.settings
+    iteration = session.iteration(number)
+    index = settings.powder_home / iteration.state_id / "diffraction" / "CalibrationIndex.json"
+    entry = json.loads(index.read_text(encoding="utf-8"))[-1]
+    out.print(f"Saved: {index.parent / 'v_{:04d}'.format(entry['version'])}", markup=False)
+    out.print(f"Index entry in {index}:", markup=False)
+    out.print(json.dumps(entry, indent=4), markup=False)
+    out.print("Plots:", markup=False)
+    for folder in (session.folders.report(number), directory.absolute() / "comparison"):
+        for path in sorted(folder.glob("*.png")) + sorted(folder.glob("*.html")):
+            out.print(f"  {path}", markup=False)
