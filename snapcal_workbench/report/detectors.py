@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from snapcal_workbench.calibration.types import (
     PixelLayout,
     PixelMask,
 )
-from snapcal_workbench.report.theme import LIGHT, NORMAL, SMALL, Theme, begin, legend, note, robust_range, settle, style
+from snapcal_workbench.report.theme import LIGHT, NORMAL, SMALL, Theme, begin, legend, note, robust_range, style
 
 PANEL_NAMES = ("East", "West")
 MODULES_PER_PANEL = 9
@@ -146,7 +147,7 @@ def draw_detectors(
         symmetric: Colours that diverge from zero.
         theme: Colours.
     """
-    begin(figure, theme)
+    begin(figure, theme, left=0.6, right=0.8, bottom=0.65)
     hidden = np.zeros(len(geometry), bool) if masked is None else np.asarray(masked) != 0
     shown = np.where(hidden, np.nan, np.asarray(values, np.float64))
     norm = _norm(shown, symmetric)
@@ -154,20 +155,20 @@ def draw_detectors(
         _draw_against_angle(figure, geometry, values, hidden, label, theme)
         return None
     mosaic = Mosaic(geometry.layout)
-    axes = _panel_axes(figure, geometry, mosaic, theme)
+    grid = figure.add_gridspec(1, mosaic.panels + 1, width_ratios=[1.0] * mosaic.panels + [0.04], wspace=0.12)
+    axes = _panel_axes(figure, grid, geometry, mosaic, theme)
     if hidden.any():
         _draw_grey(axes, mosaic, hidden, theme)
     cmap = theme.diverging if symmetric else theme.sequential
     pictures = mosaic.pictures(shown.astype(np.float32), np.nan)
     images = tuple(_image(a, p, cmap=cmap, norm=norm) for a, p in zip(axes, pictures, strict=True))
     if np.isfinite(shown).any():
-        bar = figure.colorbar(images[0], ax=list(axes), extend="both", shrink=0.85, pad=0.02)
+        bar = figure.colorbar(images[0], cax=figure.add_subplot(grid[0, -1]), extend="both")
         bar.set_label(label, color=theme.text, fontsize=NORMAL)
         bar.ax.tick_params(colors=theme.text, labelsize=SMALL)
     else:
         axes[-1].set_title(f"No pixel has a value of: {label}", loc="right", fontsize=SMALL, color=theme.muted)
     _legend_of_masked(figure, hidden, theme)
-    settle(figure)
     return DetectorPicture(tuple(axes), images, mosaic)
 
 
@@ -199,7 +200,7 @@ def difc_change_ppm(before: DiffCalTable, after: DiffCalTable) -> FloatArray:
 
 def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, theme: Theme = LIGHT) -> None:
     """Draw why pixels are masked: on the panels, and as a share of each module."""
-    begin(figure, theme)
+    begin(figure, theme, left=0.7)
     present = [reason for reason in MaskReason if reason in mask.counts()]
     handles = [Patch(color=theme.reason_colour(r), label=f"{r.text}: {mask.counts()[r]:,}") for r in present]
     used = int((~mask.masked).sum())
@@ -207,19 +208,16 @@ def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, th
     if geometry.layout is None:
         _draw_shares(figure.subplots(), np.zeros(len(mask.reason), np.int64), ["all pixels"], mask, present, theme)
     else:
-        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.2, 1.0])[:, 0]
-        for part in (top, bottom):
-            part.set_facecolor(theme.background)
         mosaic = Mosaic(geometry.layout)
-        axes = _panel_axes(top, geometry, mosaic, theme)
+        grid = figure.add_gridspec(2, mosaic.panels, height_ratios=[2.6, 1.0], wspace=0.1, hspace=0.32)
+        axes = _panel_axes(figure, grid, geometry, mosaic, theme)
         norm = BoundaryNorm(np.arange(len(MaskReason) + 1) - 0.5, len(MaskReason))
         for panel, picture in zip(axes, mosaic.pictures(mask.reason.astype(np.float32), np.nan), strict=True):
             _image(panel, picture, cmap=ListedColormap(theme.reasons), norm=norm)
         module = geometry.layout.module.astype(np.int64)
         names = [f"{m // 3 + 1}{m % 3 + 1}" for m in range(int(module.max(initial=0)) + 1)]
-        _draw_shares(bottom.subplots(), module, names, mask, present, theme)
+        _draw_shares(figure.add_subplot(grid[1, :]), module, names, mask, present, theme)
     legend(figure, handles, theme, columns=3)
-    settle(figure)
 
 
 def _norm(values: FloatArray, symmetric: bool) -> Normalize:
@@ -247,8 +245,8 @@ def _draw_grey(axes: Sequence[Axes], mosaic: Mosaic, hidden: NDArray[np.bool_], 
         _image(panel, picture, cmap=ListedColormap([theme.masked]), norm=Normalize(0.0, 1.0))
 
 
-def _panel_axes(figure: FigureBase, geometry: Geometry, mosaic: Mosaic, theme: Theme) -> list[Axes]:
-    axes = figure.subplots(1, mosaic.panels, squeeze=False)[0]
+def _panel_axes(figure: Figure, grid: GridSpec, geometry: Geometry, mosaic: Mosaic, theme: Theme) -> list[Axes]:
+    axes = [figure.add_subplot(grid[0, panel]) for panel in range(mosaic.panels)]
     angles = _column_angles(geometry)
     centres = [i * mosaic.pitch + (mosaic.layout.side - 1) / 2 for i in range(3)]
     for panel, each in enumerate(axes):
@@ -259,7 +257,7 @@ def _panel_axes(figure: FigureBase, geometry: Geometry, mosaic: Mosaic, theme: T
         each.tick_params(length=0)
         each.set_xlabel("Column of modules and its mean 2θ", fontsize=SMALL, color=theme.text)
     axes[0].set_ylabel("Row of modules", fontsize=SMALL, color=theme.text)
-    return list(axes)
+    return axes
 
 
 def _column_angles(geometry: Geometry) -> dict[int, float]:
@@ -275,12 +273,13 @@ def _legend_of_masked(figure: Figure, hidden: NDArray[np.bool_], theme: Theme) -
     if number:
         share = 100.0 * number / len(hidden)
         text = f"masked: {number:,} of {len(hidden):,} pixels ({share:.1f} %)"
-        legend(figure, [Patch(color=theme.masked, label=text)], theme, place="outside upper right")
+        legend(figure, [Patch(color=theme.masked, label=text)], theme, place="upper right")
 
 
 def _draw_against_angle(
     figure: Figure, geometry: Geometry, values: FloatArray, hidden: NDArray[np.bool_], label: str, theme: Theme
 ) -> None:
+    begin(figure, theme)
     axes = figure.subplots()
     style(axes, theme, xlabel="2θ (degrees)", ylabel=label)
     angle = np.degrees(geometry.two_theta)

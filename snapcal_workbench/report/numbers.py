@@ -8,18 +8,15 @@ NONE = "–"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with `digits` significant digits, whole numbers with thousands separators; "–" if it is not finite."""
+    """A number with `digits` significant digits, but no fewer than it has before the point; "–" if it is not finite."""
     if value is None or not math.isfinite(value):
         return NONE
     if value == 0.0:
         return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    text = (
-        f"{value:,.{max(decimals, 0)}f}"
-        if -4 < decimals - digits < 5 or abs(value) >= 1.0
-        else f"{value:.{digits - 1}e}"
-    )
-    return text.replace("-", "−")
+    power = math.floor(math.log10(abs(value)))
+    if power < -3:
+        return f"{fixed(value / 10.0**power, digits - 1)}e{power}".replace("-", "−")
+    return fixed(value, max(digits - 1 - power, 0))
 
 
 def fixed(value: float | None, decimals: int) -> str:

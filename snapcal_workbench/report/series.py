@@ -62,8 +62,8 @@ def draw_convergence(
         threshold_ppm: Converged when the median |shift| is below this; None draws no line.
         theme: Colours.
     """
-    begin(figure, theme)
-    shifts, masked = figure.subplots(1, 2, width_ratios=[2.0, 1.0])
+    begin(figure, theme, top=0.15)
+    shifts, masked = figure.subplots(1, 2, width_ratios=[2.0, 1.0], gridspec_kw={"wspace": 0.25})
     style(shifts, theme, xlabel="Pass", ylabel="|shift| of the pixels in this pass (ppm)")
     style(masked, theme, xlabel="Pass", ylabel="Masked pixels")
     if not passes:
@@ -170,7 +170,7 @@ def draw_group_figures(
         panels: "East" or "West" by group id, where known.
         theme: Colours.
     """
-    begin(figure, theme)
+    begin(figure, theme, top=0.15 if x == "group" else 0.45, bottom=0.75 if x == "group" else 0.6)
     axes = figure.subplots()
     drawn, panels = _QUANTITIES[quantity], panels or {}
     xlabel = "Group" if x == "group" else "Mean 2θ of the group (degrees)"
@@ -182,7 +182,10 @@ def draw_group_figures(
     if quantity == "strain":
         axes.axhline(0.0, color=theme.muted, linewidth=1.0)
     centre = _positions(series, groups, x)
-    step = _dodge(centre, len(series))
+    if not centre:
+        note(axes, "The scattering angles of the groups are not known", theme)
+        return
+    step = _dodge(centre, len(series), x)
     handles: list[Artist] = []
     for i, (label, metrics) in enumerate(series.items()):
         shift = (i - (len(series) - 1) / 2.0) * step
@@ -206,13 +209,11 @@ def _positions(series: Mapping[str, GroupMetrics], groups: Sequence[int], x: Gro
     return {group: float(np.mean(values)) for group, values in angle.items() if values}
 
 
-def _dodge(centre: Mapping[int, float], number: int) -> float:
-    """Distance between the points of two series: all of a group's points within 4 % of the axis and 60 % of a group."""
-    if number < 2:
-        return 0.0
-    values = np.array(list(centre.values()))
-    span = float(np.ptp(values)) if len(values) > 1 else 1.0
-    return min(0.6 * span / max(len(values) - 1, 1), 0.04 * (span or 1.0)) / number
+def _dodge(centre: Mapping[int, float], number: int, x: GroupAxis) -> float:
+    """Distance between the points of two series: a group's points take half its room, or 4 % of the range of angles."""
+    if x == "group":
+        return 0.5 / number
+    return 0.04 * (float(np.ptp(list(centre.values()))) or 1.0) / number
 
 
 def _draw_series(
@@ -309,8 +310,8 @@ def _panel_handles(panels: Mapping[int, str], groups: Sequence[int], theme: Them
 
 def draw_offset_histogram(figure: Figure, results: PixelResults, *, theme: Theme = LIGHT) -> None:
     """Draw how the shifts of the pixels in use, and their standard errors, are distributed (ppm)."""
-    begin(figure, theme)
-    shifts, errors = figure.subplots(1, 2, width_ratios=[1.6, 1.0])
+    begin(figure, theme, bottom=0.75)
+    shifts, errors = figure.subplots(1, 2, width_ratios=[1.6, 1.0], gridspec_kw={"wspace": 0.25})
     style(shifts, theme, title="Shift of the pixels", xlabel="Shift ln(DIFC new / DIFC old) (ppm)", ylabel="Pixels")
     style(errors, theme, title="Its standard error", xlabel="Standard error (ppm)", ylabel="Pixels")
     used = (results.reason == 0) & (results.events > 0.0)

@@ -88,8 +88,8 @@ def draw_group_spectrum(
     Returns:
         The axes of the spectrum and of the residual.
     """
-    begin(figure, theme)
-    grid = figure.add_gridspec(3, 1, height_ratios=[0.55, 3.0, 1.0], hspace=0.0)
+    begin(figure, theme, top=0.35)
+    grid = figure.add_gridspec(3, 1, height_ratios=[0.55, 3.0, 1.0], hspace=0.06)
     spectrum = figure.add_subplot(grid[1])
     residual = figure.add_subplot(grid[2], sharex=spectrum)
     band = figure.add_subplot(grid[0], sharex=spectrum)
@@ -125,10 +125,10 @@ def _draw_data(
     edges, y, e = spectra.edges_of(index), spectra.y[index], spectra.e[index]
     centres = 0.5 * (edges[1:] + edges[:-1])
     spectrum.plot(centres, y, color=theme.data, linewidth=0.9, drawstyle="steps-mid", label="data")
-    residual.axhline(0.0, color=theme.muted, linewidth=0.8)
     residual.set_ylim(-4.0, 4.0)
     if fitted is None:
         return
+    residual.axhline(0.0, color=theme.muted, linewidth=0.8)
     spectrum.plot(centres, fitted.y[index], color=theme.fit, linewidth=1.3, label="fit")
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = np.where(e > 0.0, (y - fitted.y[index]) / e, np.nan)
@@ -153,6 +153,8 @@ def _set_range(axes: Axes, spectra: Spectra, index: int, marks: Sequence[PeakMar
     axes.set_xlim(low / margin, high * margin)
     top = float(np.nanmax(spectra.y[index], initial=0.0))
     axes.set_ylim(0.0, 1.05 * top if top > 0.0 else 1.0)
+    axes.ticklabel_format(axis="y", scilimits=(0, 5))
+    axes.yaxis.get_offset_text().set(color=axes.yaxis.label.get_color(), fontsize=SMALL)
 
 
 def _draw_windows(all_axes: Sequence[Axes], marks: Sequence[PeakMark], theme: Theme) -> None:
@@ -193,7 +195,7 @@ def _label_peaks(figure: Figure, band: Axes, marks: Sequence[PeakMark], theme: T
 
 
 def _label(band: Axes, mark: PeakMark, text: str, theme: Theme) -> Annotation:
-    annotation = band.annotate(
+    return band.annotate(
         text,
         xy=(mark.d, 0.0),
         xycoords=("data", "axes fraction"),
@@ -207,8 +209,6 @@ def _label(band: Axes, mark: PeakMark, text: str, theme: Theme) -> Annotation:
         arrowprops={"arrowstyle": "-", "color": theme.muted, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
         annotation_clip=False,
     )
-    annotation.set_in_layout(False)
-    return annotation
 
 
 def _place_labels(axes: Axes, marks: Sequence[PeakMark], labels: Sequence[Annotation], distance: float) -> None:
@@ -250,4 +250,4 @@ def _legend_of_reasons(figure: Figure, reasons: Sequence[str], theme: Theme) -> 
         lines.append(f"and {len(reasons) - MAX_REASONS} more reasons, in the table of peaks")
     width = max(30, int(13.5 * figure.get_figwidth()))
     text = "\n".join(textwrap.wrap("Rejected: " + "; ".join(lines), width))
-    legend(figure, [Line2D([], [], linestyle="", label=literal(text))], theme, place="outside lower left")
+    legend(figure, [Line2D([], [], linestyle="", label=literal(text))], theme, place="lower left")

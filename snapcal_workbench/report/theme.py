@@ -7,6 +7,7 @@ yellow is darkened on a light background.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,13 +16,16 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import LayoutEngine
 
 from snapcal_workbench.calibration.types import FloatArray, MaskReason
 
-LegendPlace = Literal["outside upper center", "outside upper right", "outside lower left"]
+LegendPlace = Literal["upper center", "upper right", "lower left"]
 
 SMALL, NORMAL = 8.0, 9.5
 """Font sizes, points."""
+LEGEND_ROW = 1.75 * SMALL / 72.0
+"""Height of a row of a legend, inches."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +111,41 @@ DARK = Theme(
 """For dark windows."""
 
 
-def begin(figure: Figure, theme: Theme) -> None:
-    """Empty a figure and give it the theme's background and a layout that leaves room for all labels."""
+class Margins(LayoutEngine):
+    """Room around the axes in inches, whatever the size of the figure.
+
+    Far cheaper than matplotlib's own layouts, which measure every label, and the axes stay where they are while a
+    picture is zoomed.
+    """
+
+    _adjust_compatible = True
+    _colorbar_gridspec = False
+
+    def __init__(self, *, left: float, right: float, bottom: float, top: float) -> None:
+        super().__init__()
+        self.left, self.right, self.bottom, self.top = left, right, bottom, top
+
+    def execute(self, fig: Figure) -> None:
+        """Place the axes of the figure."""
+        width, height = fig.get_size_inches()
+        left, bottom = min(self.left / width, 0.45), min(self.bottom / height, 0.45)
+        right, top = max(1.0 - self.right / width, 0.55), max(1.0 - self.top / height, 0.55)
+        fig.subplots_adjust(left=left, right=right, bottom=bottom, top=top)
+
+
+def begin(
+    figure: Figure,
+    theme: Theme,
+    *,
+    left: float = 0.85,
+    right: float = 0.2,
+    bottom: float = 0.6,
+    top: float = 0.3,
+) -> None:
+    """Empty a figure, and give it the theme's background and margins in inches; `legend` adds to the margins."""
     figure.clear()
     figure.set_facecolor(theme.background)
-    figure.set_layout_engine("constrained")
-
-
-def settle(figure: Figure) -> None:
-    """Do the layout once before the figure is drawn: axes of a fixed shape need two rounds."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
+    figure.set_layout_engine(Margins(left=left, right=right, bottom=bottom, top=top))
 
 
 def style(axes: Axes, theme: Theme, *, title: str = "", xlabel: str = "", ylabel: str = "", grid: bool = True) -> None:
@@ -145,22 +172,46 @@ def legend(
     handles: Sequence[Artist],
     theme: Theme,
     *,
-    place: LegendPlace = "outside upper center",
+    place: LegendPlace = "upper center",
     columns: int = 4,
 ) -> None:
-    """A legend outside all axes, so that it never covers data."""
+    """A legend in the margin, which grows by its height, so that it never covers data."""
     if not handles:
         return
+    labels = [str(handle.get_label()) for handle in handles]
+    columns = _fitting_columns(labels, columns, figure.get_figwidth() - 0.2)
+    rows = math.ceil(len(handles) / columns) + max(label.count("\n") for label in labels)
+    _grow_margin(figure, place, rows * LEGEND_ROW)
     figure.legend(
         handles=list(handles),
         loc=place,
-        ncols=min(columns, len(handles)),
+        ncols=columns,
         fontsize=SMALL,
         frameon=False,
         labelcolor=theme.text,
         handlelength=1.6,
         columnspacing=1.4,
+        borderaxespad=0.3,
     )
+
+
+def _fitting_columns(labels: Sequence[str], most: int, width: float) -> int:
+    """Largest number of columns, filled one after the other, that fits into `width` inches."""
+    widths = [0.45 + max(len(line) for line in label.split("\n")) * SMALL / 125.0 for label in labels]
+    for columns in range(min(most, len(labels)), 1, -1):
+        rows = math.ceil(len(labels) / columns)
+        if sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows)) <= width:
+            return columns
+    return 1
+
+
+def _grow_margin(figure: Figure, place: LegendPlace, height: float) -> None:
+    margins = figure.get_layout_engine()
+    if isinstance(margins, Margins):
+        if place.startswith("upper"):
+            margins.top += height
+        else:
+            margins.bottom += height
 
 
 def literal(text: str) -> str:
