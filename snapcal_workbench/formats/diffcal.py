@@ -24,7 +24,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats._files import damaged
-from snapcal_workbench.formats._hdf5 import child, create_hdf5, new_group, numbers, open_hdf5, subgroup, text, wrong
+from snapcal_workbench.formats._hdf5 import child, create_hdf5, numbers, open_hdf5, subgroup, text, wrong
 
 WHAT = "a DiffCal file"
 
@@ -189,15 +189,21 @@ def write_diffcal(
 def write_rows(path: Path, rows: DiffCalRows, what: str = WHAT) -> None:
     """Write the rows of a DiffCal file; columns that are None are left out."""
     with create_hdf5(path, what) as file:
-        group = new_group(file, "calibration", "NXentry")
+        group = _new_group(file, "calibration", "NXentry")
         for name in ("detid", "difc", "difa", "tzero", "group", "use"):
             values = getattr(rows, name)
             if values is not None:
                 dtype = np.int32 if name in ("detid", "group", "use") else np.float64
                 _write_column(group, name, values.astype(dtype))
-        described = new_group(group, "instrument", "NXinstrument")
+        described = _new_group(group, "instrument", "NXinstrument")
         _write_text(described, "name", rows.instrument)
         _write_text(described, "instrument_source", rows.source)
+
+
+def _new_group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs.create("NX_class", nx_class, dtype=h5py.string_dtype("ascii"))  # of variable length, as Mantid has it
+    return group
 
 
 def _write_column(group: h5py.Group, name: str, values: NDArray) -> None:
