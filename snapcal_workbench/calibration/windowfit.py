@@ -37,6 +37,7 @@ SPARE_BINS = 3
 MAX_EVALUATIONS = 200
 _GAUSS_ABOVE_HALF = 0.7610
 """Fraction of a Gaussian's area that lies above half of its maximum."""
+_HUGE = 1e30
 _SQRT_2PI = float(np.sqrt(2.0 * np.pi))
 
 
@@ -51,9 +52,9 @@ class Window:
 
     @classmethod
     def cut(cls, edges: FloatArray, y: FloatArray, e: FloatArray, low: float, high: float) -> Window:
-        """The bins whose centre lies in low .. high (A) and whose counts and errors are finite."""
+        """The bins whose centre lies in low .. high (A) and whose counts and errors are finite (below 1e30)."""
         centres = 0.5 * (edges[1:] + edges[:-1])
-        use = (centres >= low) & (centres <= high) & np.isfinite(y) & np.isfinite(e)
+        use = (centres >= low) & (centres <= high) & (np.abs(y) < _HUGE) & (np.abs(e) < _HUGE)
         return cls(edges[:-1][use], edges[1:][use], y[use], e[use])
 
     @property
@@ -165,7 +166,7 @@ class _Guess:
         net = density - line
         top = int(np.argmax(uniform_filter1d(net, max(1, n // 12))))
         height = float(uniform_filter1d(net, max(1, n // 12))[top])
-        if not height > 0:
+        if not height > 1e-9 * np.max(np.abs(density)):
             return None
         below = np.flatnonzero(net < 0.5 * height)
         first = below[below < top].max(initial=-1) + 1
@@ -273,9 +274,10 @@ def _fit(problem: _Problem, failed: WindowFit) -> WindowFit:
         return last["jacobian"] if np.array_equal(p, last["p"]) else problem.residuals(p)[1]
 
     try:
-        found = least_squares(
-            residuals, problem.start(), jac=jacobian, bounds=problem.limits(), max_nfev=MAX_EVALUATIONS
-        )
+        with np.errstate(all="ignore"):
+            found = least_squares(
+                residuals, problem.start(), jac=jacobian, bounds=problem.limits(), max_nfev=MAX_EVALUATIONS
+            )
     except (ValueError, np.linalg.LinAlgError):
         return replace(failed, problem="the fit broke down")
     if found.status <= 0:
@@ -286,7 +288,7 @@ def _fit(problem: _Problem, failed: WindowFit) -> WindowFit:
 def _judged(problem: _Problem, p: FloatArray, free: FloatArray) -> WindowFit:
     """Errors and chi-squared of a fit; parameters at a limit are taken as fixed."""
     model, derivatives = problem.model(p)
-    variance = problem.variance(model)
+    variance = np.maximum(problem.variance(model), np.finfo(float).tiny)
     weighted = (derivatives / np.sqrt(variance)[:, None])[:, free]
     errors = np.full(len(p), np.nan)
     errors[free] = np.sqrt(np.diag(np.linalg.pinv(weighted.T @ weighted, hermitian=True)))
@@ -304,10 +306,10 @@ def _judged(problem: _Problem, p: FloatArray, free: FloatArray) -> WindowFit:
 
 def _problem_of(problem: _Problem, p: FloatArray, errors: FloatArray) -> str:
     bin_width = float(np.median(problem.right - problem.left))
-    if not errors[1] > 0:
-        return "the centre is not determined"
     if p[1] < problem.left[0] + bin_width or p[1] > problem.right[-1] - bin_width:
         return "the centre is at the edge of the window"
+    if not errors[1] > 0:
+        return "the centre is not determined"
     if problem.profile.fwhm_and_top(p[2:-2])[0] > problem.right[-1] - problem.left[0]:
         return "the peak is wider than its window"
     return ""
