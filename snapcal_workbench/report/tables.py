@@ -227,7 +227,7 @@ def groups_table(contents: ReportContents) -> Table:
         peaks, terms = _term_cells(results, _row(results.group, group))
         rows.append((str(group), quality[0], peaks, *quality[1:], *terms))
     marked = frozenset(i for i, group in enumerate(contents.group_ids) if not _model(results, group))
-    return Table(heads, rows, words=frozenset({0, 7}), marked=marked)
+    return Table(heads, rows, marked=marked)
 
 
 def _row(groups: IntArray, group: int) -> int | None:
