@@ -178,7 +178,11 @@ def new_group(parent: h5py.Group, name: str, nx_class: str, /, **attributes: Any
 def set_attributes(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
     """Set attributes: text as fixed-length bytes, whole numbers as int32."""
     for name, value in attributes.items():
-        node.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else np.int32(value)
+        if isinstance(value, str):
+            packed = value.encode()
+            node.attrs[name] = np.array(packed, f"S{len(packed) or 1}")
+        else:
+            node.attrs[name] = np.int32(value)
 
 
 def new_text(parent: h5py.Group, name: str, value: str, /, **attributes: Any) -> h5py.Dataset:

@@ -239,7 +239,7 @@ def _table(entry: h5py.Group, data: h5py.Group, source: str) -> Table:
 
 def _table_column(found: h5py.Dataset) -> Column:
     if found.dtype.kind == "S" and found.ndim in (1, 2):
-        rows = np.asarray(found[()]).reshape(found.shape[0], -1)
+        rows = found[()] if found.ndim == 2 else found[()][:, np.newaxis]
         return [b"".join(row.tolist()).decode("utf-8", "replace").rstrip(" \0") for row in rows]
     if found.dtype.kind in "iufb" and found.ndim >= 1:
         return np.asarray(found[()])

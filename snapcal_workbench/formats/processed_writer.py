@@ -118,7 +118,7 @@ def _write_histograms(entry: h5py.Group, spectra: Spectra) -> None:
     edges = np.asarray(spectra.edges, np.float64)
     new_numbers(data, "axis1", edges, units=spectra.unit, distribution="0")
     numbers = spectra.number.astype(np.float64)
-    new_numbers(data, "axis2", numbers, units="spectraNumber", caption="Spectrum", label=" ")
+    new_numbers(data, "axis2", numbers, units="spectraNumber", caption="Spectrum", label="")
 
 
 def _deflated(group: h5py.Group, name: str, values: FloatArray) -> h5py.Dataset:
