@@ -19,7 +19,10 @@ from rich.table import Table
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.progress import Progress
 
-out = Console(soft_wrap=True, highlight=False)
+_WIDTH_OF_FILES = 140
+"""Columns of a table that does not go to a terminal."""
+
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
