@@ -28,6 +28,7 @@ from snapcal_workbench.store.layout import (
     RECORD,
     TEMPORARY_INDEX,
     Staging,
+    list_home,
     staging_folder,
     version_folder,
 )
@@ -108,8 +109,8 @@ def _publish_once(
 
 def _claim(home: Path, version: int | None) -> Staging:
     """Make the staging folder of the next version, which reserves its number. The index is locked."""
+    remove_dead(list_home(home).staging)
     snapshot = read_snapshot(home)
-    remove_dead(snapshot.listing.staging)
     claimed = next_version(snapshot.taken) if version is None else version
     if version is not None and version in snapshot.taken:
         raise _NumberTakenError

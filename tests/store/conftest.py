@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from snapcal_workbench.calibration.types import (
     DiffCalTable,
     ExpectedPeaks,
     FitTable,
+    Geometry,
     GroupMetrics,
     GroupParameters,
     MaskReason,
@@ -28,10 +32,15 @@ from snapcal_workbench.config import CalibrationOptions, Settings
 from snapcal_workbench.facility.geometry import geometry_of_state
 from snapcal_workbench.facility.instrument_parameters import InstrumentParameters
 from snapcal_workbench.facility.state import InstrumentState, instrument_state
+from snapcal_workbench.formats.diffcal import write_diffcal
+from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.store import fs, state_init
 from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.record import default_record_json, parameters_json
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.strict_json import content_hash
 
 RUN = "58882"
 N_PIXELS = 18432
@@ -205,3 +214,114 @@ def leveled(leveled_tree: Path, tmp_path: Path) -> Settings:
 def native_contents(state: InstrumentState) -> VersionContents:
     """A native version's contents, without per-pixel results."""
     return replace(make_contents(state, lite=False), pixel_results=None)
+
+
+@pytest.fixture(scope="session")
+def flat_tree(tmp_path_factory: pytest.TempPathFactory, state: InstrumentState) -> Path:
+    """A tree without the mode level and an initialised state of twelve pixels, to be copied."""
+    root = tmp_path_factory.mktemp("flat")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state_init, "geometry_of_state", lambda state, lite: few_of(geometry_of_state(state, lite)))
+        init_state(settings_in(root), state, name="tests", run_number=RUN, author="tester", progress=Progress())
+    return root
+
+
+def few_of(geometry: Geometry) -> Geometry:
+    """Twelve pixels of an instrument."""
+    step = len(geometry) // 12
+    return Geometry(
+        geometry.detid[::step],
+        geometry.l1,
+        geometry.l2[::step],
+        geometry.two_theta[::step],
+        geometry.azimuth[::step],
+    )
+
+
+@pytest.fixture(scope="session")
+def few_pixels(contents: VersionContents) -> VersionContents:
+    """Contents of twelve pixels, for tests that save often; use with `small_instrument`."""
+
+    def cut(value: object, **arrays: np.ndarray) -> object:
+        return replace(value, **{name: array[:: N_PIXELS // 12] for name, array in arrays.items()})  # type: ignore[type-var]
+
+    table, results, mask = contents.table, contents.pixel_results, contents.mask
+    assert results is not None
+    return replace(
+        contents,
+        table=cut(table, **vars(table)),
+        mask=cut(mask, **vars(mask)),
+        pixel_results=cut(results, **vars(results)),
+        spectra=replace(contents.spectra, detids=[np.arange(g, g + 2, dtype=np.int32) for g in range(6)]),
+    )
+
+
+@pytest.fixture
+def small_instrument(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let versions of twelve pixels pass."""
+    for module in ("state_store", "verify"):
+        monkeypatch.setattr(f"snapcal_workbench.store.{module}.pixel_count", lambda lite: 12)
+
+
+class TinyDraft:
+    """A version of one small file, for tests that publish often; see `store.publish.Draft`."""
+
+    def __init__(self, table: DiffCalTable, run_number: str = RUN) -> None:
+        self.table, self.run_number = table, run_number
+
+    def table_name(self, version: int) -> str:
+        return f"diffract_consts_{int(self.run_number):06d}_v{version:04d}"
+
+    def write_files(self, folder: Path, version: int, progress: Progress) -> dict[str, str]:
+        path = folder / f"{self.table_name(version)}.h5"
+        fs.write_with(path, lambda p: write_diffcal(p, self.table))
+        fs.sync_file(path)
+        return {path.name: content_hash(fs.read(path))}
+
+    def entry(self, version: int, timestamp: str) -> IndexEntry:
+        return IndexEntry(
+            version=version,
+            run_number=self.run_number,
+            use_lite_mode=True,
+            applies_to=">=1",
+            comments="c",
+            author="tester",
+            timestamp=timestamp,
+        )
+
+    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        parameters = parameters_json(
+            entry, {}, seed_run=self.run_number, creation_date=entry.timestamp, name="tests", calibrant_path=None
+        )
+        return parameters, default_record_json(entry, parameters, self.table_name(entry.version), hashes)
+
+
+@pytest.fixture(scope="session")
+def tiny_draft(few_pixels: VersionContents) -> TinyDraft:
+    """A version of one small file."""
+    return TinyDraft(few_pixels.table)
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: killing a process there leaves what it leaves on a disk, but faster."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    path = Path(tempfile.mkdtemp(dir=memory, prefix="snapcal-tests-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def fresh_store(flat_tree: Path, quick_path: Path, state: InstrumentState) -> Callable[[], StateStore]:
+    """Makes a store with the default alone, each time anew."""
+
+    def make() -> StateStore:
+        root = quick_path / "fresh"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(flat_tree, root, symlinks=True)
+        return StateStore(settings_in(root), state.state_id, lite=True)
+
+    return make
