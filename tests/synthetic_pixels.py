@@ -7,11 +7,13 @@ form, so the Fisher information of an event, and with it the Cramer-Rao bound, i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from snapcal_workbench.calibration.estimator import PassEstimate, PixelEstimator
 from snapcal_workbench.calibration.types import (
+    DiffCalTable,
     Events,
     FloatArray,
     Geometry,
@@ -20,6 +22,7 @@ from snapcal_workbench.calibration.types import (
     PixelLayout,
     TofWindow,
 )
+from snapcal_workbench.progress import Progress
 
 WINDOW = TofWindow(2000.0, 14500.0)
 
@@ -164,3 +167,52 @@ def one_group(geometry: Geometry, delta_d: float, group: int = 1) -> tuple[Pixel
     return grouping, GroupParameters(
         np.array([group], np.int32), *mean, *limits, geometry.l1, WINDOW.minimum, WINDOW.maximum
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Errors of an alignment, as ln(DIFC / true DIFC) with the median of the pixels in use taken off.
+
+    Attributes:
+        table: The final table.
+        last: Estimate of the last pass.
+        reason: uint8[n], why pixels are masked.
+        error: float64[n], with the prior; own_error: of the pixels' own estimates.
+    """
+
+    table: DiffCalTable
+    last: PassEstimate
+    reason: np.ndarray
+    error: FloatArray
+    own_error: FloatArray
+
+    @property
+    def used(self) -> np.ndarray:
+        """bool[n]."""
+        return self.reason == 0
+
+    def recovered_or_flagged(self, bound: FloatArray) -> float:
+        """Part of the pixels that are within 6 bounds of the truth, or masked."""
+        return float(np.mean(~self.used | (np.abs(self.error) < 6 * bound)))
+
+    def outliers(self, error: FloatArray, bound: FloatArray) -> float:
+        """Part of the pixels that are neither masked nor within 6 bounds of the truth."""
+        return float(np.mean(self.used & (np.abs(error) > 6 * bound)))
+
+
+def spread(values: FloatArray) -> float:
+    """Robust standard deviation, from the median absolute deviation."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def passes(estimator: PixelEstimator, table: DiffCalTable, true_difc: FloatArray, number: int = 3) -> Outcome:
+    """The outcome of a fixed number of passes, each applied to the table of the one before."""
+    start, reason = table, np.zeros(len(table), np.uint8)
+    for k in range(1, number + 1):
+        before, last = table, estimator.estimate(table, reason, k, Progress())
+        reason = np.where(reason == 0, last.reason, reason)
+        table = replace(table, difc=np.where(reason == 0, table.difc * np.exp(last.shift), start.difc))
+    used = reason == 0
+    error = np.log(table.difc / true_difc)
+    own = np.log(before.difc / true_difc) + last.own_shift
+    return Outcome(table, last, reason, error - np.median(error[used]), own - np.median(own[used]))

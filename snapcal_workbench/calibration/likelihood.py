@@ -15,8 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration import likelihood_kernels as kernels
+from snapcal_workbench.calibration.chunks import in_order
 from snapcal_workbench.calibration.estimator import PassEstimate
-from snapcal_workbench.calibration.likelihood_group import Bools, GroupEvents, Round, align, first_positions
+from snapcal_workbench.calibration.likelihood_group import (
+    EVENTS_PER_CHUNK,
+    Bools,
+    GroupEvents,
+    Round,
+    align,
+    first_positions,
+)
 from snapcal_workbench.calibration.likelihood_kernels import COUNTS, EDGE
 from snapcal_workbench.calibration.smooth_field import Index, places_of
 from snapcal_workbench.calibration.template import Grid, make_grid
@@ -67,12 +75,13 @@ class LikelihoodEstimator:
         self._events = events
         self._options = options
         self._parameters = parameters
-        self._threads = threads or kernels.thread_count()
+        self._threads = threads
         self._limit = options.max_shift or WIDEST_SEARCH
         self._scale = float(np.sqrt(max(events.window.minimum, 1.0) * max(events.window.maximum, 1.0)))
         weight = np.zeros(0) if events.weight is None else events.weight
         self._weight = weight.astype(np.float32, copy=False)
         self._counts = events.counts
+        self._first = events.start.astype(np.int64, copy=False)
         self._members = [np.flatnonzero(grouping.group == g).astype(np.int64) for g in parameters.group]
         self._y: NDArray[np.float32] | None = None
         self._start: DiffCalTable | None = None
@@ -98,13 +107,14 @@ class LikelihoodEstimator:
     def _log_tof(self, progress: Progress) -> NDArray[np.float32]:
         tof = self._events.tof.astype(np.float32, copy=False)
         y = np.empty(len(tof), np.float32)
-        edges = np.arange(0, len(tof) + kernels.EVENTS_PER_CHUNK, kernels.EVENTS_PER_CHUNK)
 
         def work(chunk: slice) -> None:
-            for k in range(chunk.start, chunk.stop):
-                kernels.log_tof(tof, self._scale, y, int(edges[k]), int(min(edges[k + 1], len(tof))))
+            kernels.log_tof(tof, self._scale, y, chunk.start, chunk.stop)
 
-        kernels.in_chunks(work, np.diff(edges), progress, threads=self._threads)
+        size = EVENTS_PER_CHUNK
+        chunks = [slice(first, min(first + size, len(tof))) for first in range(0, len(tof), size)]
+        quiet = Progress(is_cancelled=progress.is_cancelled)
+        list(in_order(work, chunks, progress=quiet, threads=self._threads))
         return y
 
     def _estimate_group(
@@ -114,7 +124,7 @@ class LikelihoodEstimator:
         usable = _usable(table, members)
         result.reason[members[~usable]] = MaskReason.FIT_FAILED
         members = members[usable]
-        events = np.diff(self._events.start)[members]
+        events = np.diff(self._first)[members]
         result.reason[members[events == 0]] = MaskReason.NO_COUNTS
         members = members[events > 0]
         if len(members) < 2:
@@ -149,7 +159,7 @@ class LikelihoodEstimator:
         )
         grid = self._grid(index, members, table)
         places = places_of(self._events.geometry, members)
-        source = self._y, self._weight, self._events.start
+        source = self._y, self._weight, self._first
         return GroupEvents(*source, members, corrections, self._counts[members], grid, places, self._threads, progress)
 
     def _grid(self, index: int, members: Index, table: DiffCalTable) -> Grid:

@@ -11,12 +11,15 @@ they stray further only pixels with an unambiguous top of their own count (*wide
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration import likelihood_kernels as kernels
+from snapcal_workbench.calibration.chunks import in_order, split
 from snapcal_workbench.calibration.likelihood_kernels import (
     COUNTS,
     EDGE,
@@ -34,6 +37,10 @@ from snapcal_workbench.calibration.types import FloatArray
 from snapcal_workbench.progress import Progress
 
 Bools = NDArray[np.bool_]
+Result = TypeVar("Result")
+
+EVENTS_PER_CHUNK = 1_000_000
+PIXELS_PER_CHUNK = 20_000
 
 AMBIGUOUS = 0.03
 """A top with more than this posterior probability elsewhere is not unambiguous."""
@@ -43,7 +50,12 @@ CLEAR_RATIO = 3.0
 """ln L above a spectrum without peaks that a top needs to tell anything."""
 OUTLIER_GAIN = 9.0
 """ln L by which a pixel's own top must beat the place of the prior to be believed against the prior."""
+SAME_EVENTS_SPREAD = 0.85
+"""Pulls of the events against a start that was made from others are wider than this."""
+SAME_EVENTS_CORRELATION = 0.3
+"""And they do not point away from the field more than this."""
 MANY_EVENTS = 300_000
+"""With more events in a group fewer folds are enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +71,7 @@ class GroupEvents:
         counts: float64[n], sum of the weights of each pixel's events.
         grid: Of the group.
         places: Of the n pixels.
-        threads: Number of threads.
+        threads: Number of threads; None: the default.
         progress: Asked whether to go on.
     """
 
@@ -71,7 +83,7 @@ class GroupEvents:
     counts: FloatArray
     grid: Grid
     places: Places
-    threads: int
+    threads: int | None
     progress: Progress
 
     def __len__(self) -> int:
@@ -97,7 +109,12 @@ class GroupEvents:
         """(y0, x0, u0, step) for the kernels."""
         return np.array([self.grid.y0, self.grid.x0, self.grid.u0, self.grid.step])
 
-    def _source(self, chunk: slice) -> tuple:
+    def _each(self, work: Callable[[slice], Result]) -> Iterator[Result]:
+        """Results of `work` for chunks of the pixels; asks between chunks whether to go on."""
+        chunks = split(self.events, EVENTS_PER_CHUNK, PIXELS_PER_CHUNK)
+        return in_order(work, chunks, progress=Progress(is_cancelled=self.progress.is_cancelled), threads=self.threads)
+
+    def _source(self, chunk: slice) -> tuple[NDArray[np.float32], NDArray[np.float32], Index, Index]:
         return self.y, self.weight, self.start, self.pixels[chunk]
 
     def sums(self, u: FloatArray, fold: Index, folds: int) -> tuple[FloatArray, FloatArray]:
@@ -110,7 +127,7 @@ class GroupEvents:
             return by_x, by_y
 
         by_x, by_y = np.zeros((folds, self.grid.nx)), np.zeros(self.grid.ny)
-        for one_x, one_y in kernels.in_chunks(work, self.events, self.progress, threads=self.threads):
+        for one_x, one_y in self._each(work):
             by_x += one_x
             by_y += one_y
         return by_x, by_y
@@ -144,7 +161,7 @@ class GroupEvents:
             tables = t.coarse, t.log_pattern, t.slope, t.log_total, t.information
             kernels.solve(*self._source(chunk), *start, self.grid.lag, self.grid.exposed, *tables, rows[chunk])
 
-        kernels.in_chunks(work, self.events, self.progress, threads=self.threads)
+        list(self._each(work))
         return rows
 
     def curves(
@@ -168,7 +185,7 @@ class GroupEvents:
             return low, part
 
         total = np.zeros((units, 2 * lags + 1))
-        for low, part in kernels.in_chunks(work, self.events, self.progress, threads=self.threads):
+        for low, part in self._each(work):
             total[low : low + len(part)] += part
         return total
 
@@ -183,7 +200,7 @@ class GroupEvents:
             part = u[chunk], self.corrections[chunk], self.axes, self.grid.exposed, per_bin, every * self.grid.step
             kernels.goodness(*self._source(chunk), *part, fractions, rows[chunk])
 
-        kernels.in_chunks(work, self.events, self.progress, threads=self.threads)
+        list(self._each(work))
         return rows
 
 
@@ -373,15 +390,36 @@ def _fit(
 ) -> Prior:
     """The prior in the coordinate in which pixels stray least, with absolute means.
 
-    A start that agrees better with the data than their error bars allow was made from the same events: it is no
-    evidence, and the geometry is used.
+    A start that was made from the same events is no evidence, and the geometry is used (see `_independent`).
     """
     priors = [fit_field(places, value - base, expected, seen, used) for base in bases]
     best = 0
     if len(bases) > 1 and used.any():
-        pulls = (value - bases[1])[used] / np.sqrt(expected[used])
-        independent = robust_spread(pulls) > 0.85
         strays = [p.pixel_variance + p.block_variance + float(np.median(p.mean_variance)) for p in priors]
-        best = int(independent and strays[1] < strays[0])
+        given = (value - bases[1])[used], expected[used], (bases[1] - bases[0] - priors[0].mean)[used]
+        best = int(strays[1] < strays[0] and _independent(*given))
     chosen = priors[best]
     return Prior(chosen.mean + bases[best], chosen.mean_variance, chosen.pixel_variance, chosen.block_variance)
+
+
+def _independent(residual: FloatArray, expected: FloatArray, drawn: FloatArray) -> bool:
+    """Whether a start tells more than the events do, having been made from others.
+
+    An estimate made from the same events agrees with them better than their error bars allow; if it was drawn towards a
+    field, what is left of the pixels' own values points away from that field, pixel by pixel.
+
+    Args:
+        residual: float64[n], the observed values relative to the start.
+        expected: float64[n], their variances.
+        drawn: float64[n], the start relative to the field of the geometry.
+    """
+    if robust_spread(residual / np.sqrt(expected)) < SAME_EVENTS_SPREAD:
+        return False
+    one, other = (_clipped(v) for v in (residual, drawn))
+    size = np.sqrt(np.sum(one**2) * np.sum(other**2))
+    return bool(np.sum(one * other) < SAME_EVENTS_CORRELATION * size)
+
+
+def _clipped(values: FloatArray) -> FloatArray:
+    limit = 4.0 * robust_spread(values)
+    return np.clip(values - np.median(values), -limit, limit)

@@ -1,23 +1,14 @@
-"""Compiled loops of the likelihood estimator, and how they are spread over threads.
+"""Compiled loops of the likelihood estimator.
 
-Every kernel works on a list of pixels, reads each pixel's events once in memory order, and writes one row a pixel, so
-the result does not depend on who computes it. Chunks are fixed by the events, not by the number of threads; sums over
-chunks are taken in the order of the chunks. Words and axes as in `template`: y, u, x = y - u, E, r, Z, lags.
+Every kernel works on a list of pixels, reads each pixel's events once in memory order, and writes one row a pixel or
+adds to sums of its own, so what it computes does not depend on the thread that runs it. Each has one signature and is
+compiled once. Words and axes as in `template`: y, u, x = y - u, E, r, Z, lags.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import TypeVar
-
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
-
-from snapcal_workbench.progress import Progress
 
 EVENTS_PER_CHUNK = 1_000_000
 PIXELS_PER_CHUNK = 20_000
@@ -26,11 +17,9 @@ MAX_STEPS = 12
 # Columns of the rows that `solve` writes.
 SHIFT, COUNTS, SCORE, SQUARE, LOG_RATIO, ELSEWHERE, SPREAD, EDGE = range(8)
 
-Result = TypeVar("Result")
-
 
 @njit(cache=True, nogil=True)
-def log_tof(tof, scale, out, first, last):  # type: ignore[no-untyped-def]
+def log_tof(tof, scale, out, first, last):
     """ln(TOF / scale) of the events first..last; a TOF that is not positive becomes -1e9, which is never exposed."""
     for e in range(first, last):
         t = np.float64(tof[e])
@@ -38,7 +27,7 @@ def log_tof(tof, scale, out, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _collect(y, weight, first, last, correction, y0, step, exposed, ys, ws):  # type: ignore[no-untyped-def]
+def _collect(y, weight, first, last, correction, y0, step, exposed, ys, ws):
     """Corrected y and weights of one pixel's exposed events; returns how many there are.
 
     correction: (difc, difa, tzero, scale), y being ln(TOF / scale).
@@ -72,7 +61,7 @@ def _collect(y, weight, first, last, correction, y0, step, exposed, ys, ws):  # 
 
 
 @njit(cache=True, nogil=True)
-def _buffer_size(start, pixels):  # type: ignore[no-untyped-def]
+def _buffer_size(start, pixels):
     size = 1
     for i in range(pixels.size):
         size = max(size, start[pixels[i] + 1] - start[pixels[i]])
@@ -80,7 +69,7 @@ def _buffer_size(start, pixels):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _at(table, position):  # type: ignore[no-untyped-def]
+def _at(table, position):
     """Linear interpolation, constant beyond the ends; returns value and difference to the next point."""
     k = int(position)
     if position < 0.0:
@@ -93,7 +82,7 @@ def _at(table, position):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def accumulate(y, weight, start, pixels, u, fold, corrections, axes, exposed, by_x, by_y):  # type: ignore[no-untyped-def]
+def accumulate(y, weight, start, pixels, u, fold, corrections, axes, exposed, by_x, by_y):
     """Add the pixels' events to the sums over x (by fold) and over y. axes: (y0, x0, u0, step)."""
     y0, x0, step = axes[0], axes[1], axes[3]
     size = _buffer_size(start, pixels)
@@ -112,7 +101,7 @@ def accumulate(y, weight, start, pixels, u, fold, corrections, axes, exposed, by
 
 
 @njit(cache=True, nogil=True)
-def _curve(ys, ws, n, u, lag, first_lag, coarse, axes, log_total, out):  # type: ignore[no-untyped-def]
+def _curve(ys, ws, n, u, lag, first_lag, coarse, axes, log_total, out):
     """ln L of the shifts (first_lag + j) lag of one pixel, relative to a spectrum without peaks."""
     u0, step = axes[2], axes[3]
     # Bin k of the coarse table covers the fine bins from k lag on; the lags run down the table.
@@ -141,7 +130,7 @@ def _curve(ys, ws, n, u, lag, first_lag, coarse, axes, log_total, out):  # type:
 @njit(cache=True, nogil=True)
 def unit_curves(
     y, weight, start, pixels, unit, u, first_lag, fold, corrections, axes, lag, exposed, coarse, log_total, curves
-):  # type: ignore[no-untyped-def]
+):
     """Add the pixels' ln L over the lags to the row of the unit that each belongs to."""
     size = _buffer_size(start, pixels)
     ys, ws = np.empty(size), np.empty(size)
@@ -155,7 +144,7 @@ def unit_curves(
 
 
 @njit(cache=True, nogil=True)
-def _slope(ys, ws, n, u, s, slope, axes, log_total):  # type: ignore[no-untyped-def]
+def _slope(ys, ws, n, u, s, slope, axes, log_total):
     """Score, sum of squares of the single scores, and observed curvature of one pixel at the shift s."""
     x0, u0, step = axes[1], axes[2], axes[3]
     position = (u + s - u0) / step
@@ -179,7 +168,7 @@ def _slope(ys, ws, n, u, s, slope, axes, log_total):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _posterior(curve, at, near):  # type: ignore[no-untyped-def]
+def _posterior(curve, at, near):
     """Posterior probability (flat prior) further than `near` lags from lag `at`, and its second moment there (lags)."""
     best = curve.max()
     total, elsewhere, moment = 0.0, 0.0, 0.0
@@ -193,7 +182,7 @@ def _posterior(curve, at, near):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _climb(ys, ws, n, u, s, reach, prior_mean, prior_info, slope, axes, log_total, info):  # type: ignore[no-untyped-def]
+def _climb(ys, ws, n, u, s, reach, prior_mean, prior_info, slope, axes, log_total, info):
     """Newton steps from s to the top of ln L + ln prior, within `reach` of s."""
     low, high = s - reach, s + reach
     for _ in range(MAX_STEPS):
@@ -228,7 +217,7 @@ def solve(
     log_total,
     information,
     out,
-):  # type: ignore[no-untyped-def]
+):
     """Rows (SHIFT ...) of the pixels, at the shift that maximises ln L + ln prior.
 
     u: ln DIFC; centre: middle of the search, as a shift; lags: number of lags of the search, 1 for climbing from
@@ -266,7 +255,7 @@ def solve(
 
 
 @njit(cache=True, nogil=True)
-def goodness(y, weight, start, pixels, u, corrections, axes, exposed, per_bin, u_step, fractions, out):  # type: ignore[no-untyped-def]
+def goodness(y, weight, start, pixels, u, corrections, axes, exposed, per_bin, u_step, fractions, out):
     """Chi-squared [n, 0] and its degrees of freedom [n, 1] of each pixel against the pattern at its u.
 
     per_bin: bins of y in one bin of the comparison; fractions: float32[points of u, bins], expected fraction per bin.
@@ -294,44 +283,3 @@ def goodness(y, weight, start, pixels, u, corrections, axes, exposed, per_bin, u
                 bins += 1
                 seen, expected = 0.0, 0.0
         out[i, 0], out[i, 1] = chi2, max(bins - 2, 0)
-
-
-def thread_count() -> int:
-    """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def in_chunks(
-    work: Callable[[slice], Result], events: NDArray[np.int64], progress: Progress, *, threads: int
-) -> list[Result]:
-    """Results of `work` for chunks of the pixels, in order, computed by `threads` threads.
-
-    Args:
-        work: Called with the range of pixels; releases the GIL.
-        events: int64[n], events of each pixel, which fix the chunks.
-        progress: Asked between chunks whether to go on.
-        threads: Number of threads.
-
-    Raises:
-        Cancelled: If the user has cancelled; chunks that have not started are dropped.
-    """
-    chunks = chunk_slices(events)
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        futures = [pool.submit(work, chunk) for chunk in chunks]
-        results = []
-        try:
-            for future in futures:
-                results.append(future.result())
-                progress.check()
-        finally:
-            for future in futures:
-                future.cancel()
-    return results
-
-
-def chunk_slices(events: NDArray[np.int64]) -> list[slice]:
-    """Ranges of pixels with about EVENTS_PER_CHUNK events, and at most PIXELS_PER_CHUNK pixels, each."""
-    cost = np.cumsum(events / EVENTS_PER_CHUNK + 1.0 / PIXELS_PER_CHUNK)
-    number = np.floor(cost - 1e-9).astype(np.int64)
-    edges = [*np.flatnonzero(np.diff(number, prepend=-1)).tolist(), len(events)]
-    return [slice(a, b) for a, b in pairwise(edges)]

@@ -57,10 +57,12 @@ class Places:
         """The places of the blocks themselves."""
         if self.block is None:
             return self
-        n = np.maximum(np.bincount(self.block), 1)
+        n = np.maximum(np.bincount(self.block), 1).astype(np.float64)
         cell = np.zeros(len(n), np.int64)
         cell[self.block] = self.cell
-        return Places(cell, None, np.bincount(self.block, self.x) / n, np.bincount(self.block, self.y) / n)
+        x = (np.bincount(self.block, self.x) / n).astype(np.float64)
+        y = (np.bincount(self.block, self.y) / n).astype(np.float64)
+        return Places(cell, None, x, y)
 
 
 def places_of(geometry: Geometry, pixels: Index) -> Places:
@@ -182,7 +184,8 @@ def _block_means(block: Index, rest: FloatArray, weight: FloatArray, variance: f
     if variance <= 0:
         return np.zeros(len(rest)), np.zeros(len(rest))
     information = np.bincount(block, weight) + 1.0 / variance
-    return (np.bincount(block, weight * rest) / information)[block], (1.0 / information)[block]
+    mean = np.asarray(np.bincount(block, weight * rest) / information, np.float64)
+    return mean[block], np.asarray(1.0 / information, np.float64)[block]
 
 
 def _surfaces(places: Places, value: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -203,7 +206,7 @@ def _surfaces(places: Places, value: FloatArray, weight: FloatArray) -> tuple[Fl
 
 def _surface(x: FloatArray, y: FloatArray, value: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """One cell's polynomial, of the degree with the best Bayesian information criterion."""
-    n = np.count_nonzero(weight)
+    n = int(np.count_nonzero(weight))
     flat = np.ptp(x) == 0 and np.ptp(y) == 0
     degrees = [d for d in range(MAX_DEGREE + 1) if d == 0 or (not flat and n > 4 * (d + 1) * (d + 2) // 2)]
     basis = np.stack([x ** (d - k) * y**k for d in degrees for k in range(d + 1)], axis=1)
@@ -214,7 +217,7 @@ def _surface(x: FloatArray, y: FloatArray, value: FloatArray, weight: FloatArray
         part = gram[:terms, :terms]
         inverse = np.linalg.inv(part + 1e-9 * np.trace(part) / terms * np.eye(terms))
         coefficients = inverse @ right[:terms]
-        cost = -float(coefficients @ right[:terms]) + terms * np.log(max(n, 8))
+        cost = -float(coefficients @ right[:terms]) + terms * float(np.log(max(n, 8)))
         if best is None or cost < best[0]:
             best = cost, coefficients, inverse
     assert best is not None

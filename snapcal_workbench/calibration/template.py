@@ -134,7 +134,8 @@ def point_weights(grid: Grid, u: FloatArray, weight: FloatArray) -> FloatArray:
     position = (u - grid.u0) / grid.step
     low = np.clip(position.astype(np.int64), 0, grid.nu - 2)
     part = np.clip(position - low, 0.0, 1.0)
-    return np.bincount(low, weight * (1 - part), grid.nu) + np.bincount(low + 1, weight * part, grid.nu)
+    both, shares = np.concatenate([low, low + 1]), np.concatenate([weight * (1 - part), weight * part])
+    return np.bincount(both, shares, grid.nu).astype(np.float64, copy=False)
 
 
 def make_template(
@@ -164,9 +165,15 @@ def make_template(
     total = np.maximum(_total(pattern, envelope) / flat, 1e-12)
     log_total = np.log(total)
     information, inflation = _information(grid, envelope, pattern, slope, log_total, counts, weights)
-    tables = (log_pattern, slope, _coarse(log_pattern, grid.coarse), log_total, information)
     return Template(
-        *(np.ascontiguousarray(table, np.float32) for table in tables), inflation, envelope, pattern.mean(0)
+        np.ascontiguousarray(log_pattern, np.float32),
+        np.ascontiguousarray(slope, np.float32),
+        np.ascontiguousarray(_coarse(log_pattern, grid.coarse), np.float32),
+        np.ascontiguousarray(log_total, np.float32),
+        information.astype(np.float32),
+        inflation,
+        envelope,
+        pattern.mean(0),
     )
 
 
@@ -216,7 +223,7 @@ def _difference_noise(a: float, b: float) -> float:
     return 1.0 / (2.0 * np.sqrt(np.pi) * a) + 1.0 / (2.0 * np.sqrt(np.pi) * b) - 2.0 * overlap
 
 
-def _gaussians(values: FloatArray, widths: FloatArray) -> FloatArray:
+def _gaussians(values: FloatArray, widths: NDArray) -> FloatArray:
     """float64[widths, ..., nx]: averages with Gaussians of these standard deviations (bins), zero beyond the ends."""
     length = next_fast_len(values.shape[-1] + int(4 * widths.max()) + 1, real=True)
     transform = rfft(values, length, workers=2)
