@@ -27,8 +27,8 @@ from snapcal_workbench.calibration.types import FloatArray, Geometry, PixelLayou
 from snapcal_workbench.errors import InputError
 
 _SECANT_STEPS = 3
-_THIN = 8
-"""Every eighth column and row of a module decides its median."""
+_SHOWN = 32
+"""So many columns and rows of a module decide its median."""
 _DEGREE = 3
 
 
@@ -40,7 +40,8 @@ class Misalignment:
         smallest, middle, largest: Median change of DIFC of the modules: least, median and greatest.
         tilt: Rms angle of a module's turn about each axis, rad.
         radial: Rms shift of a module along the line of sight, m.
-        smooth: (least, greatest) robust standard deviation of the smooth part of a module, relative.
+        smooth: (least, greatest) standard deviation of the change within a module, rigid and smooth part together.
+            The smooth part makes up what is missing; (0, 0) leaves it out.
         pixel: Rms of the pixel part, relative.
         seed: Of the random numbers.
     """
@@ -50,7 +51,7 @@ class Misalignment:
     largest: float = 0.0077
     tilt: float = 1e-3
     radial: float = 5e-4
-    smooth: tuple[float, float] = (1.5e-4, 4e-4)
+    smooth: tuple[float, float] = (2.2e-4, 6.5e-4)
     pixel: float = 2e-4
     seed: int = 1
 
@@ -126,8 +127,10 @@ def misalign(nominal: Geometry, sizes: Misalignment) -> MisalignedInstrument:
         true_position[own] = motion.apply(position[own], along)
         moved[module] = np.linalg.norm(motion.radial + along * motion.tangent)
     geometry = _with_positions(nominal, true_position)
-    change = _smooth_part(nominal.layout, sizes, rng) + sizes.pixel * rng.standard_normal(len(nominal))
-    return MisalignedInstrument(geometry, geometry.difc * np.exp(change), moved)
+    true = geometry.difc
+    change = _smooth_part(nominal.layout, np.log(true / nominal.difc), sizes, rng)
+    change += sizes.pixel * rng.standard_normal(len(nominal))
+    return MisalignedInstrument(geometry, true * np.exp(change), moved)
 
 
 def positions(geometry: Geometry) -> FloatArray:
@@ -220,20 +223,40 @@ def _module_medians(nominal: Geometry, sizes: Misalignment, rng: np.random.Gener
 
 
 def _thinned(layout: PixelLayout, own: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return (layout.x[own] % _THIN == _THIN // 2) & (layout.y[own] % _THIN == _THIN // 2)
+    step = max(layout.side // _SHOWN, 1)
+    return (layout.x[own] % step == step // 2) & (layout.y[own] % step == step // 2)
 
 
-def _smooth_part(layout: PixelLayout, sizes: Misalignment, rng: np.random.Generator) -> FloatArray:
-    """A random polynomial of third degree over each module, with median 0 and a random robust spread."""
-    grid = np.linspace(-1.0, 1.0, layout.side)
-    powers = [(i, j) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) if i + j]
-    basis = np.polynomial.legendre.legvander(grid, _DEGREE).T
+def _smooth_part(layout: PixelLayout, rigid: FloatArray, sizes: Misalignment, rng: np.random.Generator) -> FloatArray:
+    """float64[n]: a random polynomial of third degree over each module, with median 0.
+
+    Args:
+        layout: Places of the pixels.
+        rigid: float64[n], change by the rigid part.
+        sizes: How much.
+        rng: Where the random numbers come from.
+    """
     change = np.zeros(len(layout.module))
+    if not any(sizes.smooth):
+        return change
     for module in range(int(layout.module.max()) + 1):
         own = np.flatnonzero(layout.module == module)
-        weights = rng.standard_normal(len(powers))
-        field = sum(w * np.outer(basis[i], basis[j]) for w, (i, j) in zip(weights, powers, strict=True))
-        field -= np.median(field)
-        field *= rng.uniform(*sizes.smooth) / (1.4826 * np.median(np.abs(field)))
-        change[own] = field[layout.x[own], layout.y[own]]
+        field = _random_polynomial(layout.side, rng)[layout.x[own], layout.y[own]]
+        change[own] = _amplitude(rigid[own], field, rng.uniform(*sizes.smooth)) * (field - np.median(field))
     return change
+
+
+def _random_polynomial(side: int, rng: np.random.Generator) -> FloatArray:
+    """float64[side, side]: a sum of Legendre polynomials in x and y up to a total degree, without the constant."""
+    basis = np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, side), _DEGREE).T
+    weights = rng.standard_normal((_DEGREE + 1, _DEGREE + 1))
+    weights[0, 0] = 0.0
+    weights[np.add.outer(np.arange(_DEGREE + 1), np.arange(_DEGREE + 1)) > _DEGREE] = 0.0
+    return np.einsum("ij,ix,jy->xy", weights, basis, basis, optimize=True)
+
+
+def _amplitude(rigid: FloatArray, field: FloatArray, deviation: float) -> float:
+    """The c for which rigid + c field has a standard deviation; that nearest to it where none has it exactly."""
+    both = np.cov(rigid, field)
+    middle = -both[0, 1] / both[1, 1]
+    return middle + np.sqrt(max(middle**2 - (both[0, 0] - deviation**2) / both[1, 1], 0.0))

@@ -108,7 +108,7 @@ def simulate_run(
         Cancelled: The user cancelled; no file is left.
     """
     progress = progress or Progress()
-    logs = {**LOGS, **(logs or {})}
+    progress.report(0.0, "Placing the modules")
     model = model_of_run(
         reflections=reflections,
         n_events=n_events,
@@ -120,17 +120,34 @@ def simulate_run(
         defects=defects,
         logs=logs,
     )
-    write_events(
-        path,
-        run_info=_run_info(run_number, title, logs),
-        banks=_banks(model, seed, progress.part(0.1, 0.95)),
-        experiment=experiment,
-        log_units=_LOG_UNITS,
-        progress=progress,
-    )
+    run_info = _run_info(run_number, title, {**LOGS, **(logs or {})})
+    write_run(path, model, run_info=run_info, seed=seed, experiment=experiment, progress=progress.part(0.1, 0.9))
     truth = truth_of(model)
     progress.report(1.0, f"Simulated run {run_number}")
     return truth
+
+
+def write_run(
+    path: Path, model: RunModel, *, run_info: RunInfo, seed: int, experiment: str = "", progress: Progress | None = None
+) -> None:
+    """Draw the events of a run and write them.
+
+    Args:
+        path: The file.
+        model: What the run is expected to hold.
+        run_info: What the run says of itself.
+        seed: Of the random numbers.
+        experiment: Experiment identifier.
+        progress: Where to report to.
+
+    Raises:
+        PermissionDeniedError: We may not write there.
+        StoreError: The file cannot be written.
+        Cancelled: The user cancelled; no file is left.
+    """
+    progress = progress or Progress()
+    banks = _banks(model, seed, progress)
+    write_events(path, run_info=run_info, banks=banks, experiment=experiment, log_units=_LOG_UNITS, progress=progress)
 
 
 def visible_reflections(cif_text: str, *, source: str = "") -> Reflections:
@@ -148,13 +165,14 @@ def model_of_run(
     misalignment: Misalignment | None = None,
     time_offset: float = 0.0,
     defects: Defects | None = None,
-    logs: Mapping[str, LogValue] = LOGS,
+    logs: Mapping[str, LogValue] | None = None,
 ) -> RunModel:
     """What `simulate_run` with these arguments is expected to write.
 
     With the defaults the bound of a lite pixel is at most a quarter of the injected robust spread within every group of
     SNAP's Column grouping (see `bound.group_statistics`): 150 to 600 ppm against 1400 to 2500 ppm.
     """
+    logs = {**LOGS, **(logs or {})}
     arc1, arc2, lin1, lin2 = (log_value(logs, name) for name in POSITION_LOGS)
     return build_model(
         reflections=reflections,

@@ -110,11 +110,11 @@ def make_tree(directory: Path, *, progress: Progress | None = None) -> Simulated
 
 def _claim(directory: Path) -> None:
     """Refuse a folder that is not ours; mark a new one as ours."""
-    occupied = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+    occupied = _content(directory)
     if occupied and not (directory / MARKER).is_file():
         raise InputError(
             f"A simulated facility needs a folder of its own, but {directory} holds something else.",
-            found="a file" if directory.is_file() else ", ".join(sorted(p.name for p in directory.iterdir())[:8]),
+            found=occupied,
             fix="Choose a folder that does not exist or is empty.",
         )
     _make_folder(directory)
@@ -122,14 +122,26 @@ def _claim(directory: Path) -> None:
         _write_text(directory / MARKER, json.dumps({"format": "snapcal simulated facility 1"}) + "\n")
 
 
+def _content(directory: Path) -> str:
+    """What is in a folder, in words; "" for one that is empty or does not exist."""
+    try:
+        if directory.exists() and not directory.is_dir():
+            return "a file"
+        return ", ".join(sorted(path.name for path in directory.iterdir())[:8]) if directory.exists() else ""
+    except OSError as error:
+        raise _not_usable(directory, error) from error
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        kind = PermissionDeniedError if isinstance(error, PermissionError) else StoreError
-        raise kind(
-            f"Could not make the folder {folder}.", found=str(error), fix="Choose a folder that you may write to."
-        ) from error
+        raise _not_usable(folder, error) from error
+
+
+def _not_usable(folder: Path, error: OSError) -> StoreError:
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else StoreError
+    return kind(f"Could not use the folder {folder}.", found=str(error), fix="Choose a folder that you may write to.")
 
 
 def _parts(tree: SimulatedTree) -> dict[Path, Callable[[Path], None]]:
