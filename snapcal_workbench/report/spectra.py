@@ -191,7 +191,8 @@ def _label_peaks(figure: Figure, band: Axes, marks: Sequence[PeakMark], theme: T
         _place_labels(axes, marks, labels, 1.5 * SMALL / (72.0 * figure.get_figwidth() * 0.9))
 
     place(band)
-    band.callbacks.connect("xlim_changed", place)
+    for axes in figure.axes:
+        axes.callbacks.connect("xlim_changed", place)
 
 
 def _label(band: Axes, mark: PeakMark, text: str, theme: Theme) -> Annotation:
