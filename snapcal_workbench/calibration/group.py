@@ -50,7 +50,7 @@ from snapcal_workbench.config import GroupOptions
 from snapcal_workbench.errors import CalibrationError, InputError
 from snapcal_workbench.progress import Progress
 
-MAX_DROPPED = 1e-5
+MAX_DROPPED = 5e-5
 """Largest relative size of the terms in TOF that a combined table cannot hold."""
 USUAL_D_MAX = 5.0
 """Largest d-spacing (A) at which the dropped terms are judged where nothing else is said."""
@@ -99,7 +99,7 @@ def calibrate_groups(
     _warn(results, fits, options, progress)
     reason = mask.reason.copy()
     reason[np.isin(grouping.group, failed) & ~mask.masked] = MaskReason.GROUP_FAILED
-    corrected = combine(table, grouping, results, d_max=float(np.max(parameters.d_max)))
+    corrected = combine(table, grouping, results, d_max=parameters.d_max)
     return GroupCalibration(corrected, PixelMask(mask.detid, reason), fits, results)
 
 
@@ -230,7 +230,7 @@ def _chi2(fit: TermsFit, seen: SeenPeaks, kappa: float) -> FloatArray:
 
 
 def combine(
-    table: DiffCalTable, grouping: PixelGrouping, results: GroupResults, *, d_max: float = USUAL_D_MAX
+    table: DiffCalTable, grouping: PixelGrouping, results: GroupResults, *, d_max: FloatArray | float = USUAL_D_MAX
 ) -> DiffCalTable:
     """The table with each group's terms carried over to its pixels; pixels of groups without results stay as they are.
 
@@ -238,7 +238,7 @@ def combine(
         table: Calibration that the spectra were focused with.
         grouping: Group of each pixel of the table.
         results: Fitted terms of the groups.
-        d_max: Largest d-spacing (A) that matters, at which the dropped terms are judged.
+        d_max: Largest d-spacing (A) that matters, of all groups or of each, at which the dropped terms are judged.
 
     Raises:
         InputError: If table and grouping are not of the same pixels.
@@ -250,13 +250,12 @@ def combine(
             found=f"{len(table)} and {len(grouping.detid)} pixels",
             fix="Use a table and a grouping made for the same instrument, native or lite.",
         )
-    a, c, beta = _per_pixel(grouping, results)
-    dropped = table.difa * (2.0 * a * c * d_max**3 + c**2 * d_max**4)
-    size = float(np.max(np.abs(dropped / (a * table.difc * d_max)), initial=0.0))
+    a, c, beta, d = _per_pixel(grouping, results, d_max)
+    size = float(np.max(np.abs(table.difa * (2.0 * a * c * d**2 + c**2 * d**3) / (a * table.difc)), initial=0.0))
     if size > MAX_DROPPED:
         raise CalibrationError(
             "The groups' DIFA cannot be combined with the DIFA that the pixels have.",
-            found=f"terms of third order of {1e6 * size:.0f} ppm at {d_max:g} A, {1e6 * MAX_DROPPED:.0f} ppm allowed",
+            found=f"terms of third order of {1e6 * size:.0f} ppm at the largest d, {1e6 * MAX_DROPPED:.0f} ppm allowed",
             fix="Fit DIFC and TZERO only, or start from a calibration without DIFA.",
         )
     return DiffCalTable(
@@ -267,13 +266,17 @@ def combine(
     )
 
 
-def _per_pixel(grouping: PixelGrouping, results: GroupResults) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """a, c and beta of every pixel: 1, 0 and 0 where its group has no result."""
-    a, c, beta = np.ones(len(grouping.detid)), np.zeros(len(grouping.detid)), np.zeros(len(grouping.detid))
+def _per_pixel(
+    grouping: PixelGrouping, results: GroupResults, d_max: FloatArray | float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """a, c, beta and largest d of every pixel: 1, 0, 0 and 0 where its group has no result."""
+    a, c, beta, d = np.concatenate([np.ones((1, len(grouping.detid))), np.zeros((3, len(grouping.detid)))])
+    limits = np.broadcast_to(d_max, len(results))
     for i, group in enumerate(results.group):
         if results.model[i]:
             pixels = grouping.group == group
             a[pixels] = results.difc[i] / results.difc_focused[i]
             c[pixels] = results.difa[i] / results.difc_focused[i]
             beta[pixels] = results.tzero[i] / results.difc_focused[i]
-    return a, c, beta
+            d[pixels] = limits[i]
+    return a, c, beta, d

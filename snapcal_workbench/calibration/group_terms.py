@@ -137,7 +137,10 @@ def fit_terms(
     inverse = np.linalg.pinv(design * root[:, None] / norm)
     solution = inverse @ (peaks.seen * root) / norm
     if by_height:
-        solution = _least_absolute(design, peaks.seen, peaks.height**2 * peaks.difc[peaks.group], norm)
+        unit = float(np.median(np.sqrt(variance)))
+        left = (peaks.seen - design @ solution) / unit
+        weight = peaks.height**2 * peaks.difc[peaks.group]
+        solution = solution + unit * _least_absolute(design / norm, left, weight) / norm
     value, error = _values(peaks, models, columns, solution, np.sqrt(np.sum(inverse**2, axis=1)) / norm)
     leverage = np.einsum("ij,ji->i", design * root[:, None] / norm, inverse)
     return TermsFit(tuple(models), value, error, peaks.seen - design @ solution, len(columns), leverage)
@@ -161,14 +164,14 @@ def _values(
     return value, error
 
 
-def _least_absolute(design: FloatArray, seen: FloatArray, weight: FloatArray, norm: FloatArray) -> FloatArray:
-    """The x that minimises sum weight |seen - design x|, as a linear programme; `norm` scales the columns."""
+def _least_absolute(design: FloatArray, seen: FloatArray, weight: FloatArray) -> FloatArray:
+    """The x that minimises sum weight |seen - design x|, as a linear programme."""
     n, k = design.shape
-    columns, weight = design / norm, weight / np.sum(weight)
-    cost = np.concatenate([np.zeros(k), weight, weight])
-    equal = np.hstack([columns, np.eye(n), -np.eye(n)])
+    share = weight / np.sum(weight)
+    cost = np.concatenate([np.zeros(k), share, share])
+    equal = np.hstack([design, np.eye(n), -np.eye(n)])
     bounds = [(None, None)] * k + [(0.0, None)] * (2 * n)
-    return linprog(cost, A_eq=equal, b_eq=seen, bounds=bounds, method="highs").x[:k] / norm
+    return linprog(cost, A_eq=equal, b_eq=seen, bounds=bounds, method="highs").x[:k]
 
 
 _PLACE = {"difc": 0, "difa": 1, "tzero": 2}

@@ -8,6 +8,7 @@ over the used peaks; a group without used peaks has NaN.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,8 +48,9 @@ def group_metrics(spectra: Spectra, fits: FitTable, parameters: GroupParameters)
 
 
 def _residual(spectra: Spectra, fits: FitTable, parameters: GroupParameters) -> FloatArray:
-    """float64[g]: rms of (data - fit) / error where a fit is and the error is not 0."""
-    fitted = fitted_curves(spectra, fits).y
+    """float64[g]: rms of (data - fit) / error within the windows of used peaks, where the error is not 0."""
+    used = replace(fits, parameters=np.where(fits.used[:, None], fits.parameters, np.nan))
+    fitted = fitted_curves(spectra, used).y
     row_of = {int(number): i for i, number in enumerate(spectra.number)}
     residual = np.full(len(parameters), np.nan)
     for i, group in enumerate(parameters.group):
