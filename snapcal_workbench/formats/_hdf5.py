@@ -134,12 +134,15 @@ def numbers(
 
 
 def _converted(found: h5py.Dataset, values: NDArray[Any], dtype: np.dtype, finite: bool) -> NDArray[Any]:
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            values = values.astype(dtype, copy=False)
     if values.dtype.kind == "f" and (finite or dtype.kind != "f"):
         bad = np.flatnonzero(~np.isfinite(values.ravel()))
         if len(bad):
             raise wrong(found, "finite numbers", f"{len(bad)} that are NaN or infinite, the first at {bad[0]}")
     if dtype.kind == "f":
-        return values.astype(dtype, copy=False)
+        return values
     limits = np.iinfo(dtype)
     if values.size and (values.min() < limits.min or values.max() > limits.max or np.any(values != np.floor(values))):
         raise wrong(found, f"whole numbers that fit into {dtype}", f"values from {values.min()} to {values.max()}")
