@@ -9,20 +9,27 @@
   or that of the middle pixel of the group, number round((N - 1) / 2) of its N pixels in use (halves to even).
 - The variance of a centre follows from the counting noise of both spectra, carried through correlation and fit.
 
-Pixels are worked on in *blocks* within the memory budget of the options.
+Pixels are worked on in *blocks* within the memory budget of the options. A pixel that is alone in its group has nothing
+to be aligned with: its shift is 0, without a mask, and its error infinite.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from snapcal_workbench.calibration.chunks import MAX_THREADS, in_order
-from snapcal_workbench.calibration.correlation_peak import CorrelationPeaks, fit_peaks_of_correlations
+from snapcal_workbench.calibration.correlation_peak import fit_peaks_of_correlations
+from snapcal_workbench.calibration.cross_correlation import (
+    autocorrelation_width,
+    correlate,
+    correlation_variance,
+    covariance,
+    fft_length,
+    subtract_level,
+)
 from snapcal_workbench.calibration.estimator import PassEstimate
 from snapcal_workbench.calibration.focus import LogGrid, bin_width, pixel_spectra, pixels_in_use
 from snapcal_workbench.calibration.types import (
@@ -35,12 +42,15 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.calibration.units import d_from_tof
 from snapcal_workbench.config import PixelOptions
+from snapcal_workbench.errors import CalibrationError
 from snapcal_workbench.progress import Progress
 
 LEVEL_WIDTH = 40.0
 """Width of the running mean that is a spectrum's level, in relative resolutions (sigma) of the group."""
 FIT_WIDTH = 2.5
 """Half width of the fit with reference "sum", in standard deviations of the correlation's peak (sqrt 2 sigma)."""
+UNALIGNED_WIDTH = 1.3
+"""The sum of pixels that are not aligned yet has peaks that many times as broad as the resolution says."""
 SNAPRED_FIT_WIDTH = 2 * 2.5 * 1.17741002252
 """The same with reference "median", in sigma: twice SNAPRed's window of 2.5 half widths at half maximum, at d = 1 A."""
 MANTID_START_WIDTH = 10.0
@@ -55,7 +65,11 @@ _BYTES_PER_FITTED_LAG = 250
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """One group's part of a pass: its pixels, bins, and how far to look (lags in bins)."""
+    """One group's part of a pass: its pixels, bins, and how far to look (lags in bins).
+
+    While a group is `unaligned` the peaks of its sum are broad and uneven: a pixel whose fit fails then goes to the
+    highest value of its correlation and gets another chance in the next pass.
+    """
 
     pixels: NDArray[np.intp]
     grid: LogGrid
@@ -64,15 +78,12 @@ class _Group:
     half_width: int
     level_half_width: int
     start_width: float
+    unaligned: bool = False
 
     @property
     def reach(self) -> int:
         """Largest lag that is needed."""
         return self.search + self.half_width
-
-    @property
-    def fft_length(self) -> int:
-        return int(fft.next_fast_len(self.grid.bins + self.reach, real=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +142,7 @@ class CorrelationEstimator:
         self._options = options
         self._fit_half_width = fit_half_width
         self._threads = threads
+        self._counts = events.counts
         self._middle: dict[int, int] = {}
 
     def estimate(self, table: DiffCalTable, reason: NDArray[np.uint8], number: int, progress: Progress) -> PassEstimate:
@@ -144,16 +156,22 @@ class CorrelationEstimator:
 
         Raises:
             Cancelled: If the user has cancelled; nothing is kept of the pass.
+            CalibrationError: If the one pixel that is the reference has no counts.
         """
         found = PassEstimate.empty(len(table))
         used = pixels_in_use(self._grouping, reason, self._parameters)
+        empty = used & ~(self._counts > 0)
+        found.reason[empty] = MaskReason.NO_COUNTS
         done, total = 0, max(1, int(np.sum(used)))
         for index, group_id in enumerate(self._parameters.group):
-            pixels = np.flatnonzero(used & (self._grouping.group == group_id))
-            if len(pixels):
-                part = progress.part(done / total, (done + len(pixels)) / total)
+            members = np.flatnonzero(used & (self._grouping.group == group_id))
+            pixels = members[~empty[members]]
+            if len(pixels) > 1:
+                if self._options.reference == "median":
+                    self._middle.setdefault(int(group_id), _middle_pixel(members))
+                part = progress.part(done / total, (done + len(members)) / total)
                 self._estimate_group(found, self._group(index, pixels), table, int(group_id), part)
-            done += len(pixels)
+            done += len(members)
         return found
 
     def _group(self, index: int, pixels: NDArray[np.intp]) -> _Group:
@@ -178,14 +196,21 @@ class CorrelationEstimator:
         self, found: PassEstimate, group: _Group, table: DiffCalTable, group_id: int, progress: Progress
     ) -> None:
         """Fill in what is found for one group."""
-        blocks = self._blocks(group)
-        reference = self._reference(group, blocks, table, group_id, progress.part(0.0, 0.35))
+        total = self._sum(group, table, progress.part(0.0, 0.35))
+        group = self._fitted_to(group, total[1])
+        reference = self._reference(group, total, table, group_id)
 
         def work(pixels: NDArray[np.intp]) -> _Block:
             return self._estimate_block(group, pixels, reference, table)
 
         parts = list(
-            in_order(work, blocks, progress=progress.part(0.35, 1), message="Correlating", threads=self._threads)
+            in_order(
+                work,
+                self._blocks(group),
+                progress=progress.part(0.35, 1),
+                message="Correlating",
+                threads=self._threads,
+            )
         )
         centre, sigma, reason = (np.concatenate([getattr(p, f) for p in parts]) for f in ("centre", "sigma", "reason"))
         good = reason == MaskReason.USED
@@ -201,7 +226,7 @@ class CorrelationEstimator:
     def _blocks(self, group: _Group) -> list[NDArray[np.intp]]:
         """The group's pixels in blocks of a size that depends on the memory budget, not on the threads in use."""
         lags = 2 * (group.reach + group.half_width) + 2
-        per_pixel = _BYTES_PER_POINT * group.fft_length + _BYTES_PER_FITTED_LAG * lags
+        per_pixel = _BYTES_PER_POINT * fft_length(group.grid.bins, group.reach) + _BYTES_PER_FITTED_LAG * lags
         size = int(self._options.memory_mib * 2**20 / MAX_THREADS / per_pixel)
         size = min(max(size, 1), _LARGEST_BLOCK)
         return [group.pixels[first : first + size] for first in range(0, len(group.pixels), size)]
@@ -214,7 +239,7 @@ class CorrelationEstimator:
         contrast = np.empty_like(counts)
         whole = self._options.reference == "median"
         reached = _whole_range(group, len(pixels)) if whole else self._reached(group, pixels, table)
-        _subtract_level(counts, reached, group.level_half_width, contrast)
+        subtract_level(counts, reached, group.level_half_width, contrast)
         return counts, contrast
 
     def _reached(self, group: _Group, pixels: NDArray[np.intp], table: DiffCalTable) -> NDArray[np.int64]:
@@ -230,32 +255,49 @@ class CorrelationEstimator:
         position = np.clip(np.nan_to_num(position, nan=0.0), 0, group.grid.bins).reshape(len(pixels), -1, 2)
         return np.stack([np.ceil(position[:, :, 0]), np.floor(position[:, :, 1])], axis=2).astype(np.int64)
 
-    def _reference(
-        self,
-        group: _Group,
-        blocks: list[NDArray[np.intp]],
-        table: DiffCalTable,
-        group_id: int,
-        progress: Progress,
-    ) -> _Reference:
-        """The group's reference, with the noise that it brings."""
+    def _sum(self, group: _Group, table: DiffCalTable, progress: Progress) -> FloatArray:
+        """float64[2, bins]: counts and contrast of the group's pixels together."""
 
         def work(pixels: NDArray[np.intp]) -> FloatArray:
             return np.array([part.sum(axis=0, dtype=np.float64) for part in self._spectra(group, pixels, table)])
 
         total = np.zeros((2, group.grid.bins))
+        blocks = self._blocks(group)
         for part in in_order(work, blocks, progress=progress, message="Making references", threads=self._threads):
             total += part
+        return total
+
+    def _fitted_to(self, group: _Group, contrast: FloatArray) -> _Group:
+        """The group with a wider fit while its pixels are not aligned yet, so that its sum has broad peaks."""
+        if self._fit_half_width or self._options.reference == "median":
+            return group
+        width = autocorrelation_width(contrast, 4 * group.search)
+        if width <= UNALIGNED_WIDTH * group.start_width:
+            return group
+        half_width = max(group.half_width, round(FIT_WIDTH * width))
+        return replace(group, start_width=width, half_width=half_width, unaligned=True)
+
+    def _reference(self, group: _Group, total: FloatArray, table: DiffCalTable, group_id: int) -> _Reference:
+        """The group's reference, with the noise that it brings; `total` is the sum of its pixels."""
         own = self._options.reference == "sum"
-        reference = total
-        if not own:
-            middle = self._middle.setdefault(group_id, _middle_pixel(group.pixels))
-            reference = np.array([part[0] for part in self._spectra(group, np.array([middle]), table)], np.float64)
+        reference = total if own else self._middle_spectrum(group, table, group_id)
         shape = total[0] / max(np.sum(total[0]), 1.0)
-        noise = _covariance(reference[1], shape, group.half_width)
-        sum_noise = noise if own else _covariance(total[1], shape, group.half_width)
+        noise = covariance(reference[1], shape, group.half_width)
+        sum_noise = noise if own else covariance(total[1], shape, group.half_width)
         relative = np.sum(reference[0]) / max(np.sum(total[0]), 1.0) ** 2
         return _Reference(reference[1], reference[0], own, noise, sum_noise * relative)
+
+    def _middle_spectrum(self, group: _Group, table: DiffCalTable, group_id: int) -> FloatArray:
+        """float64[2, bins]: counts and contrast of the group's middle pixel, the same one in every pass."""
+        middle = self._middle[group_id]
+        spectrum = np.array([part[0] for part in self._spectra(group, np.array([middle]), table)], np.float64)
+        if not np.any(spectrum[0] > 0):
+            raise CalibrationError(
+                f"The pixel that all others of group {group_id} are compared with needs counts.",
+                found=f"pixel {table.detid[middle]}, the group's middle one, has none within the d range",
+                fix="Mask this pixel, or set the reference of the pixel calibration to 'sum'.",
+            )
+        return spectrum
 
     def _estimate_block(
         self, group: _Group, pixels: NDArray[np.intp], reference: _Reference, table: DiffCalTable
@@ -263,20 +305,23 @@ class CorrelationEstimator:
         """Correlate and fit the pixels of one block."""
         counts, contrast = self._spectra(group, pixels, table)
         events = counts.sum(axis=1, dtype=np.float64)
-        correlation = _correlate(group, contrast, reference.contrast, without_own=reference.own)
+        correlation = correlate(contrast, reference.contrast, group.reach, without_own=reference.own)
         highest = group.half_width + np.argmax(
             correlation[:, group.half_width : group.half_width + 2 * group.search + 1], axis=1
         )
-        variance = None if reference.own else _variance(group, correlation, counts, contrast, reference)
+        variance = None
+        if not reference.own:
+            variance = correlation_variance(correlation, counts, contrast, reference.counts, reference.contrast)
         window = highest[:, None] + np.arange(-group.half_width, group.half_width + 1)
         values = np.take_along_axis(correlation, window, axis=1)
         lags = np.arange(-group.half_width, group.half_width + 1, dtype=np.float64)
         peaks = fit_peaks_of_correlations(values, lags, width=group.start_width, variance=variance)
-        centre = peaks.centre + (highest - group.reach)
-        noise = events * np.einsum("nj,jk,nk->n", peaks.response, reference.noise, peaks.response)
-        noise += events**2 * np.einsum("nj,jk,nk->n", peaks.response, reference.shape_noise, peaks.response)
-        reason = _judge(group, values, peaks, centre, events, reference)
-        return _Block(centre, np.sqrt(np.maximum(noise, 0.0)), reason)
+        fitted = peaks.converged | group.unaligned
+        centre = np.where(peaks.converged, peaks.centre, 0.0) + (highest - group.reach)
+        noise = events * np.sum((peaks.response @ reference.noise) * peaks.response, axis=1)
+        noise += events**2 * np.sum((peaks.response @ reference.shape_noise) * peaks.response, axis=1)
+        sigma = np.where(peaks.converged, np.sqrt(np.maximum(noise, 0.0)), np.inf)
+        return _Block(centre, sigma, _judge(group, values, fitted, centre, events, reference))
 
 
 def _middle_pixel(pixels: NDArray[np.intp]) -> int:
@@ -289,54 +334,10 @@ def _whole_range(group: _Group, n: int) -> NDArray[np.int64]:
     return np.broadcast_to(np.array([[0, group.grid.bins]]), (n, 1, 2)).copy()
 
 
-def _covariance(contrast: FloatArray, shape: FloatArray, half_width: int) -> FloatArray:
-    """Covariance of the correlations of one count with a contrast, at each pair of lags near their peak.
-
-    Args:
-        contrast: float64[bins], the reference.
-        shape: float64[bins], probability of a count in each bin.
-        half_width: Lags -half_width .. half_width are returned.
-    """
-    padded = np.pad(contrast, half_width)
-    shifted = np.lib.stride_tricks.sliding_window_view(padded, len(contrast))[::-1]
-    return (shifted * shape) @ shifted.T
-
-
-def _correlate(
-    group: _Group, rows: NDArray[np.float32], reference: FloatArray, *, without_own: bool = False
-) -> FloatArray:
-    """Correlation of each row with the reference at lags -reach .. reach, float64[n, 2 reach + 1]."""
-    spectrum = fft.rfft(rows, group.fft_length, axis=1)
-    other = np.conj(fft.rfft(reference.astype(np.float32), group.fft_length))
-    if without_own:
-        product = spectrum * (other - np.conj(spectrum))
-    else:
-        product = spectrum * other
-    values = fft.irfft(product, group.fft_length, axis=1, overwrite_x=True)
-    reach = group.reach
-    return np.concatenate([values[:, group.fft_length - reach :], values[:, : reach + 1]], axis=1, dtype=np.float64)
-
-
-def _variance(
-    group: _Group,
-    correlation: FloatArray,
-    counts: NDArray[np.float32],
-    contrast: NDArray[np.float32],
-    reference: _Reference,
-) -> FloatArray:
-    """Variances of correlations as Mantid's CrossCorrelate has them, before its normalisation."""
-    squared = contrast.astype(np.float64) ** 2
-    own = np.sum(squared * counts, axis=1) / np.maximum(np.sum(squared, axis=1), 1e-30) ** 2
-    other = np.sum(reference.contrast**2 * reference.counts) / max(np.sum(reference.contrast**2), 1e-30) ** 2
-    noise = _correlate(group, counts, reference.contrast**2)
-    noise += _correlate(group, squared.astype(np.float32), reference.counts)
-    return noise + correlation**2 * (own[:, None] + other)
-
-
 def _judge(
     group: _Group,
     values: FloatArray,
-    peaks: CorrelationPeaks,
+    fitted: NDArray[np.bool_],
     centre: FloatArray,
     events: FloatArray,
     reference: _Reference,
@@ -347,31 +348,8 @@ def _judge(
     conditions = [
         events <= 0,
         flat,
-        peaks.converged & (np.abs(centre) > group.limit),
-        ~peaks.converged,
+        fitted & (np.abs(centre) > group.limit),
+        ~fitted,
     ]
     reasons = [MaskReason.NO_COUNTS, MaskReason.NO_PEAK, MaskReason.AT_LIMIT, MaskReason.FIT_FAILED]
     return np.select(conditions, reasons, MaskReason.USED).astype(np.uint8)
-
-
-@numba.njit(cache=True, nogil=True)
-def _subtract_level(counts, reached, half_width, contrast):
-    """Counts less their running mean over the reached bins of 2 half_width + 1; 0 in bins that are not reached."""
-    bins = counts.shape[1]
-    inside = np.empty(bins)
-    for i in range(counts.shape[0]):
-        inside[:] = 0.0
-        for r in range(reached.shape[1]):
-            for k in range(reached[i, r, 0], reached[i, r, 1]):
-                inside[k] = 1.0
-        total, number = 0.0, 0.0
-        for k in range(-half_width, bins):
-            first, last = k - half_width - 1, k + half_width
-            if last < bins:
-                total += counts[i, last] * inside[last]
-                number += inside[last]
-            if first >= 0:
-                total -= counts[i, first] * inside[first]
-                number -= inside[first]
-            if k >= 0:
-                contrast[i, k] = (counts[i, k] - total / number) * inside[k] if number > 0.0 else 0.0
