@@ -32,6 +32,8 @@ from snapcal_workbench.store.owner import Owner, describe
 LOCK = ".CalibrationIndex.lock"
 HOLDER = ".CalibrationIndex.holder"
 WAIT = 300.0
+PATIENCE = 2.0
+"""Seconds of waiting after which an error ends it, and after which the user is told of it."""
 _POLL = 0.02
 
 
@@ -122,11 +124,11 @@ def _blocker(home: Path) -> str:
 
 def _until(attempt: Callable[[], str | None], progress: Progress, deadline: float) -> None:
     """Repeat an attempt until it succeeds (returns None) instead of naming what is in its way."""
-    told = ""
+    tell_at, told = time.monotonic() + PATIENCE, False
     while blocker := attempt():
-        if blocker != told and told:
+        if not told and time.monotonic() > tell_at:
             progress.inform(f"Waiting for the index: {blocker}.")
-        told = blocker
+            told = True
         _pause(blocker, progress, deadline)
 
 

@@ -138,10 +138,8 @@ def _commit(home: Path, staging: Staging, draft: Draft, hashes: Mapping[str, str
     fs.sync_directory(staging.path)
     append_audit(home, "announce", entry.version, author=entry.author, record=record_hash)
     fs.publish(staging.path, target)
-    fs.sync_directory(home)
     indexed = IndexEntry.model_validate({**entry.to_json(), RECORD_HASH: record_hash})
-    _enter(snapshot, indexed, stamp)
-    append_audit(home, "save", entry.version, author=entry.author, record=record_hash)
+    _enter(snapshot, indexed, stamp, record_hash)
     return SavedVersion(entry.version, target, indexed)
 
 
@@ -160,15 +158,21 @@ def _write_documents(folder: Path, draft: Draft, entry: IndexEntry, hashes: Mapp
     return content_hash(record_bytes)
 
 
-def _enter(snapshot: Snapshot, entry: IndexEntry, stamp: str) -> None:
-    """Add an entry to the index. Should that fail, the version is there all the same and is adopted by every reader."""
+def _enter(snapshot: Snapshot, entry: IndexEntry, stamp: str, record_hash: str) -> None:
+    """Make a published version last and add it to the index and the audit log.
+
+    Should that fail, the version is there all the same and is adopted by every reader.
+    """
+    home = snapshot.home
     try:
+        fs.sync_directory(home)
         write_index(snapshot, [*snapshot.entries, entry], file_stamp(stamp))
+        append_audit(home, "save", entry.version, author=entry.author, record=record_hash)
     except OSError as error:
         with suppress(OSError):
-            fs.remove(snapshot.home / TEMPORARY_INDEX)
+            fs.remove(home / TEMPORARY_INDEX)
         raise StoreError(
-            f"Version {entry.version} was saved, but the index in {snapshot.home} could not be written.",
+            f"Version {entry.version} was saved, but the index or the audit log in {home} could not be written.",
             found=str(error),
             fix="Do not save it again: free space or get write permission, then run `snapcal repair --apply`.",
         ) from error
