@@ -52,6 +52,11 @@ class _Options(BaseModel):
         return {name: None if value == "" else value for name, value in values.items()}
 
 
+def _when(field: str, value: str | bool) -> dict[str, Any]:
+    """For a dialog: an option has a meaning only while another one of its group has this value."""
+    return {"enabled_when": {"field": field, "is": value}}
+
+
 class PeakOptions(_Options):
     """Which reflections are expected, and the windows in which they are fitted."""
 
@@ -63,9 +68,24 @@ class PeakOptions(_Options):
     window: Literal["sigma", "fwhm"] = Field(
         "sigma", description="Peak windows: 'sigma' = +-window_sigmas sigma plus the tail, 'fwhm' = SNAPRed's rule"
     )
-    window_sigmas: float = Field(3.0, gt=0, description="Half width of a window in sigmas (window 'sigma')")
-    fwhm_left: float = Field(1.5, gt=0, description="Width multiplier below the peak (window 'fwhm')")
-    fwhm_right: float = Field(1.5, gt=0, description="Width multiplier above the peak (window 'fwhm')")
+    window_sigmas: float = Field(
+        3.0,
+        gt=0,
+        description="Half width of a window in sigmas (window 'sigma')",
+        json_schema_extra=_when("window", "sigma"),
+    )
+    fwhm_left: float = Field(
+        1.5,
+        gt=0,
+        description="Width multiplier below the peak (window 'fwhm')",
+        json_schema_extra=_when("window", "fwhm"),
+    )
+    fwhm_right: float = Field(
+        1.5,
+        gt=0,
+        description="Width multiplier above the peak (window 'fwhm')",
+        json_schema_extra=_when("window", "fwhm"),
+    )
     tail_coefficient: float = Field(2.0, ge=0, description="Length of the moderator tail added above the peak")
     gsas_alpha: float = Field(0.1, description="GSAS alpha of the moderator tail")
     gsas_beta0: float = Field(0.02, description="GSAS beta_0 of the moderator tail")
@@ -81,22 +101,61 @@ class PixelOptions(_Options):
     """How the pixels of a group are aligned."""
 
     skip: bool = Field(False, description="Leave the pixel calibration out")
-    estimator: EstimatorName = Field("likelihood", description="'likelihood' or 'correlation'")
-    reference: Reference = Field(
-        "sum", description="Reference of the correlation: the group's aligned sum, or its middle ('median') pixel"
+    estimator: EstimatorName = Field(
+        "likelihood", description="'likelihood' or 'correlation'", json_schema_extra=_when("skip", False)
     )
-    bins_per_delta_d: int = Field(10, ge=2, le=100, description="Logarithmic bins across a group's relative resolution")
-    threshold: float = Field(0.5, gt=0, description="Converged when the median |offset| of a pass is below this, bins")
-    max_passes: int = Field(5, ge=1, le=50, description="Largest number of passes")
-    max_shift: float | None = Field(0.02, gt=0, lt=0.2, description="Largest |shift|; a pixel beyond it is masked")
+    reference: Reference = Field(
+        "sum",
+        description="Reference of the correlation: the group's aligned sum, or its middle ('median') pixel",
+        json_schema_extra=_when("estimator", "correlation"),
+    )
+    bins_per_delta_d: int = Field(
+        10,
+        ge=2,
+        le=100,
+        description="Logarithmic bins across a group's relative resolution",
+        json_schema_extra=_when("skip", False),
+    )
+    threshold: float = Field(
+        0.5,
+        gt=0,
+        description="Converged when the median |offset| of a pass is below this, bins",
+        json_schema_extra=_when("skip", False),
+    )
+    max_passes: int = Field(
+        5, ge=1, le=50, description="Largest number of passes", json_schema_extra=_when("skip", False)
+    )
+    max_shift: float | None = Field(
+        0.02,
+        gt=0,
+        lt=0.2,
+        description="Largest |shift|; a pixel beyond it is masked",
+        json_schema_extra=_when("skip", False),
+    )
     max_offset_bins: float | None = Field(
-        None, gt=0, description="Largest |offset| of a pass in bins (SNAPRed: 10); empty: max_shift alone"
+        None,
+        gt=0,
+        description="Largest |offset| of a pass in bins (SNAPRed: 10); empty: max_shift alone",
+        json_schema_extra=_when("skip", False),
     )
     max_newly_masked: float = Field(
-        0.15, gt=0, le=1, description="Error when more than this fraction of the pixels is newly masked"
+        0.15,
+        gt=0,
+        le=1,
+        description="Error when more than this fraction of the pixels is newly masked",
+        json_schema_extra=_when("skip", False),
     )
-    memory_mib: int = Field(512, ge=16, description="Memory budget of the correlation's blocks, MiB")
-    shrink: bool = Field(True, description="Draw badly measured pixels towards the smooth field of their module")
+    memory_mib: int = Field(
+        512,
+        ge=16,
+        description="Memory budget of the correlation's blocks, MiB",
+        json_schema_extra=_when("estimator", "correlation"),
+    )
+    shrink: bool = Field(
+        True,
+        description="Draw badly measured pixels towards the smooth field of their module",
+        json_schema_extra=_when("estimator", "likelihood"),
+    )
 
 
 class GroupOptions(_Options):

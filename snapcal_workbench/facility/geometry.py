@@ -14,6 +14,7 @@ Numbers are those of SNAP's instrument definition since 2018 (SNAP_Definition.xm
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,6 +119,21 @@ def geometry_of_state(state: InstrumentState, lite: bool) -> Geometry:
         l1=state.instrument_config.l1,
         lite=lite,
     )
+
+
+def with_snap_layout(geometry: Geometry) -> Geometry:
+    """The geometry with what only SNAP's definition tells: where pixels sit in their modules, and their solid angle.
+
+    A geometry that has not exactly the ids of SNAP's native or lite pixels is returned as it is.
+    """
+    lite = len(geometry) == LITE_PIXELS
+    if len(geometry) not in (LITE_PIXELS, NATIVE_PIXELS) or geometry.detid[0] != 0:
+        return geometry
+    layout = snap_layout(lite)
+    x, y = _panel_coordinates(layout)
+    distance = np.sqrt(np.maximum(geometry.l2**2 - x * x - y * y, 0.0))
+    solid_angle = _solid_angle(x, y, distance, lite=lite)
+    return replace(geometry, layout=layout, solid_angle=solid_angle, instrument=instrument_name(lite))
 
 
 def _panel_coordinates(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:

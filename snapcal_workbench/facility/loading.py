@@ -81,7 +81,7 @@ def load_events(
     window = identified.state.window
     if request.lite and any(file.lite_path for file in identified.files):
         parts = _read_each(identified.files, geometry, window, settings, progress)
-        return replace(_summed(parts), run=identified.info)
+        return replace(summed_events(parts), run=identified.info)
     pixel_of = lite_map(settings, progress) if request.lite else None
     paths = [file.path for file in identified.files]
     tof, start = read_events(paths, pixel_of=pixel_of, n_pixels=len(geometry), window=window, progress=progress)
@@ -173,7 +173,7 @@ def _read_each(
     return parts
 
 
-def _summed(parts: Sequence[Events]) -> Events:
+def summed_events(parts: Sequence[Events]) -> Events:
     """The events of all parts; of one without weights every event counts 1."""
     if len(parts) == 1:
         return parts[0]
@@ -193,13 +193,14 @@ def _read_lite_file(path: Path, geometry: Geometry, window: TofWindow) -> Events
             found=f"{path}: events of {', '.join(str(len(value.start) - 1) for value in found) or 'no'} pixels",
             fix="Set 'read_lite_from_ipts' to false: lite data are then made from the native file.",
         )
-    return _cropped(replace(found[0], geometry=geometry), window)
+    return cropped(replace(found[0], geometry=geometry), window)
 
 
-def _cropped(events: Events, window: TofWindow) -> Events:
-    keep = (events.tof >= window.minimum) & (events.tof <= window.maximum)
+def cropped(events: Events, window: TofWindow) -> Events:
+    """The events within a window and not in its gaps; both ends belong to it, compared in double precision."""
+    keep = (events.tof >= np.float64(window.minimum)) & (events.tof <= np.float64(window.maximum))
     for low, high in window.gaps:
-        keep &= (events.tof < low) | (events.tof > high)
+        keep &= (events.tof < np.float64(low)) | (events.tof > np.float64(high))
     start = np.concatenate([[0], np.cumsum(keep, dtype=np.int64)])[events.start]
     weight = None if events.weight is None else events.weight[keep]
     return replace(events, tof=events.tof[keep], start=start, weight=weight, window=window)

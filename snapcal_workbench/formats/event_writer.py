@@ -38,6 +38,7 @@ class BankEvents(NamedTuple):
         tof: float32[events], us.
         event_time_zero: float64[pulses], time of each pulse since the start of the run, s.
         event_index: uint64[pulses], first event of each pulse.
+        weight: float32[events], or None where every event counts 1.
     """
 
     name: str
@@ -45,6 +46,7 @@ class BankEvents(NamedTuple):
     tof: NDArray[np.float32]
     event_time_zero: FloatArray
     event_index: NDArray[np.uint64]
+    weight: NDArray[np.float32] | None = None
 
 
 def write_events(
@@ -140,6 +142,8 @@ def _write_bank(entry: h5py.Group, bank: BankEvents, start_time: str, pool: Thre
     pulses.attrs["units"] = np.bytes_(b"second")
     pulses.attrs["offset"] = np.bytes_(start_time.encode() or b" ")
     _write_deflated(group, "event_index", np.asarray(bank.event_index, np.uint64), pool)
+    if bank.weight is not None:
+        _write_deflated(group, "event_weight", np.asarray(bank.weight, np.float32), pool)
     new_numbers(group, "total_counts", np.array([len(bank.tof)], np.uint64))
 
 

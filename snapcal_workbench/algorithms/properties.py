@@ -1,0 +1,242 @@
+"""An algorithm's models as a list of properties, the form in which Mantid knows inputs and outputs.
+
+A *property* has a name in CamelCase, a type, a default and a documentation; it stands for one field. The fields of
+nested models (the options) are a *group* of properties, and carry its name: `pixels.max_passes` is PixelsMaxPasses.
+Properties of the output model begin with "Result". What no simple property can hold is JSON text. No Mantid here.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+PropertyKind = Literal["text", "integer", "number", "switch", "choice", "list", "json", "workspace"]
+Path = tuple[str, ...]
+_SIMPLE: dict[Any, PropertyKind] = {str: "text", int: "integer", float: "number", bool: "switch"}
+_RESERVED = {"Version": "CalibrationVersion"}
+"""Names that Mantid's Python functions keep for themselves, and what stands for them."""
+_EMPTY: dict[PropertyKind, Any] = {"text": "", "integer": 0, "number": 0.0, "switch": False, "json": "", "choice": ""}
+
+
+@dataclass(frozen=True)
+class PropertyDeclaration:
+    """One property.
+
+    Attributes:
+        name: CamelCase.
+        path: Where the value belongs in the model.
+        kind: "list" is text separated by commas, "workspace" the name of one.
+        default: As a property has it: text for a list and for JSON, None for a number that may be empty.
+        doc: One line with units.
+        group: Group box in the dialog; "" for none.
+        optional: Whether a number may be empty, or a workspace left out.
+        lower: Smallest value; pydantic alone knows whether it is allowed itself.
+        upper: Largest value.
+        choices: The values of a "choice".
+        workspace: Kind of the workspace: class name of its value, "tuple" for a group of workspaces.
+        output: Whether the algorithm makes it.
+        enabled_when: (name of another property, its value as text) that this one has a meaning with.
+    """
+
+    name: str
+    path: Path
+    kind: PropertyKind
+    default: Any
+    doc: str
+    group: str = ""
+    optional: bool = False
+    lower: float | None = None
+    upper: float | None = None
+    choices: tuple[str, ...] = ()
+    workspace: str = ""
+    output: bool = False
+    enabled_when: tuple[str, str] | None = None
+
+
+def input_properties(model: type[BaseModel]) -> tuple[PropertyDeclaration, ...]:
+    """The properties of an input model, in the order of its fields."""
+    declared = tuple(_declared(model, ()))
+    names = [declaration.name for declaration in declared]
+    assert len(set(names)) == len(names), f"two fields of {model.__qualname__} have one property name"
+    return declared
+
+
+def result_properties(model: type[BaseModel]) -> tuple[PropertyDeclaration, ...]:
+    """The properties of an output model; what is not a single value is JSON."""
+    declared = []
+    for name, field in model.model_fields.items():
+        kind = _SIMPLE.get(field.annotation, "json")
+        declared.append(
+            PropertyDeclaration(
+                f"Result{camel_case(name)}", (name,), kind, _EMPTY[kind], _doc(field, kind), "Results", output=True
+            )
+        )
+    return tuple(declared)
+
+
+def camel_case(name: str) -> str:
+    """ "d_crop_low" as DCropLow."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def _declared(model: type[BaseModel], path: Path) -> Iterator[PropertyDeclaration]:
+    for name, field in model.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            yield from _declared(nested, (*path, name))
+        else:
+            yield _of_field((*path, name), field)
+
+
+def _of_field(path: Path, field: FieldInfo) -> PropertyDeclaration:
+    annotation, optional = _without_none(field.annotation)
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    kind = "workspace" if "workspace" in extra else _kind(annotation)
+    declaration = PropertyDeclaration(
+        name=_name(path),
+        path=path,
+        kind=kind,
+        default=None,
+        doc=_doc(field, kind),
+        group=camel_case(path[-2]) if len(path) > 1 else "",
+        optional=bool(extra.get("optional", optional)),
+        lower=_bound(field, "ge", "gt"),
+        upper=_bound(field, "le", "lt"),
+        choices=tuple(map(str, get_args(annotation))) if kind == "choice" else (),
+        workspace=str(extra.get("workspace", "")),
+        output=extra.get("direction") == "output",
+        enabled_when=_condition(path, extra.get("enabled_when")),
+    )
+    default = field.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        return replace(declaration, default=_EMPTY.get(kind, ""))
+    return replace(declaration, default=to_property(declaration, default))
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        if len(members) == 1 and len(get_args(annotation)) == 2:
+            return members[0], True
+    return annotation, False
+
+
+def _kind(annotation: Any) -> PropertyKind:
+    if get_origin(annotation) is Literal:
+        return "choice"
+    if annotation == tuple[str, ...]:
+        return "list"
+    return _SIMPLE.get(annotation, "json")
+
+
+def _name(path: Path) -> str:
+    name = "".join(camel_case(part) for part in path[-2:])
+    return _RESERVED.get(name, name)
+
+
+def _doc(field: FieldInfo, kind: PropertyKind) -> str:
+    form = {"list": " (separated by commas)", "json": " (JSON)"}.get(kind, "")
+    return (field.description or "") + form
+
+
+def _bound(field: FieldInfo, *names: str) -> float | None:
+    for constraint in field.metadata:
+        for name in names:
+            value = getattr(constraint, name, None)
+            if value is not None:
+                return float(value)
+    return None
+
+
+def _condition(path: Path, condition: Any) -> tuple[str, str] | None:
+    if not isinstance(condition, Mapping):
+        return None
+    value = condition["is"]
+    return _name((*path[:-1], str(condition["field"]))), str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def to_property(declaration: PropertyDeclaration, value: Any) -> Any:
+    """A value of the model as the property holds it; None is an empty number."""
+    if declaration.kind == "list":
+        return ",".join(value)
+    if declaration.kind == "json":
+        return json.dumps(TypeAdapter(Any).dump_python(value, mode="json"))
+    return value
+
+
+def from_property(declaration: PropertyDeclaration, value: Any) -> Any:
+    """What a property holds as a value for the model; text that is no JSON stays text, which the model refuses."""
+    if declaration.kind == "list":
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+    if declaration.kind != "json":
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def property_values(declarations: tuple[PropertyDeclaration, ...], model: BaseModel) -> dict[str, Any]:
+    """The properties of which a model differs from the default, by name, and all workspaces that it names."""
+    values = {d.name: to_property(d, _at(model, d.path)) for d in declarations}
+    return {d.name: values[d.name] for d in declarations if values[d.name] != d.default}
+
+
+def _at(model: BaseModel, path: Path) -> Any:
+    value: Any = model
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def model_of(
+    model: type[BaseModel],
+    declarations: tuple[PropertyDeclaration, ...],
+    value_of: Callable[[PropertyDeclaration], Any],
+) -> BaseModel:
+    """The model that the properties' values make.
+
+    Args:
+        model: The input model.
+        declarations: Its properties.
+        value_of: The value of a property; None for an empty number.
+
+    Raises:
+        pydantic.ValidationError: They do not fit; see `messages`.
+    """
+    values: dict[str, Any] = {}
+    for declaration in declarations:
+        place = values
+        for name in declaration.path[:-1]:
+            place = place.setdefault(name, {})
+        place[declaration.path[-1]] = from_property(declaration, value_of(declaration))
+    return model.model_validate(values)
+
+
+def messages(declarations: tuple[PropertyDeclaration, ...], error: ValidationError) -> dict[str, str]:
+    """What is wrong, by property; what belongs to no single one stands beside the first."""
+    found: dict[str, str] = {}
+    for problem in error.errors(include_url=False):
+        name = _property_at(declarations, problem["loc"])
+        message = "It must be given" if _is_missing(problem) else problem["msg"]
+        found[name] = f"{found[name]}; {message}" if name in found else message
+    return found
+
+
+def _is_missing(problem: Mapping[str, Any]) -> bool:
+    return problem["type"] in ("string_too_short", "too_short") and not problem["input"]
+
+
+def _property_at(declarations: tuple[PropertyDeclaration, ...], place: tuple[int | str, ...]) -> str:
+    for length in range(len(place), 0, -1):
+        for declaration in declarations:
+            if declaration.path[:length] == place[:length]:
+                return declaration.name
+    return declarations[0].name
