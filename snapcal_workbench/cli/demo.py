@@ -17,7 +17,7 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
 from snapcal_workbench.simulation.run import simulate_run, visible_reflections
 from snapcal_workbench.simulation.tree import SimulatedTree, make_tree
-from snapcal_workbench.simulation.truth import GroupErrors, Truth, group_errors, read_truth, write_truth
+from snapcal_workbench.simulation.truth import GroupErrors, Truth, group_errors
 
 RUN = 58882
 CALIBRANT = "Silicon_NIST_640d_001"
@@ -67,7 +67,7 @@ def simulate_into_tree(
         peak_shape=peak_shape,  # type: ignore[arg-type] - checked there, with a message
         progress=progress.part(0.1, 1.0),
     )
-    write_truth(found.truth_path, truth)
+    truth.write(found.truth_path)
     return found
 
 
@@ -102,7 +102,7 @@ def run_demo(directory: Path, *, events: int) -> None:
         config, "save", str(better), "--comments", f"demonstration, iteration {better}", "--author", "demonstration"
     )
     _command(config, "versions", str(RUN))
-    _summary(session, better, read_truth(simulated.truth_path), directory)
+    _summary(session, better, Truth.read(simulated.truth_path), directory)
 
 
 def _command(config: str, *arguments: str) -> None:

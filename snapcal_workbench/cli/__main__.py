@@ -1,0 +1,5 @@
+"""`python -m snapcal_workbench.cli` is `snapcal`."""
+
+from snapcal_workbench.cli import main
+
+main()
