@@ -15,7 +15,7 @@ Two ways to deal with overlap (`PeakOptions.overlap`):
 - "after intensity": weak peaks are dropped first. Then only a neighbour of at least `NEGLIGIBLE` times a peak's
   strength counts. Nearer than `SEPARATION` sigmas it drops the peak; further away it cuts the window half way to it. A
   Gaussian on a straight line, fitted to one of two equal noise-free Gaussians 4.5 sigma apart, is then off by 0.026
-  sigma (0.067 sigma with whole windows); with a neighbour of 5 % at any distance by at most 0.016 sigma.
+  sigma (0.067 sigma with whole windows); with a neighbour of 5 % at any distance by at most 0.018 sigma.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import least_squares
 
@@ -35,6 +36,8 @@ from snapcal_workbench.calibration.types import FloatArray
 SPARE_BINS = 3
 """Bins that a window must have beyond the number of parameters."""
 MAX_EVALUATIONS = 200
+TOLERANCE = 1e-7
+"""Relative change of the deviance, or of the parameters, at which the fit ends."""
 _GAUSS_ABOVE_HALF = 0.7610
 """Fraction of a Gaussian's area that lies above half of its maximum."""
 _HUGE = 1e30
@@ -276,7 +279,13 @@ def _fit(problem: _Problem, failed: WindowFit) -> WindowFit:
     try:
         with np.errstate(all="ignore"):
             found = least_squares(
-                residuals, problem.start(), jac=jacobian, bounds=problem.limits(), max_nfev=MAX_EVALUATIONS
+                residuals,
+                problem.start(),
+                jac=jacobian,
+                bounds=problem.limits(),
+                ftol=TOLERANCE,
+                xtol=TOLERANCE,
+                max_nfev=MAX_EVALUATIONS,
             )
     except (ValueError, np.linalg.LinAlgError):
         return replace(failed, problem="the fit broke down")
@@ -285,13 +294,21 @@ def _fit(problem: _Problem, failed: WindowFit) -> WindowFit:
     return replace(_judged(problem, found.x, found.active_mask == 0), neutrons=failed.neutrons)
 
 
-def _judged(problem: _Problem, p: FloatArray, free: FloatArray) -> WindowFit:
-    """Errors and chi-squared of a fit; parameters at a limit are taken as fixed."""
+def _judged(problem: _Problem, p: FloatArray, free: NDArray[np.bool_]) -> WindowFit:
+    """Errors and chi-squared of a fit.
+
+    Area, centre and background at a limit are taken as fixed. Shape parameters never are: what is known of them beyond
+    the data is that they lie within their limits, a variance of (upper - lower)^2 / 12.
+    """
     model, derivatives = problem.model(p)
     variance = np.maximum(problem.variance(model), np.finfo(float).tiny)
+    known = np.zeros(len(p))
+    known[2:-2] = 12.0 / (np.array(problem.profile.upper) - problem.profile.lower) ** 2
+    free = free | (known > 0)
     weighted = (derivatives / np.sqrt(variance)[:, None])[:, free]
     errors = np.full(len(p), np.nan)
-    errors[free] = np.sqrt(np.diag(np.linalg.pinv(weighted.T @ weighted, hermitian=True)))
+    information = weighted.T @ weighted + np.diag(known[free])
+    errors[free] = np.sqrt(np.diag(np.linalg.pinv(information, hermitian=True)))
     chi2 = float(np.sum((problem.y - model) ** 2 / variance) / (len(model) - len(p)))
     errors *= np.sqrt(max(1.0, chi2))
     guess = problem.guess

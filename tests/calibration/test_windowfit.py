@@ -65,6 +65,16 @@ def test_errors_are_the_scatter_of_repeated_measurements(name: str, area: float)
     assert 0.8 < areas.std() < 1.2
 
 
+def test_error_of_an_asymmetric_peak_covers_its_scatter() -> None:
+    """Centre and decay of a back-to-back exponential hang together; the error of the centre has to know it."""
+    rng = np.random.default_rng(21)
+    y, _ = mean_counts("BackToBackExponential", 2e5)
+    fits = [fit_window(window(rng.poisson(y).astype(float)), PROFILES["BackToBackExponential"]) for _ in range(40)]
+    pulls = np.array([(f.parameters[1] - 2.001) / f.centre_error for f in fits])
+    assert abs(pulls.mean()) < 0.6
+    assert 0.6 < pulls.std() < 1.4
+
+
 def test_few_counts_do_not_bias_the_area() -> None:
     """Weights of the data would lose some counts a bin; the likelihood conserves them."""
     rng = np.random.default_rng(3)
