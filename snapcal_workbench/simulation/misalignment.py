@@ -51,7 +51,7 @@ class Misalignment:
     largest: float = 0.0077
     tilt: float = 1e-3
     radial: float = 5e-4
-    smooth: tuple[float, float] = (2.2e-4, 6.5e-4)
+    smooth: tuple[float, float] = (2.5e-4, 6.5e-4)
     pixel: float = 2e-4
     seed: int = 1
 
@@ -228,7 +228,7 @@ def _thinned(layout: PixelLayout, own: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _smooth_part(layout: PixelLayout, rigid: FloatArray, sizes: Misalignment, rng: np.random.Generator) -> FloatArray:
-    """float64[n]: a random polynomial of third degree over each module, with median 0.
+    """float64[n]: a random polynomial of third degree over each module that leaves the module's median as it is.
 
     Args:
         layout: Places of the pixels.
@@ -242,7 +242,8 @@ def _smooth_part(layout: PixelLayout, rigid: FloatArray, sizes: Misalignment, rn
     for module in range(int(layout.module.max()) + 1):
         own = np.flatnonzero(layout.module == module)
         field = _random_polynomial(layout.side, rng)[layout.x[own], layout.y[own]]
-        change[own] = _amplitude(rigid[own], field, rng.uniform(*sizes.smooth)) * (field - np.median(field))
+        field *= _amplitude(rigid[own], field, rng.uniform(*sizes.smooth))
+        change[own] = field + np.median(rigid[own]) - np.median(rigid[own] + field)
     return change
 
 

@@ -87,11 +87,11 @@ def simulate_run(
         run_number: As digits.
         title: Title of the run.
         n_events: Expected number of Bragg and background events; the file has a Poisson number around it.
-        seed: Of all random numbers but the misalignment's.
+        seed: Of all random numbers, those of the default misalignment included.
         background: Share of the events that have no structure.
-        peak_shape: "gaussian", "back-to-back exponential" or a profile with numbers of its own. With the exponentials
+        peak_shape: "gaussian", "back-to-back" or a profile with numbers of its own. With the exponentials
             the truth is T0, where they meet: the peaks' maxima and means lie later.
-        misalignment: Default: `Misalignment()`.
+        misalignment: Default: `Misalignment(seed=seed)`.
         time_offset: TZERO of every pixel, us.
         defects: Dead and hot pixels; default: `Defects()`.
         logs: Logs that differ from `LOGS`.
@@ -170,7 +170,7 @@ def model_of_run(
     """What `simulate_run` with these arguments is expected to write.
 
     With the defaults the bound of a lite pixel is at most a quarter of the injected robust spread within every group of
-    SNAP's Column grouping (see `bound.group_statistics`): 150 to 600 ppm against 1400 to 2500 ppm.
+    SNAP's Column grouping (see `bound.group_statistics`): 150 to 580 ppm against 1350 to 2570 ppm.
     """
     logs = {**LOGS, **(logs or {})}
     arc1, arc2, lin1, lin2 = (log_value(logs, name) for name in POSITION_LOGS)
@@ -179,7 +179,7 @@ def model_of_run(
         nominal=snap_geometry(arc1=arc1, arc2=arc2, lin1=lin1, lin2=lin2),
         incident=IncidentSpectrum.of_band(log_value(logs, WAVELENGTH_LOG)),
         profile=_profile(peak_shape),
-        misalignment=Misalignment() if misalignment is None else misalignment,
+        misalignment=Misalignment(seed=seed) if misalignment is None else misalignment,
         defects=Defects() if defects is None else defects,
         n_events=n_events,
         background=background,

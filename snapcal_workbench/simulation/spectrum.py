@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import erfcx, ndtr
 
+from snapcal_workbench.calibration.profiles import PROFILES
 from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflections, Resolution
+from snapcal_workbench.calibration.units import Value
 
-PeakShape = Literal["gaussian", "back-to-back exponential"]
-PEAK_SHAPES: tuple[PeakShape, ...] = ("gaussian", "back-to-back exponential")
+PeakShape = Literal["gaussian", "back-to-back"]
+PEAK_SHAPES: tuple[PeakShape, ...] = ("gaussian", "back-to-back")
 _TAIL = 12.0
 """Peaks that lie more than so many widths outside of a TOF range are left out of its density."""
 
@@ -87,7 +89,7 @@ class PeakProfile:
     """Shape of a Bragg peak in TOF.
 
     Attributes:
-        shape: "gaussian" or "back-to-back exponential".
+        shape: "gaussian" or "back-to-back".
         alpha: Rise of the moderator pulse, 1/us.
         beta0, beta1: Decay beta = beta0 + beta1 / d^4, 1/us with d in A (GSAS).
     """
@@ -102,19 +104,15 @@ class PeakProfile:
         """Whether there are no exponentials."""
         return self.shape == "gaussian"
 
-    def beta(self, d: FloatArray) -> FloatArray:
+    def beta(self, d: Value) -> Value:
         """Decay of the moderator pulse for peaks at d (A), 1/us."""
         return self.beta0 + self.beta1 / d**4
 
-    def density(self, delay: FloatArray, sigma: FloatArray, d: FloatArray) -> FloatArray:
-        """Probability per us of arriving `delay` us after T0, for Gaussian widths `sigma` (us) of peaks at d (A)."""
+    def density(self, delay: FloatArray, sigma: float, d: float) -> FloatArray:
+        """Probability per us of arriving `delay` us after T0, for a peak at d (A) of Gaussian width `sigma` (us)."""
         if self.is_gaussian:
-            return np.exp(-0.5 * (delay / sigma) ** 2) / (np.sqrt(2.0 * np.pi) * sigma)
-        alpha, beta = self.alpha, self.beta(d)
-        gauss = np.exp(-0.5 * (delay / sigma) ** 2)
-        rise = _smeared(gauss, (alpha * sigma + delay / sigma) / np.sqrt(2.0), alpha * delay, alpha * sigma)
-        fall = _smeared(gauss, (beta * sigma - delay / sigma) / np.sqrt(2.0), -beta * delay, beta * sigma)
-        return alpha * beta / (2.0 * (alpha + beta)) * (rise + fall)
+            return PROFILES["Gaussian"].density(delay, 0.0, np.array([sigma]))[0]
+        return PROFILES["BackToBackExponential"].density(delay, 0.0, np.array([self.alpha, self.beta(d), sigma]))[0]
 
     def distribution(self, delay: FloatArray, sigma: FloatArray, d: FloatArray) -> FloatArray:
         """Probability of arriving at most `delay` us after T0."""

@@ -71,7 +71,7 @@ def test_background_takes_information_away_as_the_integral_says() -> None:
     assert found < 0.3 / 0.004**2
 
 
-@pytest.mark.parametrize("shape", [PeakProfile(), PeakProfile("back-to-back exponential")])
+@pytest.mark.parametrize("shape", [PeakProfile(), PeakProfile("back-to-back")])
 def test_scores_of_drawn_events_vary_by_the_information(shape: PeakProfile) -> None:
     """The variance of d ln p / ds over events drawn from p is I1 (events drawn by inverting the distribution)."""
     spectrum = _spectrum([400.0, 250.0], 350.0, shape)

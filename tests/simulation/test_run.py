@@ -234,7 +234,7 @@ def test_a_run_in_one_call_is_its_model_written(silicon: Reflections, small: Run
 def test_back_to_back_peaks_trail_the_truth(silicon: Reflections, tmp_path: Path) -> None:
     """Mean of a sharp calibrant's peak without background: T0 + 1/beta - 1/alpha."""
     one = _single_peak(silicon)
-    changes = {"reflections": one, "background": 0.0, "peak_shape": "back-to-back exponential"}
+    changes = {"reflections": one, "background": 0.0, "peak_shape": "back-to-back"}
     model = model_of_run(**{**SMALL, **changes, "n_events": 100_000})
     found = _written(tmp_path / "tail.nxs.h5", model)
     ids = np.concatenate([found[f"{bank}/event_id"] for bank in BANKS]).astype(np.int64)

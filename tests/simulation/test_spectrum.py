@@ -15,7 +15,7 @@ from snapcal_workbench.simulation.model import SNAP_RESOLUTION
 from snapcal_workbench.simulation.spectrum import IncidentSpectrum, PeakProfile, bragg_rates, relative_width
 from snapcal_workbench.simulation.tree import snap_grouping
 
-BACK_TO_BACK = PeakProfile("back-to-back exponential", alpha=0.1, beta0=0.02, beta1=0.05)
+BACK_TO_BACK = PeakProfile("back-to-back", alpha=0.1, beta0=0.02, beta1=0.05)
 
 
 def _convolved(delay: float, sigma: float, alpha: float, beta: float) -> float:
@@ -36,14 +36,14 @@ def test_back_to_back_density_is_the_convolution(d: float, sigma: float) -> None
     beta = 0.02 + 0.05 / d**4
     for delay in (-150.0, -20.0, 0.0, 15.0, 80.0, 300.0):
         expected = _convolved(delay, sigma, 0.1, beta)
-        found = BACK_TO_BACK.density(np.array([delay]), np.array([sigma]), np.array([d]))[0]
+        found = BACK_TO_BACK.density(np.array([delay]), sigma, d)[0]
         assert found == pytest.approx(expected, rel=1e-6, abs=1e-14)
 
 
 @pytest.mark.parametrize("profile", [PeakProfile(), BACK_TO_BACK])
 def test_distribution_is_the_integral_of_the_density(profile: PeakProfile) -> None:
     delay = np.linspace(-2000.0, 4000.0, 120_001)
-    density = profile.density(delay, np.array(25.0), np.array(1.5))
+    density = profile.density(delay, 25.0, 1.5)
     assert trapezoid(density, delay) == pytest.approx(1.0, abs=1e-9)
     for upto in (-30.0, 0.0, 40.0, 200.0):
         part = delay <= upto
@@ -52,17 +52,15 @@ def test_distribution_is_the_integral_of_the_density(profile: PeakProfile) -> No
 
 
 def test_steep_exponentials_leave_a_gaussian() -> None:
-    steep = PeakProfile("back-to-back exponential", alpha=200.0, beta0=200.0, beta1=0.0)
+    steep = PeakProfile("back-to-back", alpha=200.0, beta0=200.0, beta1=0.0)
     delay = np.linspace(-60.0, 60.0, 51)
-    np.testing.assert_allclose(
-        steep.density(delay, np.array(20.0), np.array(1.0)), norm.pdf(delay, scale=20.0), rtol=1e-5
-    )
+    np.testing.assert_allclose(steep.density(delay, 20.0, 1.0), norm.pdf(delay, scale=20.0), rtol=1e-5)
 
 
 def test_most_back_to_back_events_come_after_t0() -> None:
     """T0 is where the exponentials meet: the mean lies 1/beta - 1/alpha later."""
     delay = np.linspace(-2000.0, 6000.0, 200_001)
-    density = BACK_TO_BACK.density(delay, np.array(20.0), np.array(2.0))
+    density = BACK_TO_BACK.density(delay, 20.0, 2.0)
     beta = 0.02 + 0.05 / 16.0
     assert trapezoid(delay * density, delay) == pytest.approx(1.0 / beta - 10.0, rel=1e-6)
 
