@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +10,7 @@ import pytest
 from snapcal_workbench.cli.demo import simulate_into_tree
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import SimulatedTree
+from tests.support import Demo, copy_tree, run_snapcal
 
 
 @pytest.fixture(scope="session")
@@ -35,17 +31,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
-SMALL_RUN = 58882
-"""Run number of the small simulated run."""
-
-
 @pytest.fixture(scope="session")
 def small_tree_template(tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
     """A tree with a simulated silicon run of two million events and no state; not to be changed."""
     directory = tmp_path_factory.mktemp("small") / "tree"
     simulate_into_tree(
         directory,
-        run=SMALL_RUN,
+        run=58882,
         calibrant="Silicon_NIST_640d_001",
         events=2_000_000,
         seed=7,
@@ -60,47 +52,6 @@ def small_tree_template(tmp_path_factory: pytest.TempPathFactory) -> SimulatedTr
 def small_tree(small_tree_template: SimulatedTree, tmp_path: Path) -> SimulatedTree:
     """A copy of the small tree of the test's own."""
     return copy_tree(small_tree_template, tmp_path / "tree")
-
-
-def copy_tree(tree: SimulatedTree, directory: Path) -> SimulatedTree:
-    """A copy of a simulated tree; the runs are hard links, since nothing ever writes to them."""
-    shutil.copytree(tree.directory, directory, copy_function=_link_runs)
-    return SimulatedTree(directory)
-
-
-def _link_runs(source: str, target: str) -> None:
-    if source.endswith(".nxs.h5"):
-        os.link(source, target)
-    else:
-        shutil.copy2(source, target)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Snapcal = Callable[..., Finished]
-
-
-def run_snapcal(*arguments: str, config: Path | None = None, timeout: float = 300.0) -> Finished:
-    """Run `snapcal` in a process of its own."""
-    given: Sequence[str] = ["--config", str(config), *arguments] if config else arguments
-    command = [sys.executable, "-m", "snapcal_workbench.cli", *given]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    return Finished(done.returncode, done.stdout, done.stderr)
-
-
-@dataclass(frozen=True)
-class Demo:
-    """A finished demonstration."""
-
-    tree: SimulatedTree
-    finished: Finished
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,8 @@ def _write_maps(inputs: Inputs, host: Host, start: PixelIngredients) -> None:
 
 def change_map(before: DiffCalTable, after: DiffCalTable) -> PixelMap:
     """Relative change of each pixel's TOF at `MAP_D`, in ppm: of DIFC, where the other terms did not change."""
-    old, new = (tof_from_d(MAP_D, difc=t.difc, difa=t.difa, tzero=t.tzero) for t in (before, after))
+    d = np.full(len(before), MAP_D)
+    old, new = (tof_from_d(d, difc=t.difc, difa=t.difa, tzero=t.tzero) for t in (before, after))
     return PixelMap(after.detid, 1e6 * (new / old - 1.0), "DIFC change (ppm)")
 
 

@@ -10,7 +10,7 @@ from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, PixelResults, Spectra
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.protocol import Host, Value
 
 
 class Inputs(Parameters):
@@ -42,16 +42,18 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Load a version; see `Inputs`. What the version does not have (its spectra, say) is left out."""
     stored = open_version(host.settings, inputs.version, verify=inputs.verify)
     progress.report(0.5, f"Read version {stored.entry.version}")
-    values = {
+    values: dict[str, Value | None] = {
         inputs.output_table: stored.table,
         inputs.output_mask: stored.mask,
         inputs.output_spectra: stored.spectra if inputs.output_spectra else None,
         inputs.output_fits: stored.fits if inputs.output_fits else None,
         inputs.output_results: stored.pixel_results if inputs.output_results else None,
     }
-    loaded = [name for name, value in values.items() if name and value is not None]
-    for name in loaded:
-        host.workspaces.write(name, values[name])
+    loaded = []
+    for name, value in values.items():
+        if name and value is not None:
+            host.workspaces.write(name, value)
+            loaded.append(name)
     return Outputs(
         state_id=stored.state_id,
         version=stored.entry.version,

@@ -6,6 +6,7 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
 from snapcal_workbench.simulation.run import simulate_run, visible_reflections
+from snapcal_workbench.simulation.spectrum import PeakShape
 from snapcal_workbench.simulation.tree import SimulatedTree, make_tree
 from snapcal_workbench.simulation.truth import GroupErrors, Truth, group_errors
 
@@ -64,7 +66,7 @@ def simulate_into_tree(
         n_events=events,
         seed=seed,
         time_offset=time_offset,
-        peak_shape=peak_shape,  # type: ignore[arg-type] - checked there, with a message
+        peak_shape=cast(PeakShape, peak_shape),  # checked there, with a message
         progress=progress.part(0.1, 1.0),
     )
     truth.write(found.truth_path)

@@ -19,7 +19,7 @@ from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError
 from snapcal_workbench.facility.loading import load_events
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.protocol import Change, Group, RunRequest, Value
+from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, RunRequest, Value
 
 V = TypeVar("V")
 
@@ -58,7 +58,7 @@ class EmbeddedWorkspaces:
             if isinstance(value, tuple):
                 for member in value:
                     self._existing(member)
-            kind = "group" if isinstance(value, tuple) else ("replace" if name in self._values else "add")
+            kind: ChangeKind = "group" if isinstance(value, tuple) else ("replace" if name in self._values else "add")
             self._values[name] = value
         self._tell(Change(kind, name))
 

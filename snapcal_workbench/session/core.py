@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from snapcal_workbench.algorithms import apply_version, calibrate, load_run, load_version, save_version
+from snapcal_workbench.algorithms import apply_version, load_run, load_version, save_version
+from snapcal_workbench.algorithms import calibrate as chain
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
@@ -367,7 +368,7 @@ class Session:
         self._loaded = wanted
         return name
 
-    def _inputs(self, request: Request, run_name: str, names: OutputNames, progress: Progress) -> calibrate.Inputs:
+    def _inputs(self, request: Request, run_name: str, names: OutputNames, progress: Progress) -> chain.Inputs:
         """Inputs of the whole chain, with the start table and the masks in the workspace list."""
         events = self.host.workspaces.read(run_name, Events)
         start, inherited = starting_point(request, events, self.host, self.folders, progress)
@@ -387,7 +388,7 @@ class Session:
             for name, value in made.items():
                 self.host.workspaces.write(name, value)
         self._ledger.add(_RUN, {name: name for name in made})
-        return calibrate.Inputs(
+        return chain.Inputs(
             input_workspace=run_name,
             grouping_workspace=self._ledger.names(_RUN)["grouping"],
             previous_table=f"diffract_consts_start_{token}",
@@ -398,22 +399,22 @@ class Session:
             groups=request.options.groups,
             peaks=request.options.peaks,
             delta_theta=request.options.delta_theta,
-            **calibrate.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip),
+            **chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip),
         )
 
-    def _run(self, inputs: calibrate.Inputs, number: int, names: OutputNames, progress: Progress) -> calibrate.Outputs:
+    def _run(self, inputs: chain.Inputs, number: int, names: OutputNames, progress: Progress) -> chain.Outputs:
         """Run the chain; when it fails or is cancelled, what it had made is taken away again."""
         owner, roles = _owner(number), names.roles()
         existing = set(self.host.workspaces.names())
         try:
             with self._ledger.writing():
-                found = self.host.run(calibrate.CALIBRATE_DIFFRACTION, inputs, progress)
+                found = self.host.run(chain.CALIBRATE_DIFFRACTION, inputs, progress)
         except BaseException:
             self._ledger.add(owner, {role: name for role, name in roles.items() if name not in existing})
             self._ledger.delete(owner)
             raise
         self._ledger.add(owner, roles)
-        assert isinstance(found, calibrate.Outputs)
+        assert isinstance(found, chain.Outputs)
         return found
 
     def _suffix_earlier(self) -> None:
@@ -423,7 +424,7 @@ class Session:
             names = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, number)
             self._ledger.rename(_owner(number), names.roles())
 
-    def _values(self, inputs: calibrate.Inputs) -> dict[str, Any]:
+    def _values(self, inputs: chain.Inputs) -> dict[str, Any]:
         read = self.host.workspaces.read
         values: dict[str, Any] = {
             "table": read(inputs.output_table, DiffCalTable),
@@ -469,7 +470,7 @@ def _maps(iteration: Iteration, values: dict[str, Any]) -> dict[str, PixelMap]:
     mask, results = values["mask"], values.get("results")
     maps = {
         "mask_reason": PixelMap(mask.detid, mask.reason.astype(np.float64), "mask reason"),
-        "difc_change": calibrate.change_map(values["start"], values["table"]),
+        "difc_change": chain.change_map(values["start"], values["table"]),
     }
     if results is not None and iteration.outcome.pixel is not None:
         offset = -results.shift / np.log1p(iteration.outcome.pixel.bin_width)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from snapcal_workbench import __version__
-from snapcal_workbench.calibration.types import DiffCalTable, Events, GroupCalibration, PixelCalibration, Spectra
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    Events,
+    GroupCalibration,
+    PixelCalibration,
+    Spectra,
+    StopReason,
+)
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.processed import write_processed
 from snapcal_workbench.progress import Progress
@@ -76,7 +83,7 @@ def _pixel(iteration: Iteration, table: DiffCalTable, values: Mapping[str, Any])
     if pixel is None:
         return None
     return PixelCalibration(
-        table, values["mask"], values["results"], tuple(iteration.passes), pixel.stop, pixel.message
+        table, values["mask"], values["results"], tuple(iteration.passes), cast(StopReason, pixel.stop), pixel.message
     )
 
 
