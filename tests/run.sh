@@ -28,4 +28,4 @@ echo "== import-linter"; lint-imports
 echo "== mypy";          mypy
 echo "== pytest"
 export QT_QPA_PLATFORM="${QT_QPA_PLATFORM:-offscreen}"
-QT_API=pyside6 python -m pytest "$@"
+QT_API=pyside6 python -m pytest --numprocesses 2 --dist loadfile "$@"
