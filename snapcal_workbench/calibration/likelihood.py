@@ -1,7 +1,7 @@
 """Pixel offsets by maximum likelihood: every event counts, and every offset knows its error.
 
 A pixel's shift is the one under which its events are likeliest, given the expected shape of its group's spectra. The
-shape is learned from the group's own aligned events (`template`), the shifts from the likelihood (`likelihood_group`),
+shape is learned from the group's own aligned events (`template`), the shifts from the likelihood (`likelihood_round`),
 and where a pixel's events say little, the estimate is drawn towards what the pixels around it say (`smooth_field`). The
 information that the events carry gives the error bars: the Cramer-Rao bound, that no unbiased estimator can beat.
 
@@ -11,21 +11,17 @@ shape (chi-squared far above that of the group's other pixels); fit failed (an u
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration import likelihood_kernels as kernels
 from snapcal_workbench.calibration.chunks import in_order
 from snapcal_workbench.calibration.estimator import PassEstimate
-from snapcal_workbench.calibration.likelihood_group import (
-    EVENTS_PER_CHUNK,
-    Bools,
-    GroupEvents,
-    Round,
-    align,
-    first_positions,
-)
+from snapcal_workbench.calibration.likelihood_group import EVENTS_PER_CHUNK, GroupEvents
 from snapcal_workbench.calibration.likelihood_kernels import COUNTS, EDGE
+from snapcal_workbench.calibration.likelihood_round import Bools, Learned, Round, Search, align, settle
 from snapcal_workbench.calibration.smooth_field import Index, places_of
 from snapcal_workbench.calibration.template import Grid, make_grid
 from snapcal_workbench.calibration.types import (
@@ -86,6 +82,9 @@ class LikelihoodEstimator:
         self._y: NDArray[np.float32] | None = None
         self._start: DiffCalTable | None = None
         self._uncertainty = np.zeros(len(parameters))
+        self._learned: list[Learned | None] = [None] * len(parameters)
+        self._field = np.zeros(len(grouping.group))
+        self._field_variance = np.zeros(len(grouping.group))
 
     def estimate(self, table: DiffCalTable, reason: NDArray[np.uint8], number: int, progress: Progress) -> PassEstimate:
         """The shift of every pixel in use, relative to `table`; see `PixelEstimator`.
@@ -132,21 +131,21 @@ class LikelihoodEstimator:
         group = self._group(index, members, table, progress)
         start = self._log_difc(self._start, members)
         u = self._log_difc(table, members)
-        half = int(np.ceil((self._limit + 2 * group.grid.delta_d) / group.grid.lag))
-        bases = self._bases(members, start) if self._options.shrink else None
-        begin = first_positions(group, u, half) if number == 1 else u
+        search = self._search(group, members, start)
         if number == 1:
-            first = align(group, begin, 0.0, start, half, bases)
-            begin, self._uncertainty[index] = start + _centred(first.u - start), first.uncertainty
+            begin, self._uncertainty[index], first = settle(group, search)
+            begin = start + _centred(begin - start)
             progress.report(0.4)
-        round_ = align(group, begin, self._uncertainty[index], start, half, bases)
-        self._uncertainty[index] = round_.uncertainty
+        else:
+            begin, first = u, self._recall(index, members)
+        round_ = align(group, begin, self._uncertainty[index], search, first)
+        self._remember(index, members, round_)
         progress.report(0.8)
         found = self._reasons(group, round_, start)
         _fill(result, members, round_, u, found)
         chi2 = group.chi2(round_.template, np.where(found == 0, round_.u, u))
         result.chi2[members] = np.where(chi2[:, 1] > 0, chi2[:, 0] / np.maximum(chi2[:, 1], 1), np.nan)
-        bad = (found == 0) & _bad_shape(chi2, round_.rows[:, COUNTS])
+        bad = (found == 0) & _bad_shape(chi2, round_.own.rows[:, COUNTS])
         result.reason[members[bad]] = MaskReason.BAD_SHAPE
         self._limit_offsets(result, members)
         unused = members[result.reason[members] != 0]
@@ -190,19 +189,41 @@ class LikelihoodEstimator:
         assert table is not None
         return np.log(table.difc[members] / self._scale)
 
-    def _bases(self, members: Index, start: FloatArray) -> list[FloatArray]:
+    def _bases(self, members: Index, start: FloatArray) -> tuple[FloatArray, ...]:
         geometry = np.log(self._events.geometry.difc[members] / self._scale)
         same = np.ptp(geometry - start) < 1e-9
-        return [geometry] if same else [geometry, start]
+        return (geometry,) if same else (geometry, start)
+
+    def _search(self, group: GroupEvents, members: Index, start: FloatArray) -> Search:
+        lags = int(np.ceil((self._limit + 2 * group.grid.delta_d) / group.grid.lag))
+        return Search(start, lags, self._bases(members, start) if self._options.shrink else ())
+
+    def _remember(self, index: int, members: Index, round_: Round) -> None:
+        """Keep what the next pass of a group begins with."""
+        self._uncertainty[index] = round_.uncertainty
+        self._learned[index] = round_.learned
+        if round_.learned is not None:
+            self._field[members] = round_.learned.prior.mean
+            self._field_variance[members] = round_.learned.prior.mean_variance
+
+    def _recall(self, index: int, members: Index) -> Learned | None:
+        """The prior of the pass before, for the pixels that are still in use."""
+        learned = self._learned[index]
+        if learned is None:
+            return None
+        return replace(
+            learned,
+            prior=replace(learned.prior, mean=self._field[members], mean_variance=self._field_variance[members]),
+        )
 
     def _reasons(self, group: GroupEvents, round_: Round, start: FloatArray) -> NDArray[np.uint8]:
         """uint8[n]: why a pixel cannot be used, as far as its likelihood says."""
         beyond = np.abs(round_.u - start - np.median(round_.u - start)) > self._limit + 2 * group.grid.lag
-        beyond |= round_.clear & (round_.rows[:, EDGE] > 0)
+        beyond |= round_.own.clear & (round_.own.rows[:, EDGE] > 0)
         found = np.zeros(len(group), np.uint8)
         found[beyond] = MaskReason.AT_LIMIT
         found[~round_.placed | (round_.log_ratio < FLAT_RATIO)] = MaskReason.NO_PEAK
-        found[round_.rows[:, COUNTS] <= 0] = MaskReason.NO_COUNTS
+        found[round_.own.rows[:, COUNTS] <= 0] = MaskReason.NO_COUNTS
         return found
 
     def _limit_offsets(self, result: PassEstimate, members: Index) -> None:
@@ -229,9 +250,9 @@ def _fill(result: PassEstimate, members: Index, round_: Round, u: FloatArray, fo
     middle = float(np.median((round_.u - u)[used])) if used.any() else 0.0
     result.shift[members] = np.where(used, round_.u - u - middle, 0.0)
     result.sigma[members] = np.where(used, round_.sigma, np.inf)
-    counted = round_.rows[:, COUNTS] > 0
-    result.own_shift[members] = np.where(counted, round_.own - u - middle, 0.0)
-    result.own_sigma[members] = np.where(counted, round_.own_sigma, np.inf)
+    counted = round_.own.rows[:, COUNTS] > 0
+    result.own_shift[members] = np.where(counted, round_.own.u - round_.own.frame - u - middle, 0.0)
+    result.own_sigma[members] = np.where(counted, round_.own.sigma, np.inf)
     result.reason[members] = found
 
 

@@ -36,38 +36,36 @@ def rough_pattern(counts: FloatArray, lags: int) -> FloatArray:
 
 
 def _maximise(counts: FloatArray, start: FloatArray, lags: int) -> tuple[float, FloatArray]:
-    """(ln L, patterns) of the alignment that the pattern of `start` leads to."""
+    """(ln L, patterns) of the alignment that the pattern of `start` leads to; the halves take turns."""
     pattern = np.repeat(log_pattern(start)[None, :], HALVES, axis=0)
     fit = -np.inf
     for round_ in range(ROUNDS):
         sharpness = min(0.5 + 0.1 * round_, 1.0)
-        curves = _curves(counts, pattern, lags)
-        before, fit = fit, float(logsumexp(curves, axis=1).sum())
+        before, fit = fit, 0.0
+        for half in range(HALVES):
+            members = counts[half::HALVES]
+            curves = _curves(members, pattern[(half + 1) % HALVES], lags)
+            fit += float(logsumexp(curves, axis=1).sum())
+            pattern[half] = _placed(members, softmax(sharpness * curves, axis=1), lags)
         if sharpness == 1.0 and fit - before < 1e-3 * len(counts):
             break
-        pattern = _patterns(counts, softmax(sharpness * curves, axis=1), lags)
     return fit, pattern
 
 
 def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> FloatArray:
-    """float64[pixels, 2 lags + 1]: ln L of every pixel at every lag, with the pattern of the other half."""
-    curves = np.empty((len(counts), 2 * lags + 1))
-    for half in range(HALVES):
-        padded = np.pad(pattern[(half + 1) % HALVES], lags).astype(np.float32)
-        table = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * lags + 1)[:, ::-1])
-        curves[half::HALVES] = counts[half::HALVES] @ table
-    return curves
+    """float64[pixels, 2 lags + 1]: ln L of every pixel at every lag."""
+    padded = np.pad(pattern, lags).astype(np.float32)
+    table = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * lags + 1)[:, ::-1])
+    return (counts @ table).astype(np.float64)
 
 
-def _patterns(counts: FloatArray, probability: FloatArray, lags: int) -> FloatArray:
-    patterns = []
-    for half in range(HALVES):
-        placed = probability[half::HALVES].T.astype(np.float32) @ counts[half::HALVES]
-        padded = np.zeros(counts.shape[1] + 2 * lags)
-        for lag, row in enumerate(placed):
-            padded[2 * lags - lag : 2 * lags - lag + len(row)] += row
-        patterns.append(log_pattern(padded[lags:-lags] if lags else padded))
-    return np.stack(patterns)
+def _placed(counts: FloatArray, probability: FloatArray, lags: int) -> FloatArray:
+    """The pattern of pixels that are at all lags with these probabilities."""
+    rows = probability.T.astype(np.float32) @ counts
+    padded = np.zeros(counts.shape[1] + 2 * lags)
+    for lag, row in enumerate(rows):
+        padded[2 * lags - lag : 2 * lags - lag + len(row)] += row
+    return log_pattern(padded[lags : lags + counts.shape[1]])
 
 
 def log_pattern(counts: FloatArray) -> FloatArray:

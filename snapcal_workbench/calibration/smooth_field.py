@@ -60,8 +60,8 @@ class Places:
         n = np.maximum(np.bincount(self.block), 1).astype(np.float64)
         cell = np.zeros(len(n), np.int64)
         cell[self.block] = self.cell
-        x = (np.bincount(self.block, self.x) / n).astype(np.float64)
-        y = (np.bincount(self.block, self.y) / n).astype(np.float64)
+        x: FloatArray = np.asarray(np.bincount(self.block, self.x) / n, np.float64)
+        y: FloatArray = np.asarray(np.bincount(self.block, self.y) / n, np.float64)
         return Places(cell, None, x, y)
 
 
@@ -74,7 +74,7 @@ def places_of(geometry: Geometry, pixels: Index) -> Places:
     column, row = layout.x[pixels].astype(np.int64), layout.y[pixels].astype(np.int64)
     module = layout.module[pixels].astype(np.int64)
     cell = np.unique(module, return_inverse=True)[1].reshape(-1)
-    scale = 2.0 / max(layout.side - 1, 1)
+    scale = np.float64(2.0 / max(layout.side - 1, 1))
     block = None
     if layout.side >= NATIVE_SIDE:
         across = -(-layout.side // BLOCK)

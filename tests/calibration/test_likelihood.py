@@ -81,7 +81,7 @@ def silicon(
 def test_own_estimates_reach_the_bound_with_honest_errors(sample: Sample) -> None:
     """Robust error at most 1.1 bounds and pulls of width 1, whatever the strength of the peaks."""
     geometry, rng = panel(2, 24), np.random.default_rng(3)
-    counts = 4000 if sample is POOR else 1000
+    counts = 8000 if sample is POOR else 1500
     events, true_difc = silicon(geometry, module_shape(geometry, rng), counts, 4, sample)
     for options in (WITH_PRIOR, WITHOUT_PRIOR):
         outcome = align(events, true_difc, options, number=2)
