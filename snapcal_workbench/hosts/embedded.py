@@ -19,6 +19,7 @@ from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError
 from snapcal_workbench.facility.loading import load_events
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.names import check_name
 from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, RunRequest, Value
 
 V = TypeVar("V")
@@ -53,7 +54,7 @@ class EmbeddedWorkspaces:
         return cast(V, value)
 
     def write(self, name: str, value: Value) -> None:
-        _check_name(name)
+        check_name(name)
         with self._lock:
             if isinstance(value, tuple):
                 for member in value:
@@ -63,7 +64,7 @@ class EmbeddedWorkspaces:
         self._tell(Change(kind, name))
 
     def rename(self, name: str, new_name: str) -> None:
-        _check_name(new_name)
+        check_name(new_name)
         with self._lock:
             self._existing(name)
             if new_name == name:
@@ -137,15 +138,6 @@ class EmbeddedWorkspaces:
 
 def _kind_of(value: Value) -> str:
     return "Group" if isinstance(value, tuple) else type(value).__name__
-
-
-def _check_name(name: str) -> None:
-    if not name.strip() or any(not c.isprintable() or c in "/\\" for c in name):
-        raise InputError(
-            "A workspace needs a name without slashes and control characters.",
-            found=repr(name),
-            fix="Choose another name.",
-        )
 
 
 class EmbeddedHost:

@@ -9,6 +9,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from snapcal_workbench.errors import InputError
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless a workspace can have this name."""
+    if not name.strip() or any(not c.isprintable() or c in "/\\" for c in name):
+        raise InputError(
+            "A workspace needs a name without slashes and control characters.",
+            found=repr(name),
+            fix="Choose another name.",
+        )
+
 
 def run_token(run_number: str) -> str:
     """The run as it stands in names: its first run number, zero-filled; "unknown" without one."""

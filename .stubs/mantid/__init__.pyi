@@ -1,0 +1,3 @@
+"""Type stubs of the few names of Mantid that are used here."""
+
+__version__: str
