@@ -1,0 +1,56 @@
+"""A lite calibration of a hundred million events stays within 4 GiB."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snapcal_workbench.cli.demo import simulate_into_tree
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.simulation.tree import SimulatedTree
+
+GIB = 1 << 30
+
+MEASURED = """
+import json, resource, sys
+from snapcal_workbench.cli.app import app
+app(sys.argv[1:], standalone_mode=False)
+print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+"""
+
+
+def peak_memory(tree: SimulatedTree) -> int:
+    """Peak resident memory (bytes) of `snapcal calibrate`, report included."""
+    command = ["--config", str(tree.config_path), "calibrate", "58882", "--calibrant", "Silicon_NIST_640d_001"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *command], capture_output=True, text=True, check=True, timeout=1800
+    )
+    return int(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("events", "limit"),
+    [
+        pytest.param(2_000_000, 1.5 * GIB, id="short"),
+        pytest.param(100_000_000, 4 * GIB, id="long", marks=pytest.mark.long),
+    ],
+)
+def test_peak_memory_of_a_lite_calibration(tmp_path: Path, events: int, limit: float, capsys) -> None:
+    simulate_into_tree(
+        tmp_path / "tree",
+        run=58882,
+        calibrant="Silicon_NIST_640d_001",
+        events=events,
+        seed=3,
+        time_offset=-8.0,
+        peak_shape="gaussian",
+        progress=Progress(),
+    )
+    peak = peak_memory(SimulatedTree(tmp_path / "tree"))
+    with capsys.disabled():
+        print(f"\npeak memory of a lite calibration of {events:.0e} events: {peak / GIB:.2f} GiB")
+    assert peak < limit
