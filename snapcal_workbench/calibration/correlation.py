@@ -58,7 +58,7 @@ MANTID_START_WIDTH = 10.0
 SIGNIFICANCE = 4.0
 """A peak of a correlation must be that many times the noise that as many evenly spread events would give (reference
 "sum"): about one flat spectrum in a hundred does that by chance."""
-_LARGEST_BLOCK = 512
+_LARGEST_BLOCK = 256
 _BYTES_PER_POINT = 40
 _BYTES_PER_FITTED_LAG = 250
 

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.types import FloatArray
 
 _MAX_STEPS = 60
-_TOLERANCE = 1e-5
-"""Bins: a row is done when its centre and width move less."""
+_TOLERANCE = 1e-3
+"""Bins: a row is done when its centre and width move less (what is left is far less, as steps shrink fast)."""
+_GAIN = 1e-6
+"""A row is also done when a step lowers its sum of squares by less than this part."""
 _HEIGHT, _CENTRE, _WIDTH = 0, 1, 2
 
 
@@ -84,6 +86,13 @@ def _start(y: FloatArray, lags: FloatArray, width: float) -> FloatArray:
     return parameters
 
 
+def _values(lags: FloatArray, parameters: FloatArray) -> FloatArray:
+    """Values of the curves, float64[n, lags]."""
+    height, centre, width, level, slope = (p[:, None] for p in parameters.T)
+    t = (lags - centre) / width
+    return height * np.exp(-0.5 * t * t) + level + slope * lags
+
+
 def _model(lags: FloatArray, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Values float64[n, lags] and their derivatives float64[n, 5, lags]."""
     height, centre, width, level, slope = (p[:, None] for p in parameters.T)
@@ -125,11 +134,12 @@ def _iterate(
         step = np.linalg.solve(matrix, weighted @ residual[:, :, None])[:, :, 0]
         step[:, _WIDTH] = np.clip(step[:, _WIDTH], -0.5 * p[:, _WIDTH], p[:, _WIDTH])
         cost = np.sum(w * residual**2, axis=1)
-        new_cost = np.sum(w * (y[active] - _model(lags, p + step)[0]) ** 2, axis=1)
+        new_cost = np.sum(w * (y[active] - _values(lags, p + step)) ** 2, axis=1)
         better = new_cost <= cost * (1 + 1e-12)
         parameters[active[better]] += step[better]
         damping[active] *= np.where(better, 0.2, 10.0)
         small = np.max(np.abs(step[:, [_CENTRE, _WIDTH]]), axis=1) < _TOLERANCE
+        small |= better & (cost - new_cost < _GAIN * cost)
         converged[active[small]] = True
         active = active[~small & np.isfinite(new_cost) & (damping[active] < 1e12)]
     return parameters, converged
