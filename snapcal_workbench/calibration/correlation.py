@@ -55,6 +55,8 @@ SNAPRED_FIT_WIDTH = 2 * 2.5 * 1.17741002252
 """The same with reference "median", in sigma: twice SNAPRed's window of 2.5 half widths at half maximum, at d = 1 A."""
 MANTID_START_WIDTH = 10.0
 """Width (bins) at which Mantid's GetDetectorOffsets starts its fit."""
+WIDEST_SHIFT = 0.02
+"""Largest |shift| that is looked for where the options set no limit."""
 SIGNIFICANCE = 4.0
 """A peak of a correlation must be that many times the noise that as many evenly spread events would give (reference
 "sum"): about one flat spectrum in a hundred does that by chance."""
@@ -184,7 +186,7 @@ class CorrelationEstimator:
         )
         sigma = float(parameters.delta_d[index]) / grid.step
         limits = [options.max_offset_bins, options.max_shift and options.max_shift / grid.step]
-        limit = min([float(value) for value in limits if value] or [0.02 / grid.step])
+        limit = min([float(value) for value in limits if value] or [WIDEST_SHIFT / grid.step])
         if options.reference == "median":
             half = self._fit_half_width or max(3, int(SNAPRED_FIT_WIDTH * sigma))
             return _Group(pixels, grid, limit, 0, half, grid.bins, MANTID_START_WIDTH)
