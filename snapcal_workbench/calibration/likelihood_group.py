@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 from snapcal_workbench.calibration import likelihood_kernels as kernels
 from snapcal_workbench.calibration.chunks import in_order, split
@@ -196,13 +197,22 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
         group.y, group.weight, group.start, group.pixels[members], *part, counts, np.zeros(group.grid.ny)
     )
     factor = group.grid.coarse
-    counts = np.pad(counts, ((0, 0), (0, -group.grid.nx % factor))).reshape(len(chosen), -1, factor).sum(2)
-    coarse = rough_pattern(counts, lags).astype(np.float32)
+    cell = group.places.cell
+    cells = group.sums(u, cell, int(cell.max()) + 1)[0]
+    weights = point_weights(group.grid, u, group.counts)[None, ::-1]
+    exposure = np.maximum(fftconvolve(group.grid.exposed[None, :].astype(np.float64), weights, axes=1), 0.0)
+    joined = (_joined(values, factor) for values in (counts, cells, exposure))
+    coarse = rough_pattern(next(joined), next(joined), next(joined)[0], lags).astype(np.float32)
     flat = np.zeros((HALVES, group.grid.nu), np.float32)
     fold = (rank[unit] + 1) % HALVES
     curves = group.curves(coarse, flat, u, unit, fold, lags)
     position, _ = curve_tops(curves, lags)
     return u + position[unit] * group.grid.lag
+
+
+def _joined(counts: FloatArray, factor: int) -> FloatArray:
+    """Sums of `factor` neighbouring bins."""
+    return np.pad(counts, ((0, 0), (0, -counts.shape[1] % factor))).reshape(len(counts), -1, factor).sum(2)
 
 
 def curve_tops(curves: FloatArray, lags: int) -> tuple[FloatArray, FloatArray]:

@@ -2,8 +2,8 @@
 
 The aligned sum of pixels that start far apart is so washed out that nothing can be aligned to it. Here a few hundred
 pixels are aligned with each other on coarse bins by expectation maximisation: every pixel is placed at all lags with
-their posterior probabilities, the sum is made anew, and so on. It starts twice, from the sum as it is and from
-one bright pixel, and the start that explains the pixels better wins.
+their posterior probabilities, the sum is made anew, and so on. It starts from the sum as it is, from one bright pixel,
+and from the sum of the modules after they were aligned as wholes; the start that explains the pixels best wins.
 """
 
 from __future__ import annotations
@@ -16,28 +16,39 @@ from snapcal_workbench.calibration.types import FloatArray
 
 MAX_PIXELS = 200
 ROUNDS = 12
-LEVEL = 20
-"""Width, in coarse bins, of the average that a spectrum is divided by to give its pattern."""
+SHARP = 1.0
+LEVEL = 20.0
+"""Widths, in coarse bins, of the averages whose ratio is the pattern."""
+LEAST_EXPOSURE = 0.3
+"""Bins that fewer of the pixels saw tell nothing."""
 HALVES = 2
 
 
-def rough_pattern(counts: FloatArray, lags: int) -> FloatArray:
+def rough_pattern(counts: FloatArray, cells: FloatArray, exposure: FloatArray, lags: int) -> FloatArray:
     """float64[HALVES, bins]: ln r from each half of the pixels; pixel i is to be compared with half (i + 1) % 2.
 
     Args:
         counts: float64[pixels, bins], counts over x in coarse bins.
+        cells: float64[cells, bins], the same of parts of the detector that may have moved as one.
+        exposure: float64[bins], part of the pixels that measured at each x.
         lags: Largest shift in bins.
     """
     counts = counts.astype(np.float32)
-    brightest = int(np.argsort(counts.sum(1))[-max(len(counts) // 20, 1)])
-    starts = [counts.sum(0), counts[brightest]]
-    results = [_maximise(counts, start, lags) for start in starts]
-    return max(results, key=lambda result: result[0])[1]
+    starts = [log_pattern(counts.sum(0), exposure), log_pattern(_brightest(counts), exposure)]
+    if len(cells) > 1:
+        _, aligned = _maximise(cells.astype(np.float32), log_pattern(_brightest(cells), exposure), exposure, lags)
+        starts.append(aligned.mean(0))
+    return max((_maximise(counts, start, exposure, lags) for start in starts), key=lambda result: result[0])[1]
 
 
-def _maximise(counts: FloatArray, start: FloatArray, lags: int) -> tuple[float, FloatArray]:
-    """(ln L, patterns) of the alignment that the pattern of `start` leads to; the halves take turns."""
-    pattern = np.repeat(log_pattern(start)[None, :], HALVES, axis=0)
+def _brightest(counts: FloatArray) -> FloatArray:
+    """A spectrum with more counts than 19 in 20 others; the very brightest may be a faulty pixel's."""
+    return counts[int(np.argsort(counts.sum(1))[-max(len(counts) // 20, 1)])]
+
+
+def _maximise(counts: FloatArray, start: FloatArray, exposure: FloatArray, lags: int) -> tuple[float, FloatArray]:
+    """(ln L, patterns) of the alignment that the pattern `start` leads to; the halves take turns."""
+    pattern = np.repeat(start[None, :], HALVES, axis=0)
     fit = -np.inf
     for round_ in range(ROUNDS):
         sharpness = min(0.5 + 0.1 * round_, 1.0)
@@ -46,7 +57,7 @@ def _maximise(counts: FloatArray, start: FloatArray, lags: int) -> tuple[float, 
             members = counts[half::HALVES]
             curves = _curves(members, pattern[(half + 1) % HALVES], lags)
             fit += float(logsumexp(curves, axis=1).sum())
-            pattern[half] = _placed(members, softmax(sharpness * curves, axis=1), lags)
+            pattern[half] = _placed(members, softmax(sharpness * curves, axis=1), exposure)
         if sharpness == 1.0 and fit - before < 1e-3 * len(counts):
             break
     return fit, pattern
@@ -59,17 +70,27 @@ def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> FloatArray:
     return (counts @ table).astype(np.float64)
 
 
-def _placed(counts: FloatArray, probability: FloatArray, lags: int) -> FloatArray:
+def _placed(counts: FloatArray, probability: FloatArray, exposure: FloatArray) -> FloatArray:
     """The pattern of pixels that are at all lags with these probabilities."""
+    lags = probability.shape[1] // 2
     rows = probability.T.astype(np.float32) @ counts
     padded = np.zeros(counts.shape[1] + 2 * lags)
     for lag, row in enumerate(rows):
         padded[2 * lags - lag : 2 * lags - lag + len(row)] += row
-    return log_pattern(padded[lags : lags + counts.shape[1]])
+    return log_pattern(padded[lags : lags + counts.shape[1]], exposure)
 
 
-def log_pattern(counts: FloatArray) -> FloatArray:
-    """ln of a spectrum divided by its wide average, both with a little of a flat spectrum mixed in."""
-    sharp, level = gaussian_filter1d(counts, 1.0, mode="nearest"), gaussian_filter1d(counts, LEVEL, mode="nearest")
-    steady = 1.0 + 0.01 * level.mean()
-    return np.log((sharp + steady) / (level + steady))
+def log_pattern(counts: FloatArray, exposure: FloatArray) -> FloatArray:
+    """ln of a spectrum divided by its wide average; 0 where little was measured, and drawn to 0 where it is noise."""
+    sharp, level = (_average(counts, exposure, width) for width in (SHARP, LEVEL))
+    ratio = (sharp + 1e-12) / (level + 1e-12)
+    known = gaussian_filter1d(counts, SHARP, mode="constant") * 2.0 * np.sqrt(np.pi) * SHARP
+    power = (ratio - 1.0) ** 2
+    kept = power / (power + 2.0 / np.maximum(known, 1e-3))
+    measured = exposure > LEAST_EXPOSURE * exposure.max()
+    return np.where(measured, np.log(np.maximum(1.0 + kept * (ratio - 1.0), 0.05)), 0.0)
+
+
+def _average(counts: FloatArray, exposure: FloatArray, width: float) -> FloatArray:
+    above, below = (gaussian_filter1d(v, width, mode="constant") for v in (counts, exposure))
+    return above / np.maximum(below, 1e-9 * exposure.max())

@@ -122,9 +122,9 @@ def fit_field(
         return Prior(np.zeros(len(value)), np.full(len(value), 1.0), 1.0, 0.0)
     middle = weighted_median(value[usable], 1.0 / expected[usable])
     residual = value - middle
-    variance = _robust_excess(residual[usable], expected[usable])
+    fitted = _cell_medians(places, residual, np.where(usable, 1.0 / expected, 0.0))
+    variance = _robust_excess((residual - fitted)[usable], expected[usable])
     block_variance = 0.0
-    fitted = np.zeros(len(value))
     for _ in range(4):
         spread = np.sqrt(expected + variance + block_variance)
         clipped = fitted + np.clip(residual - fitted, -CLIP * spread, CLIP * spread)
@@ -154,6 +154,16 @@ def weighted_median(values: FloatArray, weights: FloatArray) -> float:
 def robust_spread(values: FloatArray) -> float:
     """Standard deviation of a Gaussian with the same median absolute deviation."""
     return float(1.4826 * np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
+
+
+def _cell_medians(places: Places, values: FloatArray, weights: FloatArray) -> FloatArray:
+    """float64[n]: the weighted median of each pixel's cell; 0 where a cell has no weight."""
+    medians = np.zeros(len(values))
+    for cell in range(int(places.cell.max()) + 1):
+        members = np.flatnonzero((places.cell == cell) & (weights > 0))
+        if len(members):
+            medians[places.cell == cell] = weighted_median(values[members], weights[members])
+    return medians
 
 
 def _robust_excess(residual: FloatArray, expected: FloatArray) -> float:
