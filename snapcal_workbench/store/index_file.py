@@ -19,7 +19,7 @@ from snapcal_workbench.store import fs
 from snapcal_workbench.store.journal import read_lines
 from snapcal_workbench.store.layout import INDEX, RETIREMENTS, TEMPORARY_INDEX, Listing, list_home
 from snapcal_workbench.store.record import entry_in_folder
-from snapcal_workbench.store.strict_json import parse_json
+from snapcal_workbench.store.strict_json import json_line, parse_json
 
 RECORD_HASH = "recordHash"
 """Key of an index entry under which the hash of the record stands; SNAPRed passes it over."""
@@ -198,7 +198,7 @@ def _unexplained(entries: list[IndexEntry], retired: dict[int, dict]) -> list[st
 
 def index_bytes(entries: Iterable[IndexEntry], rejected: Iterable[Any] = ()) -> bytes:
     """The text of an index: a JSON list, one item a line."""
-    items = [json.dumps(item) for item in (*(entry.to_json() for entry in entries), *rejected)]
+    items = [json_line(item) for item in (*(entry.to_json() for entry in entries), *rejected)]
     return ("[\n    " + ",\n    ".join(items) + "\n]\n").encode() if items else b"[]\n"
 
 

@@ -157,14 +157,12 @@ def _what_changes(snapshot: Snapshot, current: Any) -> str:
 
 
 def _mended(entry: IndexEntry, snapshot: Snapshot) -> IndexEntry:
-    """The entry, with condition and timestamp from the record where the index has none that can be understood."""
-    if entry.condition and entry.timestamp:
+    """The entry, with condition and timestamp from the record where those in the index are odd."""
+    if not any(f"Version {entry.version}:" in problem for problem in snapshot.index_problems):
         return entry
     folder = snapshot.home / snapshot.listing.versions[entry.version]
     recorded, _ = entry_in_folder(folder, entry.version)
     if recorded is None:
         return entry
-    if not entry.timestamp:
-        known = {**entry.model_dump(by_alias=True), "timestamp": recorded.timestamp}
-        entry = IndexEntry.model_validate(known)
+    entry = IndexEntry.model_validate({**entry.model_dump(by_alias=True), "timestamp": recorded.timestamp})
     return entry if entry.condition else entry.with_applies_to(recorded.applies_to)

@@ -24,6 +24,14 @@ def json_bytes(value: Any) -> bytes:
     return (json.dumps(finite(value), indent=4, allow_nan=False) + "\n").encode()
 
 
+def json_line(value: Any) -> str:
+    """JSON text of a value on one line, with None for what JSON cannot hold."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(value), allow_nan=False)
+
+
 def finite(value: Any) -> Any:
     """A copy of a JSON value in which NaN and infinities are None."""
     if isinstance(value, float):

@@ -162,7 +162,7 @@ def _table_problems(folder: Path, record: CalibrationRecord, entry: IndexEntry) 
     try:
         table = read_diffcal(path).table
     except SnapcalError as error:
-        return [f"{expected}.h5 cannot be used: {error.found or error.what}"]
+        return [f"{expected}.h5 cannot be used: {error.what} {error.found}"]
     rows = pixel_count(entry.use_lite_mode)
     problems = [] if len(table) == rows else [f"{expected}.h5 has {len(table)} rows instead of {rows}"]
     return problems if (table.difc > 0).all() else [*problems, f"{expected}.h5 has pixels without a positive DIFC"]
