@@ -40,7 +40,9 @@ class Outputs(Parameters):
     """How the calibration went."""
 
     pixel: pixel_diff_cal.Outputs | None = Field(description="The first pixel calibration; nothing where left out")
-    group: group_diff_cal.Outputs = Field(description="The last group calibration")
+    group: group_diff_cal.Outputs = Field(
+        description="The group calibration: terms as first fitted, figures after the last repetition"
+    )
     masked: dict[str, int] = Field(description="Number of masked pixels by reason")
     n_pixels: int = Field(description="Number of pixels in the groups")
     repeats: int = Field(description="How often pixel and group calibration were made")
@@ -53,6 +55,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     progress = _remembering(progress, warnings)
     start = pixel_ingredients(host, inputs)
     pixel: pixel_diff_cal.Outputs | None = None
+    first: group_diff_cal.Outputs | None = None
     repeats = 1 if inputs.pixels.skip else inputs.groups.repeats
     previous, masks = inputs.previous_table, inputs.mask_workspaces
     for number in range(1, repeats + 1):
@@ -62,6 +65,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
             pixel = pixel or found
             previous, masks = inputs.output_table, (inputs.output_mask,)
         group = _group_step(inputs, host, previous, masks, part.part(0.7, 1.0))
+        first = group if first is None else first
         previous, masks = inputs.output_table, (inputs.output_mask,)
         if group.correction < inputs.groups.tolerance:
             break
@@ -71,12 +75,20 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         warnings.insert(0, pixel.message)
     return Outputs(
         pixel=pixel,
-        group=group,
+        group=_whole_correction(first, group),
         masked=masked,
         n_pixels=n_pixels,
         repeats=number,
         warnings=list(dict.fromkeys(warnings)),
     )
+
+
+def _whole_correction(first: group_diff_cal.Outputs | None, last: group_diff_cal.Outputs) -> group_diff_cal.Outputs:
+    """What the repetitions did together: the first makes the correction, later ones find what little is left."""
+    if first is None:
+        return last
+    kept = ("groups", "fits_before", "correction", "recommendation")
+    return last.model_copy(update={name: getattr(first, name) for name in kept})
 
 
 def _done(number: int) -> float:

@@ -32,6 +32,8 @@ PULSE_RATE = 60.0
 """Pulses per second."""
 DURATION = 300.0
 """Length of a simulated run, s."""
+BEAM_CURRENT = 1.4e3
+"""Of the protons, microampere: 1.4 MW at 1 GeV."""
 SMALLEST_D = 0.3
 """Reflections down to this d-spacing (A) scatter into SNAP's band; below they are too weak to matter."""
 PIXELS_PER_BANK = NATIVE_SIDE**2
@@ -222,7 +224,7 @@ def _run_info(run_number: str, title: str, logs: Mapping[str, LogValue]) -> RunI
         title=title,
         start_time=_START.isoformat(),
         end_time=(_START + timedelta(seconds=DURATION)).isoformat(),
-        proton_charge=DURATION * 1.4e3 / 3.6,
+        proton_charge=BEAM_CURRENT * DURATION / 3600.0,
         logs=logs,
         duration=DURATION,
     )
