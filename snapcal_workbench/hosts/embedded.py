@@ -7,17 +7,16 @@ several threads; subscribers are called on the thread that made the change, outs
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
 from snapcal_workbench.algorithms.base import Algorithm
 from snapcal_workbench.config import Settings
-from snapcal_workbench.errors import Cancelled, InputError, NotFoundError
+from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.facility.loading import load_events
+from snapcal_workbench.hosts.history import History
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.names import check_name
 from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, RunRequest, Value
@@ -148,7 +147,7 @@ class EmbeddedHost:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings if settings is not None else Settings.load()
         self._workspaces = EmbeddedWorkspaces()
-        self._history: list[dict[str, Any]] = []
+        self._history = History()
 
     @property
     def settings(self) -> Settings:
@@ -161,24 +160,11 @@ class EmbeddedHost:
     def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
         self._workspaces.write(output, load_events(request, self._settings, progress))
 
+    def resolve(self, request: RunRequest) -> RunRequest:
+        return request
+
     def run(self, algorithm: Algorithm, inputs: BaseModel, progress: Progress) -> BaseModel:
-        started = time.monotonic()
-        entry: dict[str, Any] = {
-            "algorithm": algorithm.name,
-            "inputs": inputs.model_dump(mode="json", exclude_defaults=True),
-            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "outcome": "failed",
-        }
-        self._history.append(entry)
-        try:
-            outputs = algorithm.run(inputs, self, progress)
-            entry["outcome"] = "finished"
-        except Cancelled:
-            entry["outcome"] = "cancelled"
-            raise
-        finally:
-            entry["seconds"] = round(time.monotonic() - started, 3)
-        return outputs
+        return self._history.record(algorithm, inputs, lambda: algorithm.run(inputs, self, progress))
 
     def history(self) -> Sequence[dict[str, Any]]:
-        return tuple(self._history)
+        return self._history.entries()

@@ -60,7 +60,7 @@ def _identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState,
     if request.workspace:
         info = host.workspaces.read(request.workspace, Events).run
         return info, state_of(info, host), "", (request.workspace,)
-    found = identify_run(run_request(request), host.settings)
+    found = identify_run(host.resolve(run_request(request)), host.settings)
     ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
     return found.info, found.state, ipts, tuple(str(file.path) for file in found.files)
 

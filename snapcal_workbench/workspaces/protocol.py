@@ -50,7 +50,7 @@ class WorkspaceList(Protocol):
     """Named workspaces of the program."""
 
     def names(self) -> list[str]:
-        """Names of all workspaces and groups, sorted, hidden ones ("__…") included."""
+        """Names of all workspaces and groups, sorted; hidden ones ("__…") may be left out, but can be used by name."""
 
     def kind(self, name: str) -> str:
         """What a workspace is: the class name of its value ("Events", …, "Group"), or "Other" for one we cannot read.
@@ -83,7 +83,10 @@ class WorkspaceList(Protocol):
         """Remove every workspace."""
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `callback` after each change, on the thread that made it; returns what ends the subscription."""
+        """Call `callback` after each change, on the thread that made it; returns what ends the subscription.
+
+        The callback only takes notice (sets an event, emits a queued signal): the program may hold locks meanwhile.
+        """
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,13 @@ class Host(Protocol):
     def workspaces(self) -> WorkspaceList:
         """The workspace list."""
 
+    def resolve(self, request: RunRequest) -> RunRequest:
+        """The request with the paths of runs that only this program can find; others stay as they are.
+
+        Raises:
+            NotFoundError: A run is nowhere, where the program has looked for it already.
+        """
+
     def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
         """Load, crop, and if asked convert to lite a run into the workspace `output` (Events)."""
 
@@ -130,4 +140,4 @@ class Host(Protocol):
         """
 
     def history(self) -> Sequence[dict[str, Any]]:
-        """The algorithms that were run, oldest first: {"algorithm", "inputs", "started", "seconds", "outcome"}."""
+        """The algorithms that were run, oldest first: {"algorithm", "inputs", "started", "outcome", "seconds"}."""

@@ -1,0 +1,1 @@
+"""The science, on plain arrays: no file, no Mantid, no Qt."""

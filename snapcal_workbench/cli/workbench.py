@@ -1,0 +1,106 @@
+"""Commands about Mantid Workbench: install, uninstall, doctor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from snapcal_workbench.cli.console import guarded, note, out, show_json
+from snapcal_workbench.cli.facility import AsJson
+from snapcal_workbench.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from snapcal_workbench.installation import Change
+
+Properties = Annotated[
+    Path | None, typer.Option(help="The user's properties file of Mantid; default: ~/.mantid/Mantid.user.properties")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be changed")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("install")(install)
+    app.command("uninstall")(uninstall)
+    app.command("doctor")(doctor)
+
+
+def install(properties: Properties = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Make Mantid Workbench load the plugin: add one folder to the user's own Mantid properties."""
+
+    def work() -> None:
+        from snapcal_workbench.installation import plan_install, user_properties
+
+        _make(
+            plan_install(properties or user_properties()), dry_run, as_json, done="Restart Workbench to see the plugin."
+        )
+
+    guarded(work, as_json=as_json)
+
+
+def uninstall(properties: Properties = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Make Mantid Workbench no longer load the plugin. Calibrations stay as they are."""
+
+    def work() -> None:
+        from snapcal_workbench.installation import plan_uninstall, user_properties
+
+        _make(
+            plan_uninstall(properties or user_properties()),
+            dry_run,
+            as_json,
+            done="Then: pip uninstall snapcal-workbench",
+        )
+
+    guarded(work, as_json=as_json)
+
+
+def _make(change: Change, dry_run: bool, as_json: bool, *, done: str) -> None:
+    backup = change.apply() if change.changes and not dry_run else None
+    removed, added = change.difference()
+    if as_json:
+        show_json(
+            {
+                "properties": str(change.path),
+                "folder": str(change.folder),
+                "changed": change.changes and not dry_run,
+                "removed": removed,
+                "added": added,
+                "backup": str(backup) if backup else None,
+            }
+        )
+        return
+    out.print(f"{change.path}:", markup=False)
+    for sign, lines in (("-", removed), ("+", added)):
+        for line in lines:
+            out.print(f"  {sign} {line}", markup=False)
+    if not change.changes:
+        out.print("  as it should be, nothing to do")
+    elif dry_run:
+        out.print("Nothing was changed.")
+    else:
+        note(f"Backup: {backup}" if backup else "The file is new.")
+        note(done)
+
+
+def doctor(context: typer.Context, properties: Properties = None, as_json: AsJson = False) -> None:
+    """Say what is found of Mantid, Qt, folders and permissions, and what is wrong; exit code 3 for an error."""
+
+    def work() -> None:
+        from snapcal_workbench.diagnosis import diagnose
+        from snapcal_workbench.installation import user_properties
+
+        findings = diagnose(context.obj.load(), properties or user_properties())
+        if as_json:
+            show_json([asdict(finding) for finding in findings])
+        else:
+            for finding in findings:
+                out.print(f"{finding.level:>7}  {finding.subject}: {finding.found}", markup=False)
+                if finding.fix:
+                    out.print(f"{'':>9}To do: {finding.fix}", markup=False)
+        if any(finding.level == "error" for finding in findings):
+            raise typer.Exit(NotFoundError.exit_code)
+
+    guarded(work, as_json=as_json)

@@ -1,0 +1,1 @@
+"""File formats: h5py and XML in, arrays out."""

@@ -1,0 +1,1 @@
+"""Implementations of the workspace list and the host: embedded, and inside Mantid."""

@@ -1,0 +1,53 @@
+"""The operation history that every host keeps: which algorithm ran with which inputs, and how it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from pydantic import BaseModel
+
+from snapcal_workbench.algorithms.base import Algorithm
+from snapcal_workbench.errors import Cancelled
+
+
+class History:
+    """Entries {"algorithm", "inputs", "started", "seconds", "outcome"}, oldest first.
+
+    `outcome` is "running", "finished", "failed" or "cancelled"; inputs that have their default are left out.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+
+    def entries(self) -> Sequence[dict[str, Any]]:
+        """Copies of all entries."""
+        with self._lock:
+            return tuple(dict(entry) for entry in self._entries)
+
+    def record(self, algorithm: Algorithm, inputs: BaseModel, work: Callable[[], BaseModel]) -> BaseModel:
+        """Do the work of an algorithm and write down how it went; returns what it returns."""
+        started = time.monotonic()
+        entry: dict[str, Any] = {
+            "algorithm": algorithm.name,
+            "inputs": inputs.model_dump(mode="json", exclude_defaults=True),
+            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "outcome": "running",
+        }
+        with self._lock:
+            self._entries.append(entry)
+        outcome = "failed"
+        try:
+            outputs = work()
+            outcome = "finished"
+            return outputs
+        except Cancelled:
+            outcome = "cancelled"
+            raise
+        finally:
+            with self._lock:
+                entry.update(outcome=outcome, seconds=round(time.monotonic() - started, 3))

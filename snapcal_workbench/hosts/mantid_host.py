@@ -1,0 +1,156 @@
+"""The `Host` inside Mantid: runs are loaded by Mantid's algorithms, our algorithms are Mantid algorithms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mantid.api import AlgorithmFactory, AnalysisDataService, FileFinder, MatrixWorkspace
+from pydantic import BaseModel
+
+from snapcal_workbench.algorithms import mantid_algorithms
+from snapcal_workbench.algorithms.base import Algorithm
+from snapcal_workbench.calibration.types import Events, TofWindow
+from snapcal_workbench.config import Settings
+from snapcal_workbench.errors import FileFormatError, NotFoundError
+from snapcal_workbench.facility.geometry import geometry_of_state
+from snapcal_workbench.facility.lite import lite_map
+from snapcal_workbench.facility.loading import IdentifiedRun, identify_run, load_events, summed_events
+from snapcal_workbench.facility.runs import find_run
+from snapcal_workbench.hosts.conversions import merged_pixels
+from snapcal_workbench.hosts.history import History
+from snapcal_workbench.hosts.mantid_execution import run_child
+from snapcal_workbench.hosts.mantid_reading import read_events
+from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
+from snapcal_workbench.hosts.mantid_writing import describe
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.protocol import RunRequest
+
+
+class MantidHost:
+    """The `Host` inside Mantid, with or without Workbench around it."""
+
+    name = "mantid"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings if settings is not None else Settings.load()
+        self._workspaces = MantidWorkspaces()
+        self._history = History()
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def workspaces(self) -> MantidWorkspaces:
+        return self._workspaces
+
+    def resolve(self, request: RunRequest) -> RunRequest:
+        return replace(request, runs=tuple(self._found(run) for run in request.runs))
+
+    def _found(self, run: str | Path) -> str | Path:
+        """The run as it is where the facility's folders have it, else the file in Mantid's data search directories."""
+        try:
+            find_run(run, self._settings)
+        except NotFoundError:
+            path = _in_search_directories(str(run))
+            if path is None:
+                raise
+            return path
+        return run
+
+    def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
+        identified = identify_run(self.resolve(request), self._settings, progress)
+        if request.lite:
+            self._workspaces.write(output, self._lite_events(request, identified, progress))
+            return
+        made = self._load_native(identified, progress)
+        describe(made, "Events", identified.info, window=identified.state.window)
+        AnalysisDataService.addOrReplace(output, made)
+
+    def _load_native(self, identified: IdentifiedRun, progress: Progress) -> MatrixWorkspace:
+        """The native run, several summed."""
+        total: Any = None
+        for i, file in enumerate(identified.files):
+            share = progress.part(i / len(identified.files), (i + 1) / len(identified.files))
+            loaded = _load_file(file.path, identified.state.window, share)
+            if total is None:
+                total = loaded
+            else:
+                summed = run_child("Plus", LHSWorkspace=total, RHSWorkspace=loaded, OutputWorkspace="unnamed")
+                total = summed.getProperty("OutputWorkspace").value
+        return total
+
+    def _lite_events(self, request: RunRequest, identified: IdentifiedRun, progress: Progress) -> Events:
+        """Lite pixels summed from the native run that Mantid loads; the facility's lite file where it is asked for."""
+        if any(file.lite_path for file in identified.files):
+            return load_events(request, self._settings, progress, identified=identified)
+        pixel_of = lite_map(self._settings, progress)
+        geometry = geometry_of_state(identified.state, lite=True)
+        window = identified.state.window
+        parts = []
+        for i, file in enumerate(identified.files):
+            share = progress.part(i / len(identified.files), (i + 1) / len(identified.files))
+            loaded = _load_file(file.path, window, share.part(0.0, 0.6))
+            describe(loaded, "Events", identified.info, window=window)
+            parts.append(merged_pixels(read_events(loaded), pixel_of, geometry))
+            share.report(1.0, f"Made lite pixels of {file.path.name}")
+        return replace(summed_events(parts), run=identified.info)
+
+    def run(self, algorithm: Algorithm, inputs: BaseModel, progress: Progress) -> BaseModel:
+        own = not mantid_algorithms.is_inside() and AlgorithmFactory.exists(algorithm.name)
+
+        def work() -> BaseModel:
+            if own:
+                return mantid_algorithms.execute(algorithm, inputs, self, progress)
+            return algorithm.run(inputs, self, progress)
+
+        return self._history.record(algorithm, inputs, work)
+
+    def history(self) -> Sequence[dict[str, Any]]:
+        return self._history.entries()
+
+
+def _load_file(path: Path, window: TofWindow, progress: Progress) -> MatrixWorkspace:
+    """The neutrons of a run, with the instrument and the logs; monitors are not loaded."""
+    properties = {
+        "Filename": str(path),
+        "OutputWorkspace": "unnamed",
+        "FilterByTofMin": float(window.minimum),
+        "FilterByTofMax": float(window.maximum),
+        "LoadMonitors": False,
+    }
+    try:
+        return run_child("LoadEventNexus", progress, **properties).getProperty("OutputWorkspace").value
+    except RuntimeError as error:
+        raise FileFormatError(
+            "Mantid could not load the run.",
+            found=f"{path}: {error}",
+            fix="Ask the facility's data team about the file.",
+        ) from error
+
+
+def _in_search_directories(run: str) -> Path | None:
+    """The file of exactly this run in Mantid's data search directories."""
+    if not run.isdigit():
+        return None
+    try:
+        paths = [Path(path) for path in FileFinder.findRuns(f"SNAP_{run}")]
+    except (RuntimeError, ValueError):
+        return None
+    pattern = re.compile(rf"SNAP_0*{int(run)}(?!\d)")
+    return next((path for path in paths if pattern.match(path.name)), None)
+
+
+@lru_cache(maxsize=1)
+def _first_host() -> MantidHost:
+    return MantidHost()
+
+
+def shared_host(settings: Settings | None = None) -> MantidHost:
+    """The host of this process, which the panel and the algorithms share; one of its own for other settings."""
+    return MantidHost(settings) if settings is not None else _first_host()

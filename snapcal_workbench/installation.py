@@ -1,0 +1,241 @@
+"""Making Mantid load the plugin: one folder in the user's own Mantid.user.properties, and nothing else.
+
+The *key* `user.python.plugins.directories` lists folders, separated by ";", of which Mantid runs every Python file at
+its start. Our folder lies in the installed package and holds one thin file. A line ends in a backslash where it goes
+on in the next; the last line with the key counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from snapcal_workbench.errors import InputError, NotFoundError, PermissionDeniedError, StoreError
+
+KEY = "user.python.plugins.directories"
+_KEY_LINE = re.compile(rb"\s*" + re.escape(KEY.encode()) + rb"\s*[=:]")
+_OURS = "snapcal_workbench/workbench"
+"""How the folder of any installation of this plugin ends."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a properties file, which is made by `apply`.
+
+    Attributes:
+        path: The file.
+        before: Its bytes now; None when there is no file.
+        after: Its bytes then.
+        folder: Our folder.
+    """
+
+    path: Path
+    before: bytes | None
+    after: bytes
+    folder: Path
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return (self.before or b"") != self.after
+
+    def difference(self) -> tuple[list[str], list[str]]:
+        """The lines that go and those that come."""
+        old, new = ((data or b"").decode("utf-8", "replace").splitlines() for data in (self.before, self.after))
+        return [line for line in old if line not in new], [line for line in new if line not in old]
+
+    def apply(self) -> Path | None:
+        """Write the file, whole or not at all; returns the backup of what was there.
+
+        Raises:
+            PermissionDeniedError: We may not write there.
+            StoreError: It cannot be written.
+        """
+        target = Path(os.path.realpath(self.path))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            backup = _backup(target) if self.before is not None else None
+            _replace(target, self.after)
+        except PermissionError as error:
+            raise PermissionDeniedError(
+                "The user's Mantid properties cannot be written.",
+                found=str(error),
+                fix="Give yourself write permission.",
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                "The user's Mantid properties cannot be written.", found=str(error), fix="Free the disk, and repeat."
+            ) from error
+        return backup
+
+
+def user_properties() -> Path:
+    """The user's properties file of Mantid."""
+    return Path.home() / ".mantid" / "Mantid.user.properties"
+
+
+def plugin_folder() -> Path:
+    """The folder that Mantid has to know.
+
+    Raises:
+        NotFoundError: The installation has it not.
+        InputError: Its path has a character that separates paths.
+    """
+    folder = Path(str(files("snapcal_workbench"))) / "workbench"
+    if not (folder / "snapcal_plugin.py").is_file():
+        raise NotFoundError(
+            "The installation is incomplete.",
+            found=f"no snapcal_plugin.py in {folder}",
+            fix="Install the plugin again.",
+        )
+    if ";" in str(folder):
+        raise InputError(
+            "Mantid cannot use a folder with ';' in its path.",
+            found=str(folder),
+            fix="Install the plugin elsewhere.",
+        )
+    return folder
+
+
+def plan_install(properties: Path) -> Change:
+    """What makes Mantid load this installation; entries of other installations of the plugin are taken out.
+
+    Raises:
+        PermissionDeniedError: The file may not be read.
+    """
+    folder = plugin_folder()
+    before = _read(properties)
+    lines = _without(_logical_lines(before or b""), keep=folder.as_posix())
+    if folder.as_posix() not in _entries(lines):
+        lines = _with(lines, folder.as_posix())
+    return Change(properties, before, b"".join(lines), folder)
+
+
+def plan_uninstall(properties: Path) -> Change:
+    """What makes Mantid load no installation of this plugin."""
+    before = _read(properties)
+    return Change(properties, before, b"".join(_without(_logical_lines(before or b""), keep="")), plugin_folder())
+
+
+def configured_folders(properties: Path) -> list[str]:
+    """All folders that the properties file names."""
+    return _entries(_logical_lines(_read(properties) or b""))
+
+
+def is_ours(entry: str) -> bool:
+    """Whether an entry is the folder of an installation of this plugin."""
+    return entry.replace("\\", "/").rstrip("/").endswith(_OURS)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise PermissionDeniedError(
+            "The user's Mantid properties cannot be read.", found=str(error), fix="Give yourself read permission."
+        ) from error
+
+
+def _logical_lines(data: bytes) -> list[bytes]:
+    """The lines with their ends; one that goes on in the next is one with it."""
+    lines: list[bytes] = []
+    goes_on = False
+    for line in data.splitlines(keepends=True):
+        if goes_on:
+            lines[-1] += line
+        else:
+            lines.append(line)
+        text = line.rstrip(b"\r\n")
+        goes_on = text.endswith(b"\\") and not lines[-1].lstrip().startswith((b"#", b"!"))
+    return lines
+
+
+def _key_positions(lines: list[bytes]) -> list[int]:
+    return [i for i, line in enumerate(lines) if _KEY_LINE.match(line)]
+
+
+def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """A line with the key as what stands before the value, the value as one line, and the line's end."""
+    text = line.rstrip(b"\r\n")
+    found = _KEY_LINE.match(text)
+    start = found.end() if found else 0
+    return text[:start], re.sub(rb"\\\r?\n\s*", b"", text[start:]), line[len(text) :]
+
+
+def _pieces(line: bytes) -> list[str]:
+    return _split(line)[1].decode("utf-8", "surrogateescape").split(";")
+
+
+def _entries(lines: list[bytes]) -> list[str]:
+    places = _key_positions(lines)
+    return [piece.strip() for piece in _pieces(lines[places[-1]]) if piece.strip()] if places else []
+
+
+def _without(lines: list[bytes], *, keep: str) -> list[bytes]:
+    """The lines without our entries, but for `keep`; a line with the key that had no others is gone."""
+    kept = list(lines)
+    for place in reversed(_key_positions(lines)):
+        pieces = _pieces(lines[place])
+        others = [piece for piece in pieces if piece.strip() == keep or not is_ours(piece.strip())]
+        if len(others) == len(pieces):
+            continue
+        head, _, end = _split(lines[place])
+        value = ";".join(others).encode("utf-8", "surrogateescape")
+        kept[place : place + 1] = [head + value + end] if value.strip() else []
+    return kept
+
+
+def _with(lines: list[bytes], folder: str) -> list[bytes]:
+    """The lines with `folder` added to the last line that has the key, or a new one."""
+    entry = folder.encode("utf-8", "surrogateescape")
+    places = _key_positions(lines)
+    if places:
+        line = lines[places[-1]]
+        text = line.rstrip()
+        value = _split(line)[1].strip()
+        separator = b";" if value and not value.endswith(b";") else b""
+        return [*lines[: places[-1]], text + separator + entry + line[len(text) :], *lines[places[-1] + 1 :]]
+    end = b"\r\n" if lines and lines[-1].endswith(b"\r\n") else b"\n"
+    last = [] if not lines or lines[-1].endswith((b"\n", b"\r")) else [end]
+    return [*lines, *last, KEY.encode() + b" = " + entry + end]
+
+
+def _backup(target: Path) -> Path:
+    """A copy of the file beside it, under a name that was free."""
+    for candidate in _backup_names(target):
+        if not candidate.exists():
+            shutil.copy2(target, candidate)
+            return candidate
+    raise StoreError(
+        "There are too many backups of the Mantid properties.", found=str(target.parent), fix="Remove old ones."
+    )
+
+
+def _backup_names(target: Path) -> Iterator[Path]:
+    for number in range(1, 1000):
+        yield target.with_name(f"{target.name}.snapcal-backup{number}")
+
+
+def _replace(target: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=target.name + ".", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, name)
+        else:
+            os.chmod(name, 0o644)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""Versions of calibrations on disk; see DESIGN.md."""

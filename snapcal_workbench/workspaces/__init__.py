@@ -1,0 +1,1 @@
+"""The seam between the algorithms and the program that they run in."""
