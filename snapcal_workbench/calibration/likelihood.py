@@ -40,6 +40,8 @@ WIDEST_SEARCH = 0.05
 """Largest shift that is looked for where the options set no limit."""
 BINS = (8, 20)
 """Fewest and most bins across the relative resolution that the template is kept in."""
+SMALLEST_GROUP = 8
+"""Fewer pixels do not say how far pixels stray: they are not drawn towards each other."""
 FLAT_RATIO = -5.0
 """A pixel whose ln L is this far below that of a spectrum without peaks has none."""
 BAD_CHI2_SIGMAS = 8.0
@@ -196,7 +198,8 @@ class LikelihoodEstimator:
 
     def _search(self, group: GroupEvents, members: Index, start: FloatArray) -> Search:
         lags = int(np.ceil((self._limit + 2 * group.grid.delta_d) / group.grid.lag))
-        return Search(start, lags, self._bases(members, start) if self._options.shrink else ())
+        shrink = self._options.shrink and len(members) >= SMALLEST_GROUP
+        return Search(start, lags, self._bases(members, start) if shrink else ())
 
     def _remember(self, index: int, members: Index, round_: Round) -> None:
         """Keep what the next pass of a group begins with."""

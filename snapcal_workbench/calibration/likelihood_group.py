@@ -30,6 +30,7 @@ PIXELS_PER_CHUNK = 20_000
 
 LEAST_RATIO = 3.0
 """ln L above a spectrum without peaks that a top needs to tell anything."""
+ENOUGH_EVENTS = 1_000_000
 MANY_EVENTS = 300_000
 """With more events in a group fewer folds are enough."""
 
@@ -197,8 +198,7 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
         group.y, group.weight, group.start, group.pixels[members], *part, counts, np.zeros(group.grid.ny)
     )
     factor = group.grid.coarse
-    cell = group.places.cell
-    cells = group.sums(u, cell, int(cell.max()) + 1)[0]
+    cells = _cell_sums(group, u)
     weights = point_weights(group.grid, u, group.counts)[None, ::-1]
     exposure = np.maximum(fftconvolve(group.grid.exposed[None, :].astype(np.float64), weights, axes=1), 0.0)
     joined = (_joined(values, factor) for values in (counts, cells, exposure))
@@ -208,6 +208,17 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
     curves = group.curves(coarse, flat, u, unit, fold, lags)
     position, _ = curve_tops(curves, lags)
     return u + position[unit] * group.grid.lag
+
+
+def _cell_sums(group: GroupEvents, u: FloatArray) -> FloatArray:
+    """float64[cells, nx]: counts of some pixels of each cell, with about ENOUGH_EVENTS in all."""
+    every = max(int(group.events.sum() // ENOUGH_EVENTS), 1)
+    members = np.arange(0, len(group), every)
+    cell = group.places.cell[members]
+    sums = np.zeros((int(group.places.cell.max()) + 1, group.grid.nx))
+    part = u[members], cell, group.corrections[members], group.axes, group.grid.exposed
+    kernels.accumulate(group.y, group.weight, group.start, group.pixels[members], *part, sums, np.zeros(group.grid.ny))
+    return sums
 
 
 def _joined(counts: FloatArray, factor: int) -> FloatArray:

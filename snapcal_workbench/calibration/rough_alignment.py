@@ -9,13 +9,16 @@ and from the sum of the modules after they were aligned as wholes; the start tha
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import logsumexp, softmax
 
 from snapcal_workbench.calibration.types import FloatArray
 
-MAX_PIXELS = 200
-ROUNDS = 12
+MAX_PIXELS = 160
+TRIALS = 5
+"""Rounds after which the starts are compared."""
+ROUNDS = 10
 SHARP = 1.0
 LEVEL = 20.0
 """Widths, in coarse bins, of the averages whose ratio is the pattern."""
@@ -33,12 +36,17 @@ def rough_pattern(counts: FloatArray, cells: FloatArray, exposure: FloatArray, l
         exposure: float64[bins], part of the pixels that measured at each x.
         lags: Largest shift in bins.
     """
-    counts = counts.astype(np.float32)
     starts = [log_pattern(counts.sum(0), exposure), log_pattern(_brightest(counts), exposure)]
     if len(cells) > 1:
-        _, aligned = _maximise(cells.astype(np.float32), log_pattern(_brightest(cells), exposure), exposure, lags)
-        starts.append(aligned.mean(0))
-    return max((_maximise(counts, start, exposure, lags) for start in starts), key=lambda result: result[0])[1]
+        first = _both_halves(log_pattern(_brightest(cells), exposure))
+        starts.append(_maximise(cells, first, exposure, lags, TRIALS)[1].mean(0))
+    trials = [_maximise(counts, _both_halves(start), exposure, lags, TRIALS) for start in starts]
+    best = max(trials, key=lambda result: result[0])[1]
+    return _maximise(counts, best, exposure, lags, ROUNDS)[1]
+
+
+def _both_halves(pattern: FloatArray) -> FloatArray:
+    return np.repeat(pattern[None, :], HALVES, axis=0)
 
 
 def _brightest(counts: FloatArray) -> FloatArray:
@@ -46,38 +54,61 @@ def _brightest(counts: FloatArray) -> FloatArray:
     return counts[int(np.argsort(counts.sum(1))[-max(len(counts) // 20, 1)])]
 
 
-def _maximise(counts: FloatArray, start: FloatArray, exposure: FloatArray, lags: int) -> tuple[float, FloatArray]:
-    """(ln L, patterns) of the alignment that the pattern `start` leads to; the halves take turns."""
-    pattern = np.repeat(start[None, :], HALVES, axis=0)
-    fit = -np.inf
-    for round_ in range(ROUNDS):
-        sharpness = min(0.5 + 0.1 * round_, 1.0)
+def _maximise(
+    counts: FloatArray, pattern: FloatArray, exposure: FloatArray, lags: int, rounds: int
+) -> tuple[float, FloatArray]:
+    """(ln L, patterns) after some rounds from these patterns; the halves take turns."""
+    pattern, fit = pattern.copy(), -np.inf
+    for round_ in range(rounds):
+        sharpness = min(0.6 + 0.1 * round_, 1.0)
         before, fit = fit, 0.0
         for half in range(HALVES):
-            members = counts[half::HALVES]
+            members = np.ascontiguousarray(counts[half::HALVES])
             curves = _curves(members, pattern[(half + 1) % HALVES], lags)
             fit += float(logsumexp(curves, axis=1).sum())
             pattern[half] = _placed(members, softmax(sharpness * curves, axis=1), exposure)
-        if sharpness == 1.0 and fit - before < 1e-3 * len(counts):
+        if sharpness == 1.0 and fit - before < 1e-2 * len(counts):
             break
     return fit, pattern
 
 
 def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> FloatArray:
     """float64[pixels, 2 lags + 1]: ln L of every pixel at every lag."""
-    padded = np.pad(pattern, lags).astype(np.float32)
-    table = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * lags + 1)[:, ::-1])
-    return (counts @ table).astype(np.float64)
+    curves = np.zeros((len(counts), 2 * lags + 1))
+    _correlate(counts, np.pad(pattern, lags)[::-1].copy(), curves)
+    return curves
 
 
 def _placed(counts: FloatArray, probability: FloatArray, exposure: FloatArray) -> FloatArray:
     """The pattern of pixels that are at all lags with these probabilities."""
     lags = probability.shape[1] // 2
-    rows = probability.T.astype(np.float32) @ counts
     padded = np.zeros(counts.shape[1] + 2 * lags)
-    for lag, row in enumerate(rows):
-        padded[2 * lags - lag : 2 * lags - lag + len(row)] += row
+    _scatter(counts, probability[:, ::-1].copy(), padded)
     return log_pattern(padded[lags : lags + counts.shape[1]], exposure)
+
+
+@njit(cache=True, nogil=True)
+def _correlate(counts, backwards, curves):
+    """Add ln L of row i at lag j - lags to curves[i, j]; `backwards` is ln r between `lags` zeros, reversed."""
+    width = curves.shape[1]
+    last = backwards.size - width
+    for i in range(counts.shape[0]):
+        for k in range(counts.shape[1]):
+            n = counts[i, k]
+            if n != 0.0:
+                for j in range(width):
+                    curves[i, j] += n * backwards[last - k + j]
+
+
+@njit(cache=True, nogil=True)
+def _scatter(counts, backwards, padded):
+    """Add every row at all lags to `padded`, bin 0 of which is `lags` below bin 0 of the rows; lags run backwards."""
+    for i in range(counts.shape[0]):
+        for k in range(counts.shape[1]):
+            n = counts[i, k]
+            if n != 0.0:
+                for j in range(backwards.shape[1]):
+                    padded[k + j] += n * backwards[i, j]
 
 
 def log_pattern(counts: FloatArray, exposure: FloatArray) -> FloatArray:
