@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -148,20 +148,19 @@ class AppliesTo:
         low, high = self.interval
         return low <= run <= high
 
-    @cached_property
+    @property
     def interval(self) -> tuple[float, float]:
         """First and last run number for which it holds; the first is larger than the last where none does."""
-        lows, highs = zip(*(_INTERVALS[symbol](number) for symbol, number in self.terms), strict=True)
-        return max(lows), min(highs)
+        intervals = [_INTERVALS[symbol](number) for symbol, number in self.terms]
+        return max(low for low, _ in intervals), min(high for _, high in intervals)
 
     def __str__(self) -> str:
         return ",".join(f"{symbol}{number}" for symbol, number in self.terms)
 
 
-@lru_cache(maxsize=16384)
 def _parse_applies_to(text: str) -> AppliesTo:
     terms = [_TERM.fullmatch(part) for part in text.split(",")]
-    if not all(terms):
+    if None in terms:
         raise InputError(
             "'Applies to' must be run numbers with >=, <=, > or <, separated by commas.",
             found=repr(text)[:80],
@@ -170,11 +169,22 @@ def _parse_applies_to(text: str) -> AppliesTo:
     return AppliesTo(tuple((term["operator"].replace("=>", ">"), int(term["number"])) for term in terms if term))
 
 
+@lru_cache(maxsize=16384)
+def _interval_of(text: str | None) -> tuple[float, float] | None:
+    try:
+        return None if text is None else AppliesTo.parse(text).interval
+    except InputError:
+        return None
+
+
 def _is_canonical(stamp: Any) -> bool:
     """Whether a value is a timestamp as it is to be written."""
-    if not (isinstance(stamp, str) and _CANONICAL.fullmatch(stamp)):
-        return False
-    time = _time_of_text(stamp)
+    return isinstance(stamp, str) and _is_canonical_text(stamp)
+
+
+@lru_cache(maxsize=16384)
+def _is_canonical_text(stamp: str) -> bool:
+    time = _time_of_text(stamp) if _CANONICAL.fullmatch(stamp) else None
     return time is not None and 0 <= time <= _LAST_TIME
 
 
@@ -206,27 +216,21 @@ class IndexEntry(BaseModel):
     def _nine_digits(cls, value: Any) -> Any:
         return value if _is_canonical(value) or value == "" else format_timestamp(parse_timestamp(value))
 
-    @cached_property
+    @property
     def time(self) -> int:
         """When the version was made, ns; `UNKNOWN_TIME` without a timestamp."""
-        return parse_timestamp(self.timestamp) if self.timestamp else UNKNOWN_TIME
+        time = _time_of_text(self.timestamp)
+        return UNKNOWN_TIME if time is None else time
 
-    @cached_property
-    def condition(self) -> AppliesTo | None:
-        """`applies_to` parsed; None where it cannot be."""
-        try:
-            return None if self.applies_to is None else AppliesTo.parse(self.applies_to)
-        except InputError:
-            return None
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """First and last run that it applies to; None where `applies_to` cannot be understood."""
+        return _interval_of(self.applies_to)
 
     def accepts(self, run: int) -> bool:
         """Whether the version applies to a run."""
-        low, high = self._interval
-        return low <= run <= high
-
-    @cached_property
-    def _interval(self) -> tuple[float, float]:
-        return self.condition.interval if self.condition else (math.inf, -math.inf)
+        interval = _interval_of(self.applies_to)
+        return interval is not None and interval[0] <= run <= interval[1]
 
     def with_applies_to(self, applies_to: str | None) -> IndexEntry:
         """The same entry with another condition."""
@@ -234,10 +238,16 @@ class IndexEntry(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The entry for an index file, such that SNAPRed can read it: no null condition and no empty timestamp."""
-        data = self.model_dump(by_alias=True)
-        data["appliesTo"] = self.applies_to if self.condition else NO_RUN
-        data["timestamp"] = self.timestamp or format_timestamp(0)
-        return data
+        return {
+            "version": self.version,
+            "runNumber": self.run_number,
+            "useLiteMode": self.use_lite_mode,
+            "appliesTo": self.applies_to if self.interval else NO_RUN,
+            "comments": self.comments,
+            "author": self.author,
+            "timestamp": self.timestamp or format_timestamp(0),
+            **(self.model_extra or {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -284,25 +294,26 @@ def parse_entry(item: Any) -> tuple[IndexEntry | None, list[str]]:
         entry = IndexEntry.model_validate(mended)
     except (ValidationError, RecursionError, ValueError) as error:
         return None, [*problems, f"not an entry: {_first_reason(error)}."]
-    if entry.condition is None:
+    if entry.interval is None:
         problems.append(f"appliesTo {entry.applies_to!r} cannot be understood, so it applies to no run.")
-    if not entry.timestamp:
+    if entry.time == UNKNOWN_TIME:
         problems.append("no readable timestamp; it counts as older than all others.")
     return entry, problems
 
 
 def _mended(item: dict) -> tuple[dict, list[str]]:
-    """A copy of an entry's JSON in which values of the wrong JSON type have the right one."""
+    """The entry's JSON, or a copy in which values of the wrong JSON type have the right one."""
+    wrong = [key for key, (right, _) in _MENDABLE.items() if key in item and type(item[key]) not in right]
+    stamp = item.get("timestamp", "")
+    if not wrong and (stamp == "" or _is_canonical(stamp)):
+        return item, []
     mended, problems = dict(item), []
-    for key, (right, mend) in _MENDABLE.items():
-        value = mended.get(key)
-        if key not in mended or type(value) in right:
-            continue
+    for key in wrong:
         try:
-            mended[key] = mend(value)
+            mended[key] = _MENDABLE[key][1](item[key])
         except (TypeError, ValueError, OverflowError):
             continue
-        problems.append(f"{key} is {_kind(value)}, read as {mended[key]!r}.")
+        problems.append(f"{key} is {_kind(item[key])}, read as {mended[key]!r}.")
     problems.extend(_mend_timestamp(mended))
     return mended, problems
 

@@ -8,6 +8,7 @@ it finds; every oddity is one sentence in its problems.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -40,6 +41,7 @@ class Snapshot:
         index_problems: What is wrong with the index file.
         problems: All that is wrong, those of the index included.
         damaged: Bytes of an index file that is not JSON.
+        mirrored: Bytes of an index file that says of every version what `entries` say; None if it does not.
     """
 
     home: Path
@@ -52,6 +54,7 @@ class Snapshot:
     index_problems: list[str]
     problems: list[str]
     damaged: bytes | None = None
+    mirrored: bytes | None = None
 
     @property
     def taken(self) -> set[int]:
@@ -74,6 +77,7 @@ class _Parts:
     parsed: ParsedIndex
     problems: list[str] = field(default_factory=list)
     damaged: bytes | None = None
+    data: bytes | None = None
 
 
 def read_snapshot(home: Path) -> Snapshot:
@@ -87,7 +91,12 @@ def read_snapshot(home: Path) -> Snapshot:
     retired, journal_problems = read_retirements(home)
     entries, missing = _split(index.parsed.entries, listing, home)
     adopted, adoption_problems = _adopt(home, listing, {e.version for e in index.parsed.entries})
-    entries = [_with_retirement(entry, retired, home, listing) for entry in (*entries, *adopted)]
+    indexed = [*entries, *adopted]
+    entries = [
+        _with_retirement(entry, retired[entry.version], home, listing) if entry.version in retired else entry
+        for entry in indexed
+    ]
+    is_mirrored = not (index.problems or adopted) and all(map(operator.is_, entries, indexed))
     problems = [
         *listing.problems,
         *index.problems,
@@ -107,6 +116,7 @@ def read_snapshot(home: Path) -> Snapshot:
         index_problems=index.problems,
         problems=problems,
         damaged=index.damaged,
+        mirrored=index.data if is_mirrored else None,
     )
 
 
@@ -121,11 +131,11 @@ def _read_index(home: Path, has_versions: bool) -> _Parts:
         return _Parts(
             ParsedIndex([]), [f"{INDEX} cannot be read ({error}); it was rebuilt in memory from the version folders."]
         )
-    return _parse_index(data)
+    return parse_bytes(data)
 
 
 @lru_cache(maxsize=8)
-def _parse_index(data: bytes) -> _Parts:
+def parse_bytes(data: bytes) -> _Parts:
     """Parse the bytes of an index; kept for the next look, as an index seldom changes between two."""
     try:
         value = parse_json(data)
@@ -137,7 +147,7 @@ def _parse_index(data: bytes) -> _Parts:
         )
     parsed = parse_index(value)
     damaged = None if isinstance(value, list) else data
-    return _Parts(parsed, [f"{INDEX}: {problem}" for problem in parsed.problems], damaged)
+    return _Parts(parsed, [f"{INDEX}: {problem}" for problem in parsed.problems], damaged, data)
 
 
 def _split(entries: list[IndexEntry], listing: Listing, home: Path) -> tuple[list[IndexEntry], list[IndexEntry]]:
@@ -176,10 +186,8 @@ def read_retirements(home: Path) -> tuple[dict[int, dict[str, Any]], list[str]]:
     return last, problems
 
 
-def _with_retirement(entry: IndexEntry, retired: dict[int, dict], home: Path, listing: Listing) -> IndexEntry:
-    line = retired.get(entry.version)
-    if line is None:
-        return entry
+def _with_retirement(entry: IndexEntry, line: dict[str, Any], home: Path, listing: Listing) -> IndexEntry:
+    """The entry as its last retirement or return has it; of a returned one the record has the condition."""
     if line["action"] == "retire":
         return entry if entry.applies_to == NO_RUN else entry.with_applies_to(NO_RUN)
     if entry.applies_to != NO_RUN:
@@ -202,8 +210,8 @@ def index_bytes(entries: Iterable[IndexEntry], rejected: Iterable[Any] = ()) -> 
     return ("[\n    " + ",\n    ".join(items) + "\n]\n").encode() if items else b"[]\n"
 
 
-def write_index(snapshot: Snapshot, entries: Iterable[IndexEntry], stamp: str) -> None:
-    """Replace the index by entries, and what the snapshot has beside its own: a whole index at every moment.
+def write_index(snapshot: Snapshot, stamp: str, new: IndexEntry | None = None) -> None:
+    """Replace the index by what a snapshot and a new entry say: a whole index at every moment.
 
     Items that are no entries and entries without folders are kept: only a repair removes them. A damaged index file is
     kept beside it under a name with `stamp`.
@@ -211,7 +219,16 @@ def write_index(snapshot: Snapshot, entries: Iterable[IndexEntry], stamp: str) -
     home = snapshot.home
     if snapshot.damaged is not None:
         fs.create(home / f".{INDEX}.damaged-{stamp}", snapshot.damaged)
-    replace_index(home, index_bytes((*entries, *snapshot.missing), snapshot.rejected))
+    entries = [*snapshot.entries, *([new] if new else []), *snapshot.missing]
+    replace_index(home, _appended(snapshot, new) or index_bytes(entries, snapshot.rejected))
+
+
+def _appended(snapshot: Snapshot, new: IndexEntry | None) -> bytes | None:
+    """The index with one more line, where it already says all else in the form that we write; else None."""
+    data, end = snapshot.mirrored, b"}\n]\n"
+    if new is None or data is None or not data.endswith(end):
+        return None
+    return data[: 1 - len(end)] + f",\n    {json_line(new.to_json())}\n]\n".encode()
 
 
 def replace_index(home: Path, data: bytes) -> None:

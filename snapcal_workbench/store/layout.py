@@ -145,35 +145,38 @@ def list_home(home: Path) -> Listing:
     listing = Listing()
     try:
         with os.scandir(home) as found:
-            items = sorted(found, key=lambda item: item.name)
+            for item in found:
+                _sort_in(item, home, listing)
     except (FileNotFoundError, NotADirectoryError):
         return listing
     except OSError as error:
         listing.problems.append(f"{home} cannot be read: {error}.")
-        return listing
-    for item in items:
-        _sort_in(item, home, listing)
+    listing.staging.sort(key=lambda staging: staging.version)
+    listing.problems.sort()
     return listing
 
 
 def _sort_in(item: os.DirEntry, home: Path, listing: Listing) -> None:
-    if staged := _STAGING.fullmatch(item.name):
-        listing.staging.append(Staging(home / item.name, int(staged[1]), Owner.parse(staged[2])))
-    elif item.name.startswith(".") or item.name in (INDEX, AUDIT, RETIREMENTS):
+    name = item.name
+    if (named := _VERSION.fullmatch(name)) and item.is_dir(follow_symlinks=False) and int(named[1]) <= MAX_VERSION:
+        _add_version(int(named[1]), name, listing)
+    elif staged := _STAGING.fullmatch(name):
+        listing.staging.append(Staging(home / name, int(staged[1]), Owner.parse(staged[2])))
+    elif name.startswith(".") or name in (INDEX, AUDIT, RETIREMENTS):
         return
     elif item.is_symlink():
-        listing.problems.append(f"{item.name} is a symbolic link; it is not followed.")
-    elif (named := _VERSION.fullmatch(item.name)) and item.is_dir() and int(named[1]) <= MAX_VERSION:
-        _add_version(int(named[1]), item.name, listing)
+        listing.problems.append(f"{name} is a symbolic link; it is not followed.")
     else:
-        listing.problems.append(f"{item.name} does not belong here; it is passed over.")
+        listing.problems.append(f"{name} does not belong here; it is passed over.")
 
 
 def _add_version(version: int, name: str, listing: Listing) -> None:
+    right = version_folder(version)
     known = listing.versions.setdefault(version, name)
-    if name == version_folder(version):
-        listing.versions[version] = name
-    if known != name:
-        listing.problems.append(f"{known} and {name} are both version {version}; {listing.versions[version]} counts.")
-    elif name != version_folder(version):
-        listing.problems.append(f"{name} should be called {version_folder(version)}.")
+    if known == name == right:
+        return
+    if known == name:
+        listing.problems.append(f"{name} should be called {right}.")
+        return
+    listing.versions[version] = right if right in (name, known) else known
+    listing.problems.append(f"{known} and {name} are both version {version}; {listing.versions[version]} counts.")

@@ -28,7 +28,6 @@ from snapcal_workbench.store.layout import (
     RECORD,
     TEMPORARY_INDEX,
     Staging,
-    list_home,
     staging_folder,
     version_folder,
 )
@@ -109,8 +108,9 @@ def _publish_once(
 
 def _claim(home: Path, version: int | None) -> Staging:
     """Make the staging folder of the next version, which reserves its number. The index is locked."""
-    remove_dead(list_home(home).staging)
     snapshot = read_snapshot(home)
+    if remove_dead(snapshot.listing.staging):
+        snapshot = read_snapshot(home)
     claimed = next_version(snapshot.taken) if version is None else version
     if version is not None and version in snapshot.taken:
         raise _NumberTakenError
@@ -119,11 +119,12 @@ def _claim(home: Path, version: int | None) -> Staging:
     return staging
 
 
-def remove_dead(stagings: list[Staging]) -> None:
-    """Remove the staging folders whose process has died on this host."""
-    for staging in stagings:
-        if staging.owner and staging.owner.state == "dead":
-            fs.remove_tree(staging.path)
+def remove_dead(stagings: list[Staging]) -> bool:
+    """Remove the staging folders whose process has died on this host; whether there were any."""
+    dead = [staging.path for staging in stagings if staging.owner and staging.owner.state == "dead"]
+    for path in dead:
+        fs.remove_tree(path)
+    return bool(dead)
 
 
 def _commit(home: Path, staging: Staging, draft: Draft, hashes: Mapping[str, str]) -> SavedVersion:
@@ -166,7 +167,7 @@ def _enter(snapshot: Snapshot, entry: IndexEntry, stamp: str, record_hash: str) 
     home = snapshot.home
     try:
         fs.sync_directory(home)
-        write_index(snapshot, [*snapshot.entries, entry], file_stamp(stamp))
+        write_index(snapshot, file_stamp(stamp), entry)
         append_audit(home, "save", entry.version, author=entry.author, record=record_hash)
     except OSError as error:
         with suppress(OSError):

@@ -165,4 +165,4 @@ def _mended(entry: IndexEntry, snapshot: Snapshot) -> IndexEntry:
     if recorded is None:
         return entry
     entry = IndexEntry.model_validate({**entry.model_dump(by_alias=True), "timestamp": recorded.timestamp})
-    return entry if entry.condition else entry.with_applies_to(recorded.applies_to)
+    return entry if entry.interval else entry.with_applies_to(recorded.applies_to)

@@ -42,5 +42,5 @@ def change_retirement(
         append_line(home / RETIREMENTS, {**line, "user": user_name()})
         append_audit(home, action, version, author=author, reason=reason)
         snapshot = read_snapshot(home)
-        write_index(snapshot, snapshot.entries, file_stamp(stamp))
+        write_index(snapshot, file_stamp(stamp))
     return next(entry for entry in snapshot.entries if entry.version == version)

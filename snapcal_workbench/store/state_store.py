@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.config import Settings
-from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, PermissionDeniedError
+from snapcal_workbench.errors import InputError, NotFoundError, PermissionDeniedError
 from snapcal_workbench.facility.geometry import pixel_count
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents
 from snapcal_workbench.store.index_file import read_snapshot
-from snapcal_workbench.store.layout import INDEX, PARAMETERS, checked_state, has_mode_level, home_of, mode_name
+from snapcal_workbench.store.layout import (
+    INDEX,
+    PARAMETERS,
+    checked_state,
+    has_mode_level,
+    home_of,
+    mode_name,
+    version_folder,
+)
 from snapcal_workbench.store.publish import SavedVersion, publish
 from snapcal_workbench.store.record import parameters_json, parse_parameters, record_json
 from snapcal_workbench.store.retire import change_retirement
@@ -125,6 +134,13 @@ class StateStore:
         self.check_writable()
         return publish(self.home, self.settings, draft, progress or Progress())
 
+    def seed(self) -> dict[str, Any]:
+        """Seed run, creation date and name of the state, which every version copies from the default."""
+        with suppress(OSError, ValueError):
+            parameters = parse_parameters(fs.read(self.home / version_folder(0) / PARAMETERS))
+            return parameters.model_dump(by_alias=True, include={"seed_run", "creation_date", "name"})
+        return {}
+
     def check_writable(self) -> None:
         """Raise PermissionDeniedError if nothing can be written here."""
         if why_not := self.writable():
@@ -181,7 +197,7 @@ class _Draft:
             "author": clean_text(author, "author"),
         }
         self._state = contents.state.with_peak_options(contents.options.peaks).model_dump(mode="json", by_alias=True)
-        self._seed = _seed(store, int(self._run))
+        self._seed = store.seed()
 
     def _names(self, version: int) -> OutputNames:
         return OutputNames.of_version(self._run, self._contents.grouping_name, version)
@@ -218,19 +234,3 @@ def check_contents(contents: VersionContents, lite: bool) -> None:
             found=problem,
             fix="Save the table and mask of a finished calibration of that run.",
         )
-
-
-def _seed(store: StateStore, run: int) -> dict[str, Any]:
-    """Seed run, creation date and name of the state: those of the version that applied before, else of the default."""
-    snapshot = read_snapshot(store.home)
-    chosen = store.choose(run)
-    for version in ([chosen.version] if chosen else []) + [0]:
-        folder = snapshot.listing.versions.get(version)
-        if folder is None:
-            continue
-        try:
-            parameters = parse_parameters(fs.read(store.home / folder / PARAMETERS))
-        except (OSError, ValueError, FileFormatError):
-            continue
-        return parameters.model_dump(by_alias=True, include={"seed_run", "creation_date", "name"})
-    return {}

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from snapcal_workbench.calibration.peakfit import fitted_curves
-from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, Spectra
+from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, Spectra
 from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.facility.geometry import instrument_name
 from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
-from snapcal_workbench.formats.processed import read_processed, write_processed
+from snapcal_workbench.formats.processed import Table, read_processed, write_processed
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
@@ -59,7 +59,7 @@ _Writer = tuple[Callable[[Path], object], Callable[[Path], bool]]
 def _writers(contents: VersionContents, names: OutputNames) -> dict[str, _Writer]:
     instrument = instrument_name(contents.lite)
     values = {"mask": contents.mask} | ({"results": contents.pixel_results} if contents.pixel_results else {})
-    diagnostic = {
+    diagnostic: dict[str, Spectra | FitTable | Table] = {
         names.fit_table: contents.fits,
         names.fitted: fitted_curves(contents.spectra, contents.fits),
         tof_name(names): in_tof(contents),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from snapcal_workbench.errors import FileFormatError, InputError
 from snapcal_workbench.formats.index import (
     MAX_VERSION,
+    UNKNOWN_TIME,
     AppliesTo,
     IndexEntry,
     choose_version,
@@ -180,6 +181,14 @@ def test_unknown_timestamp_is_older_than_all_others():
     )
     assert choose_version([entry(1), unknown], 9, True).version == 1
     assert choose_version([entry(0), unknown], 9, True).version == 5
+
+
+def test_timestamp_of_the_right_shape_that_is_no_date():
+    """Nine digits do not make a date."""
+    item = {"version": 1, "runNumber": "1", "useLiteMode": True, "appliesTo": "1"}
+    found, problems = parse_entry({**item, "timestamp": "2024-13-99T12:53:20.500000000+0000"})
+    assert (found.timestamp, found.time) == ("", UNKNOWN_TIME)
+    assert len(problems) == 2
 
 
 def test_entries_of_the_wrong_types_are_mended_and_reported():
