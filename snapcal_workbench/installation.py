@@ -162,47 +162,53 @@ def _key_positions(lines: list[bytes]) -> list[int]:
     return [i for i, line in enumerate(lines) if _KEY_LINE.match(line)]
 
 
-def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """A line with the key as what stands before the value, the value as one line, and the line's end."""
+def _split(line: bytes) -> tuple[bytes, list[bytes], bytes]:
+    """A line with the key as what stands before the value, the raw pieces of the value, and the line's end."""
     text = line.rstrip(b"\r\n")
     found = _KEY_LINE.match(text)
     start = found.end() if found else 0
-    return text[:start], re.sub(rb"\\\r?\n\s*", b"", text[start:]), line[len(text) :]
+    return text[:start], text[start:].split(b";"), line[len(text) :]
 
 
-def _pieces(line: bytes) -> list[str]:
-    return _split(line)[1].decode("utf-8", "surrogateescape").split(";")
+def _entry(piece: bytes) -> str:
+    """A raw piece of a value, which may go over several lines, as the path that it names."""
+    return re.sub(rb"\\\r?(\n|$)\s*", b"", piece).decode("utf-8", "surrogateescape").strip()
 
 
 def _entries(lines: list[bytes]) -> list[str]:
     places = _key_positions(lines)
-    return [piece.strip() for piece in _pieces(lines[places[-1]]) if piece.strip()] if places else []
+    pieces = _split(lines[places[-1]])[1] if places else []
+    return [entry for entry in map(_entry, pieces) if entry]
 
 
 def _without(lines: list[bytes], *, keep: str) -> list[bytes]:
     """The lines without our entries, but for `keep`; a line with the key that had no others is gone."""
     kept = list(lines)
     for place in reversed(_key_positions(lines)):
-        pieces = _pieces(lines[place])
-        others = [piece for piece in pieces if piece.strip() == keep or not is_ours(piece.strip())]
+        head, pieces, end = _split(lines[place])
+        others = [piece for piece in pieces if _entry(piece) == keep or not is_ours(_entry(piece))]
         if len(others) == len(pieces):
             continue
-        head, _, end = _split(lines[place])
-        value = ";".join(others).encode("utf-8", "surrogateescape")
+        if others and others[0] is not pieces[0]:
+            others[0] = _blank(pieces[0]) + others[0]
+        value = b";".join(others)
         kept[place : place + 1] = [head + value + end] if value.strip() else []
     return kept
 
 
+def _blank(piece: bytes) -> bytes:
+    return piece[: len(piece) - len(piece.lstrip(b" \t"))]
+
+
 def _with(lines: list[bytes], folder: str) -> list[bytes]:
-    """The lines with `folder` added to the last line that has the key, or a new one."""
+    """The lines with `folder` put first into the last line that has the key, or into a new one."""
     entry = folder.encode("utf-8", "surrogateescape")
     places = _key_positions(lines)
     if places:
-        line = lines[places[-1]]
-        text = line.rstrip()
-        value = _split(line)[1].strip()
-        separator = b";" if value and not value.endswith(b";") else b""
-        return [*lines[: places[-1]], text + separator + entry + line[len(text) :], *lines[places[-1] + 1 :]]
+        head, pieces, end = _split(lines[places[-1]])
+        blank, rest = _blank(pieces[0]), b";".join(pieces)
+        value = blank + entry + (b";" + rest[len(blank) :] if rest.strip() else b"")
+        return [*lines[: places[-1]], head + value + end, *lines[places[-1] + 1 :]]
     end = b"\r\n" if lines and lines[-1].endswith(b"\r\n") else b"\n"
     last = [] if not lines or lines[-1].endswith((b"\n", b"\r")) else [end]
     return [*lines, *last, KEY.encode() + b" = " + entry + end]

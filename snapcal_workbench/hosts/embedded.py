@@ -58,6 +58,10 @@ class EmbeddedWorkspaces:
             if isinstance(value, tuple):
                 for member in value:
                     self._existing(member)
+                if name in value:
+                    raise InputError(
+                        f"The group '{name}' cannot be its own member.", fix="Choose another name for the group."
+                    )
             kind: ChangeKind = "group" if isinstance(value, tuple) else ("replace" if name in self._values else "add")
             self._values[name] = value
         self._tell(Change(kind, name))
@@ -80,16 +84,19 @@ class EmbeddedWorkspaces:
 
     def delete(self, name: str) -> None:
         with self._lock:
-            if name not in self._values:
-                return
-            value = self._values.pop(name)
-            gone = [name, *(m for m in value if m in self._values)] if isinstance(value, tuple) else [name]
-            for member in gone[1:]:
-                del self._values[member]
-            for key in list(gone):
-                gone += self._replace_in_groups(key, None)
+            gone = self._take_out(name)
         for key in gone:
             self._tell(Change("delete", key))
+
+    def _take_out(self, name: str) -> list[str]:
+        """Remove a workspace, the members that it has, and the groups that this leaves empty; returns their names."""
+        value = self._values.pop(name, None)
+        gone = [] if value is None else [name]
+        for member in value if isinstance(value, tuple) else ():
+            gone += self._take_out(member)
+        for group in self._replace_in_groups(name, None):
+            gone += self._take_out(group)
+        return gone
 
     def clear(self) -> None:
         with self._lock:
@@ -117,14 +124,13 @@ class EmbeddedWorkspaces:
         return self._values[name]
 
     def _replace_in_groups(self, name: str, new_name: str | None) -> list[str]:
-        """Rename a member of groups, or take it out; returns the groups that this left empty and removed."""
+        """Rename a member of groups, or take it out; returns the groups that this left empty."""
         emptied = []
         for key, value in list(self._values.items()):
             if isinstance(value, tuple) and name in value:
                 members = (new_name if member == name else member for member in value)
                 self._values[key] = tuple(member for member in members if member is not None)
                 if not self._values[key]:
-                    del self._values[key]
                     emptied.append(key)
         return emptied
 

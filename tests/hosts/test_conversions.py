@@ -1,0 +1,245 @@
+"""Workspaces' arrays become values, and back, without loss."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapcal_workbench.calibration.types import (
+    Events,
+    Geometry,
+    MaskReason,
+    PixelMask,
+    PixelResults,
+    RunInfo,
+    Spectra,
+    TofWindow,
+)
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.hosts import conversions
+from snapcal_workbench.hosts.conversions import NOTE, note_of, run_info_of
+
+RNG = np.random.default_rng(5)
+
+
+def geometry(n: int) -> Geometry:
+    return Geometry(np.arange(n, dtype=np.int32), 15.0, np.ones(n), np.linspace(1, 2, n), np.zeros(n))
+
+
+def test_pixels_come_in_ascending_order_without_monitors_and_empty_spectra() -> None:
+    found = conversions.pixel_spectra([(7,), (-1,), (3,), (), (5,)], "run")
+    assert found.detid.tolist() == [3, 5, 7]
+    assert found.spectrum.tolist() == [2, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("detectors", "found"),
+    [([(1, 2), (3,)], "1 spectra of several"), ([(1,), (1,)], "two spectra of one"), ([(-1,), ()], "no detectors")],
+)
+def test_spectra_that_are_no_pixels_are_refused(detectors: list[tuple[int, ...]], found: str) -> None:
+    with pytest.raises(InputError, match=found):
+        conversions.pixel_spectra(detectors, "run")
+
+
+def test_a_value_of_a_spectrum_is_one_of_each_of_its_detectors() -> None:
+    detid, value = conversions.per_detector([(5, 6), (-2,), (1,)], np.array([10.0, 20.0, 30.0]))
+    assert detid.tolist() == [1, 5, 6]
+    assert value.tolist() == [30.0, 10.0, 10.0]
+
+
+def test_events_are_collected_pixel_by_pixel() -> None:
+    lists = [np.array([3.0, 1.0]), np.array([]), np.array([2.0])]
+    counts = np.array([len(times) for times in lists])
+    tof, weight, start = conversions.collect_events(counts, lambda i: (lists[i], np.ones(len(lists[i]))))
+    assert tof.dtype == np.float32
+    assert tof.tolist() == [3.0, 1.0, 2.0]
+    assert start.tolist() == [0, 2, 2, 3]
+    assert weight is None
+
+
+def test_weights_that_are_not_all_one_are_kept() -> None:
+    _, weight, _ = conversions.collect_events(np.array([1, 1]), lambda i: (np.array([1.0]), np.array([1.0 + i])))
+    assert weight is not None
+    assert weight.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("points", [False, True])
+@pytest.mark.parametrize("distribution", [False, True])
+def test_a_histogram_becomes_weighted_events_with_the_same_counts(points: bool, distribution: bool) -> None:
+    edges = np.tile(np.linspace(1000.0, 2000.0, 11), (3, 1))
+    counts = RNG.poisson(2.0, (3, 10)).astype(float)
+    x = 0.5 * (edges[:, 1:] + edges[:, :-1]) if points else edges
+    y = counts / np.diff(edges, axis=1) if distribution else counts
+    tof, weight, start = conversions.histogram_events(x, y, distribution=distribution)
+    for i in range(3):
+        part = slice(start[i], start[i + 1])
+        found, _ = np.histogram(tof[part], edges[i], weights=weight[part])
+        np.testing.assert_allclose(found, counts[i], rtol=1e-6)
+    assert np.all(weight > 0)
+
+
+def test_counts_that_are_not_finite_make_no_event() -> None:
+    y = np.array([[1.0, np.nan, np.inf, 2.0]])
+    tof, weight, _ = conversions.histogram_events(np.array([[0.0, 1, 2, 3, 4]]), y, distribution=False)
+    assert tof.tolist() == [0.5, 3.5]
+    assert weight.tolist() == [1.0, 2.0]
+
+
+@given(st.lists(st.floats(0.1, 10.0), min_size=2, max_size=20))
+def test_bins_of_points_have_the_points_between_them_and_meet_in_the_middle(steps: list[float]) -> None:
+    x = np.cumsum(steps)[None, :]
+    edges = conversions.bin_edges(x, x.shape[1])
+    assert np.all(np.diff(edges) > 0)
+    assert np.all((edges[:, :-1] < x) & (x < edges[:, 1:]))
+    np.testing.assert_allclose(edges[:, 1:-1], 0.5 * (x[:, 1:] + x[:, :-1]))
+
+
+def test_one_point_gets_a_bin_of_width_one() -> None:
+    assert conversions.bin_edges(np.array([[2.0]]), 1).tolist() == [[1.5, 2.5]]
+
+
+def test_merged_pixels_own_the_events_of_the_pixels_that_they_sum() -> None:
+    n = 12
+    counts = RNG.integers(0, 6, n)
+    start = np.concatenate([[0], np.cumsum(counts)])
+    tof = np.arange(start[-1], dtype=np.float32)
+    weight = tof + 1.0
+    pixel_of = RNG.permutation(np.repeat(np.arange(4), 3)).astype(np.int32)
+    events = Events(tof, start, geometry(n), TofWindow(0.0, 100.0), RunInfo("1"), weight)
+    merged = conversions.merged_pixels(events, pixel_of, geometry(4))
+    for pixel in range(4):
+        wanted = [t for i in np.flatnonzero(pixel_of == pixel) for t in tof[start[i] : start[i + 1]]]
+        part = slice(merged.start[pixel], merged.start[pixel + 1])
+        assert merged.tof[part].tolist() == wanted
+        assert merged.weight is not None
+        assert merged.weight[part].tolist() == [t + 1.0 for t in wanted]
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_spectra_survive_the_flat_arrays_of_a_workspace(ragged: bool) -> None:
+    edges = np.geomspace(0.5, 2.5, 9)
+    if ragged:
+        edges = np.stack([edges, edges * 1.1])
+    y = RNG.poisson(50.0, (2, 8)).astype(float)
+    detids = [np.array([0, 1], np.int32), np.array([2], np.int32)]
+    spectra = Spectra(edges, y, np.sqrt(y), "dSpacing", detids, np.array([1, 2], np.int32), "title", RunInfo("58882"))
+    x, flat_y, flat_e = conversions.flat_arrays(spectra)
+    found = conversions.spectra_of(
+        x.reshape(2, -1),
+        flat_y.reshape(2, -1),
+        flat_e.reshape(2, -1),
+        distribution=False,
+        unit="dSpacing",
+        detids=detids,
+        number=spectra.number,
+        title="title",
+        run=spectra.run,
+    )
+    np.testing.assert_array_equal(found.edges, spectra.edges)
+    np.testing.assert_array_equal(found.y, y)
+    np.testing.assert_array_equal(found.e, np.sqrt(y))
+
+
+def test_counts_a_unit_become_counts() -> None:
+    x = np.array([[0.0, 1.0, 3.0]])
+    found = conversions.spectra_of(
+        x,
+        np.array([[5.0, 5.0]]),
+        np.array([[1.0, 1.0]]),
+        distribution=True,
+        unit="TOF",
+        detids=[np.array([1], np.int32)],
+        number=np.array([1], np.int32),
+        title="",
+        run=RunInfo(),
+    )
+    assert found.y.tolist() == [[5.0, 10.0]]
+    assert found.e.tolist() == [[1.0, 2.0]]
+
+
+def test_pixel_results_survive_their_rows_in_any_order() -> None:
+    values = [RNG.normal(size=5) for _ in range(6)]
+    values[1][2], values[5][3] = np.inf, np.nan
+    results = PixelResults(np.arange(5, dtype=np.int32), *values, np.array([0, 1, 2, 5, 8], np.uint8))
+    order = RNG.permutation(5)
+    found = conversions.results_of(results.detid[order], conversions.results_to_rows(results)[order])
+    for name in ("detid", "shift", "sigma", "own_shift", "own_sigma", "events", "chi2", "reason"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(results, name))
+
+
+def test_a_table_is_read_with_columns_and_rows_in_any_order() -> None:
+    columns = {"tofmin": [0.0, 0.0], "tzero": [1.0, -8.0], "detid": [7, 3], "difc": [5000.0, 6000.0]}
+    found = conversions.table_of(columns, "t")
+    assert found.detid.tolist() == [3, 7]
+    assert found.difc.tolist() == [6000.0, 5000.0]
+    assert found.tzero.tolist() == [-8.0, 1.0]
+    assert found.difa.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("columns", [{"detid": [1]}, {"detid": [1, 1], "difc": [1.0, 2.0]}])
+def test_a_table_without_difc_or_with_a_detector_twice_is_refused(columns: dict[str, list[float]]) -> None:
+    with pytest.raises(InputError, match="'t' must have"):
+        conversions.table_of(columns, "t")
+
+
+def test_a_mask_of_ours_keeps_its_reasons_and_one_of_others_is_the_user_s() -> None:
+    detid = np.arange(9, dtype=np.int32)
+    mask = PixelMask(detid, np.array(list(MaskReason), np.uint8))
+    ours = conversions.mask_of(detid, mask.masked.astype(float), mask.reason.astype(float))
+    np.testing.assert_array_equal(ours.reason, mask.reason)
+    other = conversions.mask_of(detid, mask.masked.astype(float), np.zeros(9))
+    assert set(other.reason[1:].tolist()) == {MaskReason.USER}
+    assert other.reason[0] == MaskReason.USED
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (3, 3),
+        ("text", "text"),
+        (np.float64(2.5), 2.5),
+        (np.array([1.0, 2.0]), 2.0),
+        (["a", "b"], "b"),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_log_is_its_last_value(value: object, plain: object) -> None:
+    assert conversions.plain_log(value) == plain
+
+
+def test_a_run_survives_the_logs_of_a_workspace() -> None:
+    info = RunInfo("58882+58883", "silicon", "2024-01-15T09:00:00", "2024-01-15T10:00:00", 1.5, {"det_arc1": -65.3})
+    info = replace(info, source="/a/SNAP_58882.nxs.h5", duration=300.0)
+    logs = {**conversions.logs_to_write(info), NOTE: conversions.make_note("Events", info, TofWindow(1.0, 2.0))}
+    found = run_info_of(logs, title="other", name="w")
+    for name in ("run_number", "title", "start_time", "end_time", "proton_charge", "source", "duration"):
+        assert getattr(found, name) == getattr(info, name)
+    assert found.logs["det_arc1"] == -65.3
+    assert NOTE not in found.logs
+
+
+def test_a_run_that_mantid_loaded_is_known_by_its_own_logs() -> None:
+    logs = {"run_number": "58882", "gd_prtn_chrg": 2.0, "start_time": "2024", "Filename": "/data/SNAP_58882.nxs.h5"}
+    found = run_info_of(logs, title="silicon", name="w")
+    assert (found.run_number, found.title, found.proton_charge) == ("58882", "silicon", 2.0)
+    assert found.source == "/data/SNAP_58882.nxs.h5"
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[1]", "null"])
+def test_a_note_of_others_is_none(text: str) -> None:
+    assert note_of({NOTE: text}) == {}
+
+
+def test_the_window_is_the_one_that_was_kept_or_that_of_the_events() -> None:
+    window = TofWindow(2500.0, 14000.0, ((100.0, 200.0), (300.0, 400.0)))
+    note = json.loads(conversions.make_note("Events", RunInfo("1"), window))
+    tof = np.array([3.0, np.nan, 7.0], np.float32)
+    assert conversions.window_of(tof, note) == window
+    assert conversions.window_of(tof, {}) == TofWindow(3.0, 7.0)
+    assert conversions.window_of(tof[:0], {}) == TofWindow(0.0, 0.0)

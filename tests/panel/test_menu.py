@@ -1,0 +1,85 @@
+"""The entry comes into Workbench's menu, stays there, and opens the panel."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+pytest.importorskip("pytestqt")
+pytest.importorskip("qtpy.QtWidgets")
+
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QMainWindow, QMenu
+
+from snapcal_workbench.manifest import InterfaceEntry
+from snapcal_workbench.panel import menu as menu_module
+from snapcal_workbench.panel.menu import MenuEntry, add_to_workbench
+
+ENTRY = InterfaceEntry(title="SNAP Calibration", category="Diffraction", object="a:b", window_class="W")
+
+
+class MainWindow(QMainWindow):
+    """As much of Workbench's window as the entry needs: the menu that it clears and fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interfaces_menu = QMenu("&Interfaces", self)
+        self.menuBar().addMenu(self.interfaces_menu)
+
+    def populate_interfaces_menu(self) -> None:
+        self.interfaces_menu.clear()
+        self.interfaces_menu.addMenu("Direct").addAction("ALF View")
+        self.interfaces_menu.addMenu("Diffraction").addAction("Engineering Diffraction")
+
+
+def entries(menu: QMenu) -> dict[str, list[str]]:
+    return {action.text(): [a.text() for a in action.menu().actions()] for action in menu.actions()}
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> MainWindow:
+    window = MainWindow()
+    qtbot.addWidget(window)
+    return window
+
+
+def test_the_entry_appears_in_an_empty_menu_and_opens_the_panel(qtbot: QtBot, window: MainWindow) -> None:
+    opened: list[bool] = []
+    add_to_workbench(ENTRY, lambda: opened.append(True))
+    qtbot.waitUntil(lambda: entries(window.interfaces_menu) == {"Diffraction": ["SNAP Calibration"]})
+    window.interfaces_menu.actions()[0].menu().actions()[0].trigger()
+    assert opened == [True]
+
+
+def test_it_comes_back_beside_the_others_when_the_menu_was_filled_anew(qtbot: QtBot, window: MainWindow) -> None:
+    add_to_workbench(ENTRY, lambda: None)
+    qtbot.waitUntil(lambda: bool(entries(window.interfaces_menu)))
+    for _ in range(3):
+        window.populate_interfaces_menu()
+        window.interfaces_menu.aboutToShow.emit()
+        window.interfaces_menu.aboutToShow.emit()
+        found = entries(window.interfaces_menu)
+        assert found == {"Direct": ["ALF View"], "Diffraction": ["Engineering Diffraction", "SNAP Calibration"]}
+
+
+def test_it_waits_for_the_window(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(menu_module, "RETRY_MS", 10)
+    add_to_workbench(ENTRY, lambda: None)
+    qtbot.wait(50)
+    window = MainWindow()
+    qtbot.addWidget(window)
+    qtbot.waitUntil(lambda: entries(window.interfaces_menu) == {"Diffraction": ["SNAP Calibration"]})
+
+
+def test_it_may_be_added_from_another_thread(qtbot: QtBot, window: MainWindow) -> None:
+    thread = threading.Thread(target=add_to_workbench, args=(ENTRY, lambda: None))
+    thread.start()
+    thread.join()
+    qtbot.waitUntil(lambda: entries(window.interfaces_menu) == {"Diffraction": ["SNAP Calibration"]})
+
+
+def test_a_category_with_a_mnemonic_is_found(window: MainWindow) -> None:
+    window.interfaces_menu.addMenu("&Diffraction")
+    MenuEntry(ENTRY, lambda: None).put_into(window.interfaces_menu)
+    assert entries(window.interfaces_menu) == {"&Diffraction": ["SNAP Calibration"]}
