@@ -92,7 +92,7 @@ def containers(value):
             yield from containers(item)
 
 
-def read_everything(store, number):
+def read_everything(store, number, with_version):
     """All that reads a home, the slower readers in turn; our own errors are answers."""
     store.problems()
     store.choose(58882)
@@ -100,8 +100,10 @@ def read_everything(store, number):
         repair(store.settings, store.state_id)
     if number % 8 == 0:
         verify_home(store.home, Progress())
+    if not with_version and number % 4 != 1:
+        return
     try:
-        stored = store.read(1, verify=number % 2 == 0)
+        stored = store.read(1, verify=number % 4 != 1)
         json.dumps(stored.describe())
         if number % 8 == 1:
             _ = stored.spectra, stored.fits, stored.pixel_results
@@ -126,7 +128,7 @@ def mutate_and_read(store, count):
         path.write_bytes(mutate(originals[path], generator))
         before = files_of(store.home)
         try:
-            read_everything(store, number)
+            read_everything(store, number, path.parent.name == "v_0001")
         except Exception as error:
             wrong.append(f"mutation {number} of {path.name}: {error!r:.200}\n{path.read_bytes()[:300]!r}")
         if files_of(store.home) != before:
