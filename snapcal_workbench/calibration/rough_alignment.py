@@ -81,10 +81,16 @@ def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> FloatArray:
 
 def _placed(counts: FloatArray, probability: FloatArray, exposure: FloatArray) -> FloatArray:
     """The pattern of pixels that are at all lags with these probabilities."""
+    typical = np.average(probability, axis=0, weights=counts.sum(1) + 1e-9)[None, :]
+    return log_pattern(_at_all_lags(counts, probability), _at_all_lags(exposure[None, :], typical))
+
+
+def _at_all_lags(rows: FloatArray, probability: FloatArray) -> FloatArray:
+    """float64[bins]: the sum of the rows, each at all lags with its probabilities."""
     lags = probability.shape[1] // 2
-    padded = np.zeros(counts.shape[1] + 2 * lags)
-    _scatter(counts, probability[:, ::-1].copy(), padded)
-    return log_pattern(padded[lags : lags + counts.shape[1]], exposure)
+    padded = np.zeros(rows.shape[1] + 2 * lags)
+    _scatter(rows, probability[:, ::-1].copy(), padded)
+    return padded[lags : lags + rows.shape[1]]
 
 
 @njit(cache=True, nogil=True)
