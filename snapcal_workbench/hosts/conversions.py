@@ -38,6 +38,8 @@ NOTE = "snapcal"
 """Name of the log that holds the note."""
 RESULT_COLUMNS = ("shift", "sigma", "own_shift", "own_sigma", "events", "chi2", "reason")
 """What each point of a workspace of pixel results is, in this order."""
+CROPPED_FRACTION = 0.02
+"""A run without events in this fraction of its TOF range, at either end, was cropped by the user."""
 _ORIGIN = ("run_number", "start_time", "end_time", "source")
 
 
@@ -144,13 +146,20 @@ def bin_edges(x: FloatArray, bins: int) -> FloatArray:
     return np.concatenate([2.0 * x[:, :1] - middle[:, :1], middle, 2.0 * x[:, -1:] - middle[:, -1:]], axis=1)
 
 
-def window_of(events_tof: NDArray[np.float32], note: Mapping[str, Any]) -> TofWindow:
-    """The TOF range that was kept: as the note says, else from the first to the last event."""
+def window_of(tof: NDArray[np.float32], note: Mapping[str, Any]) -> TofWindow:
+    """The TOF range that was kept: as the note says, but from the first to the last event where those are well within.
+
+    Then the user has cropped the run, or nobody has said what was kept.
+    """
     stated = note.get("window")
-    if stated:
-        return TofWindow(stated["minimum"], stated["maximum"], tuple((low, high) for low, high in stated["gaps"]))
-    finite = events_tof[np.isfinite(events_tof)]
-    return TofWindow(float(finite.min()), float(finite.max())) if len(finite) else TofWindow(0.0, 0.0)
+    finite = tof[np.isfinite(tof)]
+    first, last = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    if not stated:
+        return TofWindow(first, last)
+    low, high = stated["minimum"], stated["maximum"]
+    slack = CROPPED_FRACTION * (high - low) if len(finite) else np.inf
+    gaps = tuple((start, end) for start, end in stated["gaps"])
+    return TofWindow(low if first - low <= slack else first, high if high - last <= slack else last, gaps)
 
 
 def merged_pixels(events: Events, pixel_of: IntArray, geometry: Geometry) -> Events:

@@ -39,8 +39,8 @@ from snapcal_workbench.formats.tables import fit_table_to_table
 from snapcal_workbench.hosts.conversions import NOTE, flat_arrays, logs_to_write, make_note, results_to_rows
 from snapcal_workbench.hosts.mantid_execution import run_child
 
-_EARLIEST = "1990-01-01T00:00:00"
-"""Start of a run that does not say when it started: pulse times need one."""
+_SOME_TIME = "2000-01-01T00:00:00"
+"""Start and end of a run that does not say when it was: pulse times need one."""
 _UNNAMED = "unnamed"
 """Name of outputs that do not appear in the workspace list."""
 
@@ -71,8 +71,10 @@ def events_workspace(events: Events) -> MatrixWorkspace:
         InputError: This Mantid cannot take weighted events.
     """
     run, geometry = events.run, events.geometry
-    info = replace(run, run_number=run.run_number.split("+")[0], start_time=run.start_time or _EARLIEST)
+    start = run.start_time or _SOME_TIME
     logs = {name: value for name, value in run.logs.items() if not isinstance(value, list)}
+    number = run.run_number.split("+")[0]
+    info = replace(run, run_number=number, start_time=start, end_time=run.end_time or start, logs=logs)
     bank = BankEvents(
         "bank1_events",
         np.repeat(geometry.detid, np.diff(events.start)).astype(np.uint32),
@@ -86,7 +88,7 @@ def events_workspace(events: Events) -> MatrixWorkspace:
     name = geometry.instrument or "pixels"
 
     def write(path: Path) -> None:
-        write_events(path, run_info=replace(info, logs=logs), banks=[bank], instrument=name, instrument_xml=xml)
+        write_events(path, run_info=info, banks=[bank], instrument=name, instrument_xml=xml)
 
     made = _through_file(".nxs.h5", write, "LoadEventNexus", "OutputWorkspace", OutputWorkspace=_UNNAMED)
     _check_weights(made, events)

@@ -236,10 +236,27 @@ def test_a_note_of_others_is_none(text: str) -> None:
     assert note_of({NOTE: text}) == {}
 
 
-def test_the_window_is_the_one_that_was_kept_or_that_of_the_events() -> None:
-    window = TofWindow(2500.0, 14000.0, ((100.0, 200.0), (300.0, 400.0)))
-    note = json.loads(conversions.make_note("Events", RunInfo("1"), window))
-    tof = np.array([3.0, np.nan, 7.0], np.float32)
-    assert conversions.window_of(tof, note) == window
-    assert conversions.window_of(tof, {}) == TofWindow(3.0, 7.0)
-    assert conversions.window_of(tof[:0], {}) == TofWindow(0.0, 0.0)
+WINDOW = TofWindow(2000.0, 12000.0, ((100.0, 200.0), (3000.0, 4000.0)))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "found"),
+    [(2010.0, 11990.0, (2000.0, 12000.0)), (5000.0, 11990.0, (5000.0, 12000.0)), (2010.0, 9000.0, (2000.0, 9000.0))],
+)
+def test_the_window_is_the_one_that_was_kept_unless_the_user_cropped_it(
+    first: float, last: float, found: tuple[float, float]
+) -> None:
+    note = json.loads(conversions.make_note("Events", RunInfo("1"), WINDOW))
+    window = conversions.window_of(np.array([first, np.nan, last], np.float32), note)
+    assert (window.minimum, window.maximum) == found
+    assert window.gaps == WINDOW.gaps
+
+
+def test_the_window_of_a_run_of_others_is_that_of_its_events() -> None:
+    assert conversions.window_of(np.array([3.0, np.nan, 7.0], np.float32), {}) == TofWindow(3.0, 7.0)
+
+
+def test_a_run_without_events_keeps_its_window() -> None:
+    note = json.loads(conversions.make_note("Events", RunInfo("1"), WINDOW))
+    assert conversions.window_of(np.empty(0, np.float32), note) == WINDOW
+    assert conversions.window_of(np.empty(0, np.float32), {}) == TofWindow(0.0, 0.0)
