@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -84,11 +87,25 @@ def test_a_wrong_manifest_is_refused(change: dict) -> None:
 
 @pytest.mark.long
 def test_the_wheel_has_manifest_thin_file_and_every_package(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(tmp_path), str(ROOT)]
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "snapcal_workbench", source / "snapcal_workbench")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(tmp_path), str(source)]
     subprocess.run(command, check=True)
-    import zipfile
-
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     assert {"snapcal_workbench/plugin.json", "snapcal_workbench/workbench/snapcal_plugin.py"} <= names
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "snapcal_workbench").rglob("*.py")}
     assert modules <= names
+
+
+def test_the_panel_s_window_is_as_the_manifest_says() -> None:
+    interface = read_manifest().interface
+    module = interface.object.partition(":")[0]
+    if importlib.util.find_spec(module) is None:
+        pytest.skip("this installation has no panel")
+    pytest.importorskip("qtpy.QtWidgets")
+    assert callable(load_object(interface.object))
+    window = load_object(f"{module}:{interface.window_class}")
+    assert callable(window.get_state)
+    assert callable(window.set_state)

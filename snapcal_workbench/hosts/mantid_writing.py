@@ -32,7 +32,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.facility.geometry import NATIVE_PIXELS
-from snapcal_workbench.formats.diffcal import DiffCalRows, write_diffcal, write_rows
+from snapcal_workbench.formats.diffcal import DiffCalRows, write_rows
 from snapcal_workbench.formats.events import BankEvents, write_events
 from snapcal_workbench.formats.instrument_xml import instrument_definition
 from snapcal_workbench.formats.tables import fit_table_to_table
@@ -192,7 +192,9 @@ def describe(
 
 def table_workspace(table: DiffCalTable) -> ITableWorkspace:
     """A TableWorkspace with exactly the columns detid, difc, difa and tzero, as ConvertDiffCal wants it."""
-    made = _load_diffcal(lambda path: write_diffcal(path, table), "OutputCalWorkspace", MakeCalWorkspace=True)
+    ones = np.ones(len(table), np.int32)
+    rows = DiffCalRows(table.detid, table.difc, table.difa, table.tzero, ones, ones, "", "")
+    made = _load_diffcal(lambda path: write_rows(path, rows), "OutputCalWorkspace", MakeCalWorkspace=True)
     for name in list(made.getColumnNames()):
         if name not in ("detid", "difc", "difa", "tzero"):
             made.removeColumn(name)
