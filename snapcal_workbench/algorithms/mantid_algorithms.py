@@ -232,7 +232,8 @@ def _run(owner: PythonAlgorithm, algorithm: Algorithm, default: Callable[[], Hos
         host = call.host if call is not None else default()
         with _inside(), reporter.following(host):
             inputs = _inputs(owner, algorithm)
-            outputs = algorithm.run(inputs, host, reporter.progress)
+            work = algorithm.run if call is not None else _recorded(algorithm)
+            outputs = work(inputs, host, reporter.progress)
             _hand_over(owner, algorithm, outputs)
     except BaseException as error:
         if call is not None:
@@ -244,6 +245,11 @@ def _run(owner: PythonAlgorithm, algorithm: Algorithm, default: Callable[[], Hos
         raise
     if call is not None:
         call.outputs = outputs
+
+
+def _recorded(algorithm: Algorithm) -> Callable[[Any, Host, Progress], BaseModel]:
+    """The work of what the user runs by dialog or script, written into the host's history as the plugin's calls are."""
+    return lambda inputs, host, progress: host.run(algorithm, inputs, progress)
 
 
 @contextmanager

@@ -87,7 +87,12 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         state=state,
         calibrant_path=str(sample.path),
         options=sample.apply(inputs.options),
-        provenance={"snapcalWorkbench": __version__, "host": host.name, **inputs.provenance},
+        provenance={
+            "snapcalWorkbench": __version__,
+            "host": host.name,
+            "history": [entry for entry in host.history() if entry["outcome"] == "finished"],
+            **inputs.provenance,
+        },
         attachments=Path(inputs.attachments) if inputs.attachments else None,
     )
     store = StateStore(host.settings, state.state_id, lite=lite)

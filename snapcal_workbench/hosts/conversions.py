@@ -295,19 +295,19 @@ def run_info_of(logs: Mapping[str, LogValue], *, title: str, name: str) -> RunIn
     def words(*keys: str) -> str:
         return next((str(logs[key]).strip() for key in keys if logs.get(key) not in (None, "")), "")
 
-    def number(key: str) -> float:
+    def number(key: str, noted: str) -> float:
         value = logs.get(key)
-        return float(value) if isinstance(value, (int, float)) else 0.0
+        return (float(value) if isinstance(value, (int, float)) else 0.0) or float(note.get(noted, 0.0))
 
     info = RunInfo(
         run_number=words("run_number").lstrip("0"),
         title=words("run_title") or title,
         start_time=words("start_time", "run_start"),
         end_time=words("end_time", "run_end"),
-        proton_charge=number("gd_prtn_chrg"),
+        proton_charge=number("gd_prtn_chrg", "proton_charge"),
         logs={key: value for key, value in logs.items() if key != NOTE},
         source=words("Filename") or name,
-        duration=number("duration"),
+        duration=number("duration", "duration"),
     )
     stated: dict[str, Any] = {key: str(note[key]) for key in _ORIGIN if note.get(key)}
     return replace(info, **stated)
@@ -329,7 +329,7 @@ def make_note(kind: str, info: RunInfo | None = None, window: TofWindow | None =
     """The note of a workspace with a value of `kind`."""
     note: dict[str, Any] = {"kind": kind, "label": label}
     if info is not None:
-        note.update({key: getattr(info, key) for key in _ORIGIN})
+        note.update({key: getattr(info, key) for key in (*_ORIGIN, "proton_charge", "duration")})
     if window is not None:
         note["window"] = {"minimum": window.minimum, "maximum": window.maximum, "gaps": window.gaps}
     return json.dumps(note)

@@ -224,6 +224,13 @@ def test_a_run_survives_the_logs_of_a_workspace() -> None:
     assert NOTE not in found.logs
 
 
+def test_the_charge_of_the_logs_counts_where_there_is_one() -> None:
+    note = conversions.make_note("Events", RunInfo("58882", proton_charge=1.5, duration=300.0))
+    assert run_info_of({NOTE: note, "gd_prtn_chrg": 0.0}, title="", name="w").proton_charge == 1.5
+    summed = run_info_of({NOTE: note, "gd_prtn_chrg": 3.0, "duration": 600.0}, title="", name="w")
+    assert (summed.proton_charge, summed.duration) == (3.0, 600.0)
+
+
 def test_a_run_that_mantid_loaded_is_known_by_its_own_logs() -> None:
     logs = {"run_number": "58882", "gd_prtn_chrg": 2.0, "start_time": "2024", "Filename": "/data/SNAP_58882.nxs.h5"}
     found = run_info_of(logs, title="silicon", name="w")
