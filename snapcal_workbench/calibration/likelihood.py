@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration import likelihood_kernels as kernels
 from snapcal_workbench.calibration.chunks import in_order
 from snapcal_workbench.calibration.estimator import PassEstimate
-from snapcal_workbench.calibration.likelihood_group import EVENTS_PER_CHUNK, GroupEvents
+from snapcal_workbench.calibration.likelihood_group import EVENTS_PER_CHUNK, GroupEvents, number_of_folds
 from snapcal_workbench.calibration.likelihood_kernels import COUNTS, EDGE
 from snapcal_workbench.calibration.likelihood_round import Bools, Learned, Round, Search, align, settle
 from snapcal_workbench.calibration.smooth_field import Index, places_of
@@ -135,12 +135,11 @@ class LikelihoodEstimator:
         u = self._log_difc(table, members)
         search = self._search(group, members, start)
         if number == 1:
-            begin, self._uncertainty[index], first = settle(group, search)
-            begin = start + _centred(begin - start)
-            progress.report(0.4)
+            template, placed_at = settle(group, search)
+            progress.report(0.3)
         else:
-            begin, first = u, self._recall(index, members)
-        round_ = align(group, begin, self._uncertainty[index], search, first)
+            template, placed_at = group.template(u, self._uncertainty[index]), u
+        round_ = align(group, template, placed_at, search, self._recall(index, members))
         self._remember(index, members, round_)
         progress.report(0.8)
         found = self._reasons(group, round_, start)
@@ -161,7 +160,10 @@ class LikelihoodEstimator:
         grid = self._grid(index, members, table)
         places = places_of(self._events.geometry, members)
         source = self._y, self._weight, self._first
-        return GroupEvents(*source, members, corrections, self._counts[members], grid, places, self._threads, progress)
+        folds = number_of_folds(len(members), float(np.diff(self._first)[members].sum()))
+        return GroupEvents(
+            *source, members, corrections, self._counts[members], grid, places, self._threads, progress, folds
+        )
 
     def _grid(self, index: int, members: Index, table: DiffCalTable) -> Grid:
         """The group's grid: the TOF that every pixel saw, and every DIFC within the search."""
@@ -241,10 +243,6 @@ class LikelihoodEstimator:
 def _usable(table: DiffCalTable, members: Index) -> Bools:
     terms = np.stack([table.difc[members], table.difa[members], table.tzero[members]])
     return np.isfinite(terms).all(0) & (table.difc[members] > 0)
-
-
-def _centred(values: FloatArray) -> FloatArray:
-    return values - np.median(values)
 
 
 def _fill(result: PassEstimate, members: Index, round_: Round, u: FloatArray, found: NDArray[np.uint8]) -> None:

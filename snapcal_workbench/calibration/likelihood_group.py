@@ -7,7 +7,7 @@ in `template` and `likelihood_kernels`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -30,9 +30,15 @@ PIXELS_PER_CHUNK = 20_000
 
 LEAST_RATIO = 3.0
 """ln L above a spectrum without peaks that a top needs to tell anything."""
-ENOUGH_EVENTS = 1_000_000
+ENOUGH_EVENTS = 1_500_000
+"""So many events of a group make a template that is good enough to begin with."""
 MANY_EVENTS = 300_000
 """With more events in a group fewer folds are enough."""
+
+
+def number_of_folds(pixels: int, events: float) -> int:
+    """Every pixel is its own fold in a small group; with many events fewer folds say enough."""
+    return min(pixels, 4 if events > MANY_EVENTS else 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,7 @@ class GroupEvents:
         places: Of the n pixels.
         threads: Number of threads; None: the default.
         progress: Asked whether to go on.
+        folds: Number of folds, see `number_of_folds`.
     """
 
     y: NDArray[np.float32]
@@ -62,6 +69,7 @@ class GroupEvents:
     places: Places
     threads: int | None
     progress: Progress
+    folds: int
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -72,14 +80,27 @@ class GroupEvents:
         return self.start[self.pixels + 1] - self.start[self.pixels]
 
     @property
-    def folds(self) -> int:
-        """Number of folds: every pixel its own in a small group, fewer where one fold says enough."""
-        return min(len(self), 4 if self.events.sum() > MANY_EVENTS else 8)
-
-    @property
     def fold(self) -> Index:
         """int64[n]: fold of each pixel."""
         return np.arange(len(self)) % self.folds
+
+    def sample(self) -> Index:
+        """int64[m]: some of the pixels, with about ENOUGH_EVENTS; each has the same fold among them as among all."""
+        every = max(int(self.events.sum() // ENOUGH_EVENTS), 1)
+        return np.flatnonzero((np.arange(len(self)) // self.folds) % every == 0)
+
+    def part(self, members: Index) -> GroupEvents:
+        """Some of the pixels as a group of their own, with as many folds."""
+        if len(members) == len(self):
+            return self
+        return replace(
+            self,
+            pixels=self.pixels[members],
+            corrections=self.corrections[members],
+            counts=self.counts[members],
+            places=self.places.part(members),
+            folds=self.folds,
+        )
 
     @property
     def axes(self) -> FloatArray:
@@ -198,7 +219,8 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
         group.y, group.weight, group.start, group.pixels[members], *part, counts, np.zeros(group.grid.ny)
     )
     factor = group.grid.coarse
-    cells = _cell_sums(group, u)
+    cell = group.places.cell
+    cells = group.sums(u, cell, int(cell.max()) + 1)[0]
     weights = point_weights(group.grid, u, group.counts)[None, ::-1]
     exposure = np.maximum(fftconvolve(group.grid.exposed[None, :].astype(np.float64), weights, axes=1), 0.0)
     joined = (_joined(values, factor) for values in (counts, cells, exposure))
@@ -208,17 +230,6 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
     curves = group.curves(coarse, flat, u, unit, fold, lags)
     position, _ = curve_tops(curves, lags)
     return u + position[unit] * group.grid.lag
-
-
-def _cell_sums(group: GroupEvents, u: FloatArray) -> FloatArray:
-    """float64[cells, nx]: counts of some pixels of each cell, with about ENOUGH_EVENTS in all."""
-    every = max(int(group.events.sum() // ENOUGH_EVENTS), 1)
-    members = np.arange(0, len(group), every)
-    cell = group.places.cell[members]
-    sums = np.zeros((int(group.places.cell.max()) + 1, group.grid.nx))
-    part = u[members], cell, group.corrections[members], group.axes, group.grid.exposed
-    kernels.accumulate(group.y, group.weight, group.start, group.pixels[members], *part, sums, np.zeros(group.grid.ny))
-    return sums
 
 
 def _joined(counts: FloatArray, factor: int) -> FloatArray:

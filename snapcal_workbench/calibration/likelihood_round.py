@@ -119,35 +119,48 @@ class Round:
         return float(np.median(self.sigma[self.placed])) if self.placed.any() else 0.0
 
 
-def settle(group: GroupEvents, search: Search) -> tuple[FloatArray, float, Learned | None]:
-    """A short first round from the start: positions, their typical error, and a first prior."""
-    u = first_positions(group, search.start, search.lags)
-    template = group.template(u, 0.0)
-    own = _own(group, template, u, search)
-    learned = _first_prior(group, template, own, search) if search.bases else None
-    if learned is None or not learned.close:
-        return own.u - own.frame, float(np.sqrt(np.median(own.variance))), learned
-    prior = learned.prior
-    reach = 3.0 * np.sqrt(own.variance + prior.pixel_variance + prior.mean_variance)
-    within = np.abs(own.u - prior.mean) < reach
-    held = 1.0 / (prior.pixel_variance + prior.mean_variance)
-    between = (own.u / own.variance + prior.mean * held) / (1.0 / own.variance + held)
-    sigma = 1.0 / np.sqrt(1.0 / own.variance + held)
-    return np.where(within, between, prior.mean) - own.frame, float(np.median(sigma)), learned
+def settle(group: GroupEvents, search: Search) -> tuple[Template, FloatArray]:
+    """The template to begin with, from a short first round on a sample of the pixels, and where it placed them.
+
+    Places are NaN for the pixels that are not in the sample.
+    """
+    members = group.sample()
+    some = group.part(members)
+    search = Search(search.start[members], search.lags, tuple(base[members] for base in search.bases))
+    u = first_positions(some, search.start, search.lags)
+    template = some.template(u, 0.0)
+    own = _own(some, template, u, search)
+    u, sigma = own.u, np.sqrt(own.variance)
+    learned = _first_prior(some, template, own, search) if search.bases else None
+    if learned is not None and learned.close:
+        u, sigma = _drawn(own, learned.prior)
+    placed_at = np.full(len(group), np.nan)
+    placed_at[members] = u - own.frame
+    return some.template(placed_at[members], float(np.median(sigma))), placed_at
 
 
-def align(group: GroupEvents, u: FloatArray, uncertainty: float, search: Search, before: Learned | None) -> Round:
+def _drawn(own: Own, prior: Prior) -> tuple[FloatArray, FloatArray]:
+    """Positions between own and prior, and their standard errors; a top too far from the prior is not believed."""
+    known = prior.pixel_variance + prior.mean_variance
+    within = np.abs(own.u - prior.mean) < 3.0 * np.sqrt(own.variance + known)
+    variance = 1.0 / (1.0 / own.variance + 1.0 / known)
+    between = variance * (own.u / own.variance + prior.mean / known)
+    return np.where(within, between, prior.mean), np.sqrt(variance)
+
+
+def align(
+    group: GroupEvents, template: Template, placed_at: FloatArray, search: Search, before: Learned | None
+) -> Round:
     """One round.
 
     Args:
         group: The group.
-        u: float64[n], where the pixels are thought to be; the template is made with it.
-        uncertainty: Typical standard error of u.
+        template: What the pixels are compared with.
+        placed_at: float64[n], where the template has the pixels; NaN for those that took no part in it.
         search: Where to look.
         before: The prior of the round before.
     """
-    template = group.template(u, uncertainty)
-    own = _own(group, template, u, search)
+    own = _own(group, template, placed_at, search)
     if not search.bases:
         return Round(own.u - own.frame, own.sigma, own, own.placed, own.rows[:, LOG_RATIO], template, None)
     learned, at_prior = _learn(group, template, own, search, before)
@@ -157,7 +170,7 @@ def align(group: GroupEvents, u: FloatArray, uncertainty: float, search: Search,
     held = 1.0 / prior.pixel_variance
     between = (own.u / own.variance + prior.mean * held) / (1.0 / own.variance + held)
     begin = np.where(own.clear if learned.close else own.placed, between, prior.mean)
-    pull = np.stack([prior.mean - begin, np.full(len(u), held * template.inflation)], axis=1)
+    pull = np.stack([prior.mean - begin, np.full(len(group), held * template.inflation)], axis=1)
     best = group.solve(template, begin, lags=1, prior=pull)
     position = np.where(alone, own.u, begin + best[:, SHIFT])
     sigma = np.where(alone, own.sigma, np.sqrt(prior.posterior_variance(1.0 / own.variance)))
@@ -183,7 +196,8 @@ def _frames(group: GroupEvents, moved: FloatArray, weight: FloatArray) -> FloatA
     without this, two pixels would swap their places for ever.
     """
     fold, folds = group.fold, group.folds
-    steps = [weighted_median(moved[fold == k], weight[fold == k]) for k in range(folds)]
+    part = np.isfinite(moved)
+    steps = [weighted_median(moved[part & (fold == k)], weight[part & (fold == k)]) for k in range(folds)]
     return (np.array(steps) / folds)[fold]
 
 

@@ -53,6 +53,14 @@ class Places:
     def __len__(self) -> int:
         return len(self.cell)
 
+    def part(self, members: Index) -> Places:
+        """The places of some of the pixels."""
+        block = None
+        if self.block is not None:
+            block = np.unique(self.block[members], return_inverse=True)[1].reshape(-1).astype(np.int64)
+        cell = np.unique(self.cell[members], return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return Places(cell, block, self.x[members], self.y[members])
+
     def blocks(self) -> Places:
         """The places of the blocks themselves."""
         if self.block is None:
