@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import QObject, Qt, Signal
 
 from snapcal_workbench.workspaces.protocol import Change, WorkspaceList
@@ -22,7 +24,8 @@ class WorkspaceChanges(QObject):
 
     def __init__(self, workspaces: WorkspaceList, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._heard.connect(self._pass_on, Qt.ConnectionType.QueuedConnection)
+        heard: Any = self._heard  # PyQt's annotations do not know the kind of connection
+        heard.connect(self._pass_on, Qt.ConnectionType.QueuedConnection)
         self._end = workspaces.subscribe(self._heard.emit)
         self._closed = False
 
