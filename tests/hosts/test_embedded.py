@@ -11,9 +11,10 @@ import pytest
 from snapcal_workbench.algorithms.base import Algorithm, Parameters
 from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import Cancelled, InputError
+from snapcal_workbench.hosts.default import default_host
 from snapcal_workbench.hosts.embedded import EmbeddedHost, EmbeddedWorkspaces
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
+from snapcal_workbench.workspaces.protocol import Change, Host, RunRequest, WorkspaceList
 
 sys.path.insert(0, str(Path(__file__).parent))
 from contract import WorkspaceListContract, mask
@@ -41,6 +42,29 @@ class TestEmbeddedWorkspaces(WorkspaceListContract):
         workspaces.subscribe(lambda change: seen.append(workspaces.names()))
         workspaces.write("mask", mask())
         assert seen == [["mask"]]
+
+    def test_a_group_in_a_group_is_deleted_with_its_members(self, workspaces: WorkspaceList) -> None:
+        for name in ("a", "b", "c"):
+            workspaces.write(name, mask())
+        workspaces.write("inner", ("a", "b"))
+        workspaces.write("outer", ("inner", "c"))
+        workspaces.delete("outer")
+        assert workspaces.names() == []
+
+    def test_a_group_that_has_lost_its_last_member_is_gone(self, workspaces: WorkspaceList) -> None:
+        workspaces.write("a", mask())
+        workspaces.write("group", ("a",))
+        heard: list[Change] = []
+        workspaces.subscribe(heard.append)
+        workspaces.delete("a")
+        assert workspaces.names() == []
+        assert [(change.kind, change.name) for change in heard] == [("delete", "a"), ("delete", "group")]
+
+    def test_a_group_cannot_be_its_own_member(self, workspaces: WorkspaceList) -> None:
+        workspaces.write("a", mask())
+        workspaces.write("group", ("a",))
+        with pytest.raises(InputError, match="own member"):
+            workspaces.write("group", ("group", "a"))
 
 
 class _Inputs(Parameters):
@@ -92,3 +116,30 @@ def test_progress_reaches_the_caller(host: EmbeddedHost) -> None:
     host.run(COUNT, _Inputs(steps=4), Progress(on_report=lambda f, m: heard.append((f, m))))
     assert [message for _, message in heard] == ["step 0", "step 1", "step 2", "step 3"]
     assert [fraction for fraction, _ in heard] == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_an_unexpected_fault_is_written_down_as_failed(host: EmbeddedHost) -> None:
+    def fail(inputs: _Inputs, host: Host, progress: Progress) -> _Outputs:
+        assert host.history()[-1]["outcome"] == "running"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        host.run(Algorithm("Fail", "Fails.", _Inputs, _Outputs, fail), _Inputs(), Progress())
+    assert host.history()[-1]["outcome"] == "failed"
+    assert host.history()[-1]["seconds"] >= 0
+
+
+def test_the_history_cannot_be_changed_from_outside(host: EmbeddedHost) -> None:
+    host.run(COUNT, _Inputs(), Progress())
+    host.history()[0]["outcome"] = "changed"
+    assert host.history()[0]["outcome"] == "finished"
+
+
+def test_runs_are_where_the_facility_has_them(host: EmbeddedHost) -> None:
+    request = RunRequest(("58882", Path("/data/run.nxs.h5")), lite=True)
+    assert host.resolve(request) == request
+
+
+@pytest.mark.skipif("mantid" in sys.modules, reason="there Mantid is the host")
+def test_without_mantid_the_host_is_the_embedded_one() -> None:
+    assert default_host(Settings()).name == "embedded"
