@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -201,7 +201,7 @@ class IndexEntry(BaseModel):
         timestamp: When; nine fractional digits; "" if unknown.
     """
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
 
     version: int = Field(ge=0, le=MAX_VERSION, strict=True)
     run_number: str = Field(strict=True)
@@ -216,20 +216,20 @@ class IndexEntry(BaseModel):
     def _nine_digits(cls, value: Any) -> Any:
         return value if _is_canonical(value) or value == "" else format_timestamp(parse_timestamp(value))
 
-    @property
+    @cached_property
     def time(self) -> int:
         """When the version was made, ns; `UNKNOWN_TIME` without a timestamp."""
         time = _time_of_text(self.timestamp)
         return UNKNOWN_TIME if time is None else time
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float] | None:
         """First and last run that it applies to; None where `applies_to` cannot be understood."""
         return _interval_of(self.applies_to)
 
     def accepts(self, run: int) -> bool:
         """Whether the version applies to a run."""
-        interval = _interval_of(self.applies_to)
+        interval = self.interval
         return interval is not None and interval[0] <= run <= interval[1]
 
     def with_applies_to(self, applies_to: str | None) -> IndexEntry:
