@@ -59,6 +59,16 @@ class Progress:
             self.on_report, self.on_message, self.is_cancelled, self.start + width * start, self.start + width * end
         )
 
+    def remembering(self, warnings: list[str]) -> Progress:
+        """This progress, which also appends every new warning to `warnings`."""
+
+        def on_message(level: str, message: str) -> None:
+            if level == "warning" and message not in warnings:
+                warnings.append(message)
+            self.on_message(level, message)
+
+        return Progress(self.on_report, on_message, self.is_cancelled, self.start, self.end)
+
     def inform(self, message: str) -> None:
         """Tell the user something worth knowing."""
         self.on_message("information", message)

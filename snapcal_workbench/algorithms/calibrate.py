@@ -52,7 +52,7 @@ class Outputs(Parameters):
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Calibrate; see `Inputs`."""
     warnings: list[str] = []
-    progress = _remembering(progress, warnings)
+    progress = progress.remembering(warnings)
     start = pixel_ingredients(host, inputs)
     pixel: pixel_diff_cal.Outputs | None = None
     first: group_diff_cal.Outputs | None = None
@@ -79,7 +79,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         masked=masked,
         n_pixels=n_pixels,
         repeats=number,
-        warnings=list(dict.fromkeys(warnings)),
+        warnings=warnings,
     )
 
 
@@ -94,15 +94,6 @@ def _whole_correction(first: group_diff_cal.Outputs | None, last: group_diff_cal
 def _done(number: int) -> float:
     """Fraction of the work behind us after `number` repetitions: the first is by far the longest."""
     return 1.0 - 0.35**number
-
-
-def _remembering(progress: Progress, warnings: list[str]) -> Progress:
-    def on_message(level: str, message: str) -> None:
-        if level == "warning":
-            warnings.append(message)
-        progress.on_message(level, message)
-
-    return Progress(progress.on_report, on_message, progress.is_cancelled, progress.start, progress.end)
 
 
 def _pixel_step(

@@ -121,6 +121,8 @@ class Session:
         """
         number, started, clock = self.folders.next_number(), datetime.now().astimezone(), time.monotonic()
         before = len(self.host.history())
+        warnings: list[str] = []
+        progress = progress.remembering(warnings)
         require(request, self.host, self.folders)
         run_name, grouping_name = self._load(request, progress.part(0.0, 0.15))
         events = self.host.workspaces.read(run_name, Events)
@@ -137,7 +139,7 @@ class Session:
             grouping_name=grouping_name,
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 2),
-            outcome=outcome,
+            outcome=outcome.model_copy(update={"warnings": list(dict.fromkeys([*outcome.warnings, *warnings]))}),
             history=list(self.host.history()[before:]),
         )
         self.folders.write(iteration, self._values(inputs))

@@ -73,11 +73,9 @@ class Ledger:
     def delete(self, owner: str) -> None:
         """Delete the workspaces of `owner`, and only those."""
         with self.writing():
-            # Members first: deleting a group deletes its members, and the user may have added some to it.
-            present = set(self._workspaces.names())
-            names = [name for name in self.names(owner).values() if name in present]
-            for name in names:
-                if self._workspaces.kind(name) != "Group":
+            # Only members: the user may have added some of their own to a group, which goes with its last member.
+            for name in self.names(owner).values():
+                if name in self._workspaces.names() and self._workspaces.kind(name) != "Group":
                     self._workspaces.delete(name)
         with self._lock:
             for key in [key for key in self._names if key[0] == owner]:
