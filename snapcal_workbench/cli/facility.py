@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -144,8 +145,6 @@ def init_state_command(
 
 def user_name() -> str:
     """The login name, as the default author."""
-    import getpass
-
     try:
         return getpass.getuser()
     except (KeyError, OSError):
