@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from snapcal_workbench import __version__
-from snapcal_workbench.cli import calibrating, facility, store, workbench
+from snapcal_workbench.cli import calibrating, facility, panel, store, workbench
 
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting for this command, as calibration_home=/path")
@@ -44,6 +44,7 @@ def _settings(
 facility.register(app)
 calibrating.register(app)
 store.register(app)
+panel.register(app)
 workbench.register(app)
 
 

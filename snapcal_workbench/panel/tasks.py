@@ -1,4 +1,4 @@
-"""Work off the GUI thread: one job at a time in a thread of its own, reports back by queued signals.
+"""Work off the GUI thread: jobs one at a time in a thread of their own, which report back by queued signals.
 
 A job is a function of a `Progress`. What it reports is passed on at most every `INTERVAL` seconds, so that a fast loop
 cannot flood the GUI. Cancelling is asked for by an event that the job's progress looks at.
@@ -22,7 +22,7 @@ Job = Callable[[Progress], Any]
 
 
 class Worker(QObject):
-    """Runs jobs one after the other; its signals arrive on the thread that made it.
+    """Runs jobs one after the other, in the order in which they came; its signals arrive on the thread that made it.
 
     Signals:
         progressed: (fraction, message).
@@ -39,35 +39,49 @@ class Worker(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._thread: threading.Thread | None = None
+        self._waiting: list[tuple[str, Job]] = []
+        self._lock = threading.Lock()
         self._cancel = threading.Event()
         self._last = 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether a job is running."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether a job is running or waiting."""
+        with self._lock:
+            return self._thread is not None
 
-    def start(self, name: str, job: Job) -> bool:
-        """Run a job; False when another one is still running."""
-        if self.busy:
-            return False
-        self._cancel, self._last = threading.Event(), 0.0
-        progress = Progress(self._report, self.said.emit, self._cancel.is_set)
-        self._thread = threading.Thread(target=self._run, args=(name, job, progress), daemon=True, name=f"snapcal {name}")
-        self._thread.start()
-        return True
+    def start(self, name: str, job: Job) -> None:
+        """Run a job once those that were started before it have ended."""
+        with self._lock:
+            self._waiting.append((name, job))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="snapcal panel")
+                self._thread.start()
 
     def cancel(self) -> None:
-        """Ask the running job to end; it answers within its next report."""
+        """Ask the running job to end, which it does at its next report, and forget those that wait."""
+        with self._lock:
+            self._waiting.clear()
         self._cancel.set()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the running job; True when none is running any more."""
-        if self._thread is not None:
-            self._thread.join(timeout)
+    def wait(self, timeout: float) -> bool:
+        """Wait for all jobs; True when none is left."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
         return not self.busy
 
-    def _run(self, name: str, job: Job, progress: Progress) -> None:
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._thread = None
+                    return
+                name, job = self._waiting.pop(0)
+                self._cancel, self._last = threading.Event(), 0.0
+            self._do(name, job, Progress(self._report, self.said.emit, self._cancel.is_set))
+
+    def _do(self, name: str, job: Job, progress: Progress) -> None:
         try:
             result = job(progress)
         except BaseException as error:

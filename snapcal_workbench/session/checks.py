@@ -56,6 +56,12 @@ def identify(request: Request, host: Host) -> RunSummary:
     )
 
 
+def identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState]:
+    """The run of a request and its instrument state; errors as for `identify`."""
+    info, state, _, _ = _identified(request, host)
+    return info, state
+
+
 def _identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState, str, tuple[str, ...]]:
     if request.workspace:
         info = host.workspaces.read(request.workspace, Events).run

@@ -30,9 +30,10 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.facility.groupings import read_grouping_named
+from snapcal_workbench.facility.state import InstrumentState
 from snapcal_workbench.formats.masks import read_mask
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session.checks import check_request, identify, require
+from snapcal_workbench.session.checks import check_request, identified, identify, require
 from snapcal_workbench.session.comparison import (
     Comparison,
     Entry,
@@ -45,7 +46,10 @@ from snapcal_workbench.session.ledger import Ledger
 from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
 from snapcal_workbench.session.request import Problem, Request, RunSummary, build_request
 from snapcal_workbench.session.starting import iteration_number, starting_point
-from snapcal_workbench.store.references import open_version
+from snapcal_workbench.store.listing import versions_of_state
+from snapcal_workbench.store.references import locate, open_version
+from snapcal_workbench.store.state_init import init_state
+from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.workspaces.names import OutputNames, grouping, raw_run, run_token
 from snapcal_workbench.workspaces.protocol import Host
 
@@ -213,8 +217,8 @@ class Session:
         """An iteration ("3", "iteration 3") or a version ("STATE/N", "RUN:N") for a comparison."""
         number = iteration_number(reference)
         if number is not None:
-            values = self.folders.values(number)
-            return entry_of_iteration(self.folders.read(number), values, state_of(values["output"].run, self.host))
+            state = self.state_of_iteration(number)
+            return entry_of_iteration(self.folders.read(number), self.folders.values(number), state)
         return entry_of_version(reference, open_version(self.host.settings, reference))
 
     def compare(self, references: Sequence[str]) -> Comparison:
@@ -303,6 +307,38 @@ class Session:
     def comparison_report(self, comparison: Comparison, folder: Path, progress: Progress) -> Path:
         """Write the comparison's plots and HTML page; returns the page."""
         return write_comparison_report(folder, comparison, progress)
+
+    def state_of_iteration(self, number: int) -> InstrumentState:
+        """The instrument state in which an iteration's run was measured."""
+        return state_of(self.folders.values(number)["output"].run, self.host)
+
+    def store_of(self, iteration: Iteration) -> StateStore:
+        """Where an iteration would be saved."""
+        return StateStore(self.host.settings, iteration.state_id, lite=iteration.lite)
+
+    def versions(self, request: Request) -> dict[str, Any]:
+        """The versions of the state of a request's run, as `store.listing.list_versions` gives them."""
+        summary = self.identify(request)
+        return versions_of_state(
+            self.host.settings, summary.state_id, lite=request.lite, run=int(summary.run_number.split("+")[0])
+        )
+
+    def retire(self, reference: str, reason: str, author: str, progress: Progress) -> None:
+        """Take a saved version out of the choice; it stays on disk."""
+        store, version = locate(self.host.settings, reference)
+        store.retire(version, reason, author, progress)
+
+    def initialise_state(self, request: Request, name: str, author: str, progress: Progress) -> Path:
+        """Initialise the instrument state of a request's run; returns its folder.
+
+        Raises:
+            InputError: It is initialised already.
+            StoreError: It cannot be written; nothing is left behind.
+        """
+        info, state = identified(request, self.host)
+        return init_state(
+            self.host.settings, state, name=name, run_number=info.run_number, author=author, progress=progress
+        )
 
     def load(self, reference: str, progress: Progress) -> list[str]:
         """Load a saved version's workspaces into the list; returns their names."""

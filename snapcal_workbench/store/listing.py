@@ -29,11 +29,15 @@ def list_versions(settings: Settings, run_or_state: str, *, lite: bool) -> dict[
     Raises:
         SnapcalError: The run cannot be found or its state cannot be told.
     """
-    run: int | None = None
     state_id = run_or_state.strip()
-    if not _STATE_ID.fullmatch(state_id):
-        found = identify_run(RunRequest((run_or_state,), lite), settings)
-        state_id, run = found.state.state_id, int(found.info.run_number.split("+")[0])
+    if _STATE_ID.fullmatch(state_id):
+        return versions_of_state(settings, state_id, lite=lite)
+    found = identify_run(RunRequest((run_or_state,), lite), settings)
+    return versions_of_state(settings, found.state.state_id, lite=lite, run=int(found.info.run_number.split("+")[0]))
+
+
+def versions_of_state(settings: Settings, state_id: str, *, lite: bool, run: int | None = None) -> dict[str, Any]:
+    """As `list_versions`, for a state; `applies` is None without a run."""
     store = StateStore(settings, state_id, lite=lite)
     retired = store.retirements()
     chosen = store.choose(run) if run is not None else None

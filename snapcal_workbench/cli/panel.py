@@ -1,0 +1,32 @@
+"""The command that opens the panel in a window of its own."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+from snapcal_workbench.cli.console import guarded
+from snapcal_workbench.errors import NotFoundError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("panel")(panel)
+
+
+def panel(context: typer.Context) -> None:
+    """Open the calibration panel in a window of its own."""
+
+    def work() -> None:
+        try:
+            window = importlib.import_module("snapcal_workbench.panel.window")
+        except ImportError as error:
+            raise NotFoundError(
+                "The panel needs Qt.",
+                found=str(error),
+                fix="Install it: pip install 'snapcal-workbench[gui]'",
+            ) from error
+        raise typer.Exit(window.run(context.obj.load()))
+
+    guarded(work, as_json=False)
