@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QMetaObject, QObject, Qt, QTimer
+from qtpy.QtCore import QMetaObject, QObject, Qt, QTimer, Slot
 from qtpy.QtWidgets import QAction, QApplication, QMenu
 
 from snapcal_workbench.manifest import InterfaceEntry
@@ -36,22 +36,29 @@ def add_to_workbench(interface: InterfaceEntry, show: Callable[[], Any]) -> None
         entry.start(application)
 
 
-class MenuEntry:
+class MenuEntry(QObject):
     """One entry, which looks for the menu until it has found it, and then stays in it."""
 
     def __init__(self, interface: InterfaceEntry, show: Callable[[], Any]) -> None:
+        super().__init__()
         self._interface, self._show = interface, show
         self._tries = 0
-        self._timer = QTimer()
-        self._timer.timeout.connect(self._look)
-        self._timer.setInterval(0)
+        self._timer: QTimer | None = None
 
     def start(self, application: QObject) -> None:
         """Look for the menu from the application's event loop, whatever thread this is called in."""
-        self._timer.moveToThread(application.thread())
-        QMetaObject.invokeMethod(self._timer, "start", Qt.ConnectionType.QueuedConnection)
+        self.moveToThread(application.thread())
+        QMetaObject.invokeMethod(self, "begin", Qt.ConnectionType.QueuedConnection)
+
+    @Slot()
+    def begin(self) -> None:
+        """Look for the menu now, and again and again until it is there. Called on the GUI thread."""
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._look)
+        self._timer.start(0)
 
     def _look(self) -> None:
+        assert self._timer is not None
         self._tries += 1
         self._timer.setInterval(RETRY_MS)
         menu = interfaces_menu()

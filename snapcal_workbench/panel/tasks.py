@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
@@ -83,11 +84,11 @@ class Worker(QObject):
 
     def _do(self, name: str, job: Job, progress: Progress) -> None:
         try:
-            result = job(progress)
+            outcome, signal = job(progress), self.finished
         except BaseException as error:
-            self.failed.emit(name, error)
-        else:
-            self.finished.emit(name, result)
+            outcome, signal = error, self.failed
+        with suppress(RuntimeError):  # the window was closed and deleted meanwhile
+            signal.emit(name, outcome)
 
     def _report(self, fraction: float, message: str) -> None:
         now = time.monotonic()
