@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.errors import Cancelled
-from snapcal_workbench.formats._hdf5 import attribute, child, dataset, wrong
+from snapcal_workbench.formats.hdf5 import attribute, child, dataset, wrong
 
 UNPLACED = ("bank_error_events", "bank_unmapped_events")
 """Groups of the events that the data acquisition itself could not place."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from snapcal_workbench.calibration.types import IntArray
-from snapcal_workbench.formats._files import damaged
+from snapcal_workbench.formats.files import damaged
 
 LITE_PIXELS = 64
 """Native pixels that are summed into a lite one."""

@@ -23,8 +23,8 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
 )
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats._files import damaged
-from snapcal_workbench.formats._hdf5 import child, create_hdf5, numbers, open_hdf5, subgroup, text, wrong
+from snapcal_workbench.formats.files import damaged
+from snapcal_workbench.formats.hdf5 import child, create_hdf5, numbers, open_hdf5, subgroup, text, wrong
 
 WHAT = "a DiffCal file"
 

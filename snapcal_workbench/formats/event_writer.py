@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FloatArray, LogValue, RunInfo
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats._hdf5 import create_hdf5, new_group, new_numbers, new_text
+from snapcal_workbench.formats.hdf5 import create_hdf5, new_group, new_numbers, new_text
 from snapcal_workbench.formats.run_info import MICROAMPERE_HOURS_PER_PICOCOULOMB
 from snapcal_workbench.progress import Progress
 

@@ -20,8 +20,8 @@ from snapcal_workbench.calibration.types import IntArray, TofWindow
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats._event_banks import Bank, find_banks
 from snapcal_workbench.formats._event_sort import BAD_TOF, UNKNOWN, SortedPart, merge_parts, sort_bank
-from snapcal_workbench.formats._hdf5 import open_hdf5
 from snapcal_workbench.formats.event_writer import BankEvents, write_events
+from snapcal_workbench.formats.hdf5 import open_hdf5
 from snapcal_workbench.formats.run_info import WHAT, find_entry, read_run_info
 from snapcal_workbench.progress import Progress
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from snapcal_workbench.formats._files import damaged, read_bytes
+from snapcal_workbench.formats.files import damaged, read_bytes
 
 
 def read_json(path: Path, what: str) -> Any:

@@ -29,7 +29,7 @@ from snapcal_workbench.calibration.types import (
     Unit,
 )
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats._hdf5 import attribute, child, dataset, numbers, open_hdf5, subgroup, text, wrong
+from snapcal_workbench.formats.hdf5 import attribute, child, dataset, numbers, open_hdf5, subgroup, text, wrong
 from snapcal_workbench.formats.run_info import last_value
 from snapcal_workbench.formats.tables import Column, Table
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FitTable, FloatArray, Geometry, IntArray, LogValue, Spectra
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats._hdf5 import create_hdf5, new_group, new_numbers, new_text, set_attributes
+from snapcal_workbench.formats.hdf5 import create_hdf5, new_group, new_numbers, new_text, set_attributes
 from snapcal_workbench.formats.processed_reader import ENTRY, WHAT
 from snapcal_workbench.formats.tables import Column, Table, fit_table_to_table
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import LogValue, RunInfo
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats._hdf5 import attribute, child, dataset, open_hdf5, plain_text, subgroup, text, wrong
+from snapcal_workbench.formats.hdf5 import attribute, child, dataset, open_hdf5, plain_text, subgroup, text, wrong
 
 WHAT = "an SNS event NeXus file"
 MICROAMPERE_HOURS_PER_PICOCOULOMB = 1e-6 / 3600.0

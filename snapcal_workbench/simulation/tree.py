@@ -29,7 +29,7 @@ from snapcal_workbench.facility.groupings import DEFAULT_MAP
 from snapcal_workbench.facility.instrument_parameters import FILE_NAME, INDEX_NAME
 from snapcal_workbench.facility.lite import lite_map_by_formula
 from snapcal_workbench.facility.state_id import GUIDE_LOG, LEGACY_SCHEMA
-from snapcal_workbench.formats._files import replacing
+from snapcal_workbench.formats.files import replacing
 from snapcal_workbench.formats.grouping import write_grouping
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.progress import Progress

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats._files import damaged, replacing, require_file
+from snapcal_workbench.formats.files import damaged, replacing, require_file
 
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, zlib.error)
 
