@@ -6,18 +6,21 @@ A *job* is work that may take long; the view runs jobs off the GUI thread, one a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from snapcal_workbench.calibration.types import Geometry
+from snapcal_workbench.calibration.types import DiffCalTable, Geometry
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.facility.calibrants import find_calibrants
 from snapcal_workbench.facility.geometry import geometry_of_state
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session import Comparison, Iteration, Problem, Request, RunSummary, Session
+from snapcal_workbench.session import Comparison, Iteration, Problem, Request, RunSummary, Session, build_request
 from snapcal_workbench.session.preview import Preview, preview_of
 from snapcal_workbench.session.script import script_of
+
+MAX_BASELINES = 8
 
 Job = Callable[[Progress], Any]
 
@@ -29,6 +32,7 @@ class Results:
     iteration: Iteration
     values: Mapping[str, Any]
     geometry: Geometry
+    baselines: Mapping[str, DiffCalTable]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class View(Protocol):
     def show_busy(self, busy: bool, *, cancelling: bool = False) -> None: ...
     def show_error(self, error: SnapcalError) -> None: ...
     def show_saved(self, path: str, version: int) -> None: ...
+    def show_health(self, health: Mapping[str, str]) -> None: ...
+    def show_report(self, path: str) -> None: ...
     def log(self, level: str, text: str) -> None: ...
     def start_job(self, name: str, job: Job) -> None: ...
     def start_look(self, job: Job) -> None: ...
@@ -70,11 +76,17 @@ class Presenter:
         self.selected: int | None = None
         self._excluded: set[tuple[int, tuple[int, int, int]]] = set()
 
-    def begin(self) -> None:
-        """Show what the session holds already."""
+    def begin(self, remembered: str = "") -> None:
+        """Show what the session holds already, and the inputs of the last time.
+
+        Args:
+            remembered: The request as JSON text, as it was when the panel was closed.
+        """
         last = self.session.last
-        if last is not None:
-            self.view.set_inputs(last.request)
+        request = request_from_text(remembered) or (last.request if last else None)
+        if request is not None:
+            self._excluded = set(request.excluded_peaks)
+            self.view.set_inputs(request)
         self.refresh_choices()
         self._show_iterations(last.number if last else None)
         self.inputs_changed()
@@ -179,6 +191,10 @@ class Presenter:
             self.view.show_results(result)
         elif name == "compare":
             self.view.show_comparison(result)
+        elif name == "report":
+            self.view.show_report(str(result))
+        elif name == "check the versions":
+            self.view.show_health(result)
         elif name == "save":
             self.view.log("information", f"Saved as version {result.version} in {result.path}.")
             self.view.show_saved(result.path, result.version)
@@ -220,7 +236,20 @@ class Presenter:
     def _results(self, number: int) -> Results:
         iteration, values = self.session.iteration(number), self.session.folders.values(number)
         state = self.session.state_of_iteration(number)
-        return Results(iteration, values, geometry_of_state(state, iteration.lite))
+        return Results(iteration, values, geometry_of_state(state, iteration.lite), self._baselines(iteration, values))
+
+    def _baselines(self, iteration: Iteration, values: Mapping[str, Any]) -> dict[str, DiffCalTable]:
+        """Tables that the change of DIFC can be shown against: the start, and the newest other iterations."""
+        found = {"the start": values["start"]}
+        others = [other for other in self.session.iterations if other.lite == iteration.lite]
+        for other in others[-MAX_BASELINES:]:
+            if other.number != iteration.number:
+                found[other.name] = self.session.folders.values(other.number)["table"]
+        return found
+
+    def report(self, number: int) -> None:
+        """Open the HTML report of an iteration."""
+        self._start("report", lambda progress: self.session.report(number))
 
     def restore(self, number: int) -> None:
         """Put an iteration's workspaces back into the list."""
@@ -298,6 +327,18 @@ class Presenter:
         """Take a version out of the choice."""
         self._start(f"retire version {reference}", lambda p: self.session.retire(reference, reason, author, p))
 
+    def check_versions(self) -> None:
+        """Check that the files of all versions are those that were saved."""
+        request = self.request()
+        self._start("check the versions", lambda progress: self.session.health(request, progress))
+
+    def apply(self, reference: str, run_workspace: str) -> None:
+        """Focus a run of the workspace list with a version or an iteration."""
+        lite = self.session.is_lite(run_workspace)
+        request = self.request().changed({"workspace": run_workspace, "runs": (), "lite": lite})
+        output = f"{run_workspace}_focused"
+        self._start(f"apply {reference}", lambda p: self.session.apply(reference, request, output, p))
+
     def initialise_state(self, name: str, author: str) -> None:
         """Initialise the state of the run that is asked for."""
         request = self.request()
@@ -311,3 +352,11 @@ class Presenter:
     def script(self) -> str:
         """Python that runs the session's iterations again."""
         return script_of(self.session.iterations)
+
+
+def request_from_text(text: str) -> Request | None:
+    """A request that was kept as JSON text; None where there is none, or it does not fit any more."""
+    try:
+        return build_request(json.loads(text)) if text else None
+    except (ValueError, SnapcalError):
+        return None

@@ -60,18 +60,21 @@ class ResultsView(QTabWidget):
         self.groups = FigurePane("Figures of the groups")
         self.masked = FigurePane("Masked pixels by reason")
         self.comparison = FigurePane("Comparison")
-        self.quantity, self.group, self.figure_of = QComboBox(), QComboBox(), QComboBox()
+        self.quantity, self.group, self.figure_of, self.baseline = (QComboBox() for _ in range(4))
         self.hover = QLabel("")
         self.limit = QDoubleSpinBox()
         self._fill_choices()
         self.addTab(self.convergence, "Convergence")
-        self.addTab(_with_bar(self.detectors, QLabel("Show"), self.quantity, self.hover), "Detectors")
+        self.addTab(
+            _with_bar(self.detectors, QLabel("Show"), self.quantity, QLabel("against"), self.baseline, self.hover),
+            "Detectors",
+        )
         self.addTab(_with_bar(self.spectra, QLabel("Group"), self.group, *self._peak_bar()), "Spectra")
         self.addTab(_with_bar(self.groups, QLabel("Show"), self.figure_of), "Groups")
         self.addTab(self.masked, "Mask")
         self.addTab(self.comparison, "Compare")
         export = QPushButton("Export …")
-        export.setToolTip("Save the picture of this tab as PNG")
+        export.setToolTip("Save the picture of this tab as PNG, or the figures of the groups as CSV")
         export.clicked.connect(self._export)
         self.setCornerWidget(export)
         self.detectors.canvas.mpl_connect("motion_notify_event", self._hovered)
@@ -81,6 +84,8 @@ class ResultsView(QTabWidget):
         self.quantity.addItems(list(QUANTITIES))
         self.figure_of.addItems(["strain", "sigma", "chi2"])
         self.quantity.currentTextChanged.connect(lambda _: self._draw_detectors())
+        self.baseline.setToolTip("What the change of DIFC is shown against")
+        self.baseline.currentTextChanged.connect(lambda _: self._draw_detectors())
         self.group.currentTextChanged.connect(lambda _: self._draw_spectrum())
         self.figure_of.currentTextChanged.connect(lambda _: self._draw_groups())
 
@@ -100,10 +105,8 @@ class ResultsView(QTabWidget):
             for pane in (self.convergence, self.detectors, self.spectra, self.groups, self.masked):
                 pane.clear()
             return
-        self.group.blockSignals(True)
-        self.group.clear()
-        self.group.addItems([str(int(number)) for number in results.values["output"].number])
-        self.group.blockSignals(False)
+        _offer(self.group, [str(int(number)) for number in results.values["output"].number])
+        _offer(self.baseline, list(results.baselines))
         iteration = results.iteration
         pixel = iteration.outcome.pixel
         threshold = 1e6 * pixel.bin_width * iteration.request.options.pixels.threshold if pixel else None
@@ -139,7 +142,7 @@ class ResultsView(QTabWidget):
         values, quantity = self._results.values, self.quantity.currentText()
         found = values.get("results")
         if quantity == "DIFC change (ppm)":
-            return difc_change_ppm(values["start"], values["table"])
+            return difc_change_ppm(self._results.baselines[self.baseline.currentText()], values["table"])
         if found is None or self._results.iteration.outcome.pixel is None:
             return None
         if quantity == "events":
@@ -238,11 +241,47 @@ class ResultsView(QTabWidget):
             self.peak_clicked.emit(group, h, k, l)
 
     def _export(self) -> None:
-        pane = self.currentWidget()
-        panes = [pane] if isinstance(pane, FigurePane) else pane.findChildren(FigurePane) if pane else []
-        path, _ = QFileDialog.getSaveFileName(self, "Export", "figure.png", "Pictures (*.png)")
-        if path and panes:
-            panes[0].figure.savefig(Path(path).with_suffix(".png"), dpi=150)
+        kinds = "Picture (*.png);;Figures of the groups (*.csv)"
+        path, _ = QFileDialog.getSaveFileName(self, "Export", "figure.png", kinds)
+        if path:
+            self.export(Path(path))
+
+    def export(self, path: Path) -> None:
+        """Write the picture of the present tab (.png) or the figures of the groups (.csv)."""
+        if path.suffix.lower() == ".csv" and self._results is not None:
+            path.write_text(figures_as_csv(self._results), encoding="utf-8")
+            return
+        page = self.currentWidget()
+        panes = [page] if isinstance(page, FigurePane) else page.findChildren(FigurePane) if page else []
+        if panes:
+            panes[0].figure.savefig(path.with_suffix(".png"), dpi=150)
+
+
+def figures_as_csv(results: Results) -> str:
+    """The figures of the groups, one line each; strain in ppm, angles in degrees."""
+    metrics = results.iteration.metrics
+    lines = ["group,two_theta_deg,peaks_used,strain_ppm,strain_std_ppm,sigma_over_d,chi2"]
+    for i, group in enumerate(metrics.group):
+        figures = (
+            np.degrees(metrics.two_theta[i]),
+            metrics.peaks_used[i],
+            1e6 * metrics.strain[i],
+            1e6 * metrics.strain_std[i],
+            metrics.sigma[i],
+            metrics.chi2[i],
+        )
+        lines.append(",".join([str(int(group)), *(f"{figure:.7g}" for figure in figures)]))
+    return "\n".join(lines) + "\n"
+
+
+def _offer(combo: QComboBox, items: list[str]) -> None:
+    """Offer other items; what was chosen stays chosen where it is among them."""
+    chosen = combo.currentText()
+    combo.blockSignals(True)
+    combo.clear()
+    combo.addItems(items)
+    combo.setCurrentIndex(max(combo.findText(chosen), 0))
+    combo.blockSignals(False)
 
 
 def peak_text(group: int, hkl: tuple[int, int, int]) -> str:

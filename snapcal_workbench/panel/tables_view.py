@@ -231,8 +231,12 @@ class VersionsView(QWidget):
         loaded: Reference of a version.
         compared: References of versions.
         retired: Reference and reason.
+        applied: Reference of a version that is to be applied to another run.
+        check_asked: The files of all versions are to be checked.
     """
 
+    applied = Signal(str)
+    check_asked = Signal()
     loaded = Signal(str)
     compared = Signal(list)
     retired = Signal(str, str)
@@ -246,12 +250,20 @@ class VersionsView(QWidget):
         ("Saved", "When"),
         ("Comments", "What its author says of it"),
         ("Retired", "Why it is not used any more"),
+        ("Health", "Whether its files are those that were saved; see Check"),
     )
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.table = _Table(self.COLUMNS, "Saved versions")
-        load, compare, retire = (QPushButton(text) for text in ("&Load", "Co&mpare", "Re&tire …"))
+        titles = ("&Load", "Co&mpare", "A&pply …", "Re&tire …", "Chec&k")
+        load, compare, apply, retire, check = (QPushButton(text) for text in titles)
+        self._health: Mapping[str, str] = {}
+        self._found: Mapping[str, Any] | None = None
+        apply.setToolTip("Focus another run of the workspace list with it")
+        apply.clicked.connect(self._apply)
+        check.setToolTip("Check that the files of all versions are those that were saved")
+        check.clicked.connect(self.check_asked.emit)
         load.setToolTip("Load its table, mask, spectra and fits into the workspace list")
         load.clicked.connect(self._load)
         compare.setToolTip("Put the selected versions side by side")
@@ -261,10 +273,11 @@ class VersionsView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
-        layout.addLayout(_buttons(load, compare, retire))
+        layout.addLayout(_buttons(load, compare, apply, retire, check))
 
     def show_versions(self, found: Mapping[str, Any] | None) -> None:
         """Fill the table with what `Session.versions` says."""
+        self._found = found
         rows: list[tuple[object, Sequence[object]]] = []
         for entry in found["versions"] if found else ():
             mark = " *" if found and entry["version"] == found["applies"] else ""
@@ -278,9 +291,20 @@ class VersionsView(QWidget):
                 entry["timestamp"][:16].replace("T", " "),
                 entry["comments"] or "",
                 entry["retired"] or "",
+                self._health.get(reference, ""),
             )
             rows.append((reference, cells))
         self.table.fill(rows)
+
+    def show_health(self, health: Mapping[str, str]) -> None:
+        """Show what a check of the versions found, by reference."""
+        self._health = health
+        self.show_versions(self._found)
+
+    def _apply(self) -> None:
+        chosen = self.table.selected()
+        if chosen:
+            self.applied.emit(chosen[0])
 
     def _load(self) -> None:
         chosen = self.table.selected()

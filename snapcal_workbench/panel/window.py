@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import QSettings, Qt
+from qtpy.QtCore import QSettings, Qt, QUrl
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -98,7 +100,7 @@ class CalibrationWindow(QMainWindow):
         self.presenter = Presenter(self, session or Session(host))
         self._connect()
         self._read_settings()
-        self.presenter.begin()
+        self.presenter.begin(self._remembered())
 
     # -- construction -------------------------------------------------------------------------------------------
 
@@ -117,6 +119,7 @@ class CalibrationWindow(QMainWindow):
         self.calibrate = _button("&Calibrate", "Run a calibration with these inputs; earlier iterations stay")
         self.cancel = _button("Cancel", "End the running step; nothing of it is kept")
         self.cancel.setEnabled(False)
+        self.report = _button("Report", "Open the HTML report of the shown iteration in the browser")
         self.script = _button("Copy script", "Copy Python that runs the iterations again")
         self.clear = _button("Clear workspaces …", "Delete the workspaces that this session made")
         self.help = _button("?", "What this panel does")
@@ -144,6 +147,7 @@ class CalibrationWindow(QMainWindow):
         for widget in (self.help, self.calibrate, self.cancel, self.bar):
             bottom.addWidget(widget)
         bottom.addWidget(self.step, 1)
+        bottom.addWidget(self.report)
         bottom.addWidget(self.script)
         bottom.addWidget(self.clear)
         central = QWidget()
@@ -173,6 +177,7 @@ class CalibrationWindow(QMainWindow):
         self.inputs_view.initialise_asked.connect(self._initialise)
         self.calibrate.clicked.connect(presenter.calibrate)
         self.cancel.clicked.connect(presenter.cancel)
+        self.report.clicked.connect(self._open_report)
         self.script.clicked.connect(self._copy_script)
         self.clear.clicked.connect(self._clear)
         self.help.clicked.connect(self._help)
@@ -187,6 +192,8 @@ class CalibrationWindow(QMainWindow):
         self.versions.loaded.connect(presenter.load_version)
         self.versions.compared.connect(presenter.compare)
         self.versions.retired.connect(lambda reference, reason: presenter.retire(reference, reason, self.author))
+        self.versions.check_asked.connect(presenter.check_versions)
+        self.versions.applied.connect(self._apply)
         self.results.peak_clicked.connect(self._peak_clicked)
         self.results.purge_asked.connect(self._purge)
 
@@ -248,6 +255,14 @@ class CalibrationWindow(QMainWindow):
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setModal(False)
         box.show()
+
+    def show_report(self, path: str) -> None:
+        """Open the HTML report in the browser."""
+        QDesktopServices.openUrl(QUrl.fromLocalFile(path))
+
+    def show_health(self, health: Mapping[str, str]) -> None:
+        """Show what a check of the versions found."""
+        self.versions.show_health(health)
 
     def log(self, level: str, text: str) -> None:
         """Add a line to the log."""
@@ -329,6 +344,20 @@ class CalibrationWindow(QMainWindow):
         if accepted and name.strip():
             self.presenter.initialise_state(name.strip(), self.author or "unknown")
 
+    def _apply(self, reference: str) -> None:
+        runs = self.presenter.workspaces_of_kind("Events")
+        if not runs:
+            self.log("warning", "There is no run in the workspace list that it could be applied to.")
+            return
+        name, accepted = QInputDialog.getItem(self, "Apply", f"Focus which run with {reference}?", runs, 0, False)
+        if accepted:
+            self.presenter.apply(reference, name)
+
+    def _open_report(self) -> None:
+        number = self.presenter.selected
+        if number is not None:
+            self.presenter.report(number)
+
     def _copy_script(self) -> None:
         clipboard = QApplication.clipboard()
         if clipboard is not None:
@@ -359,6 +388,9 @@ class CalibrationWindow(QMainWindow):
     def author(self, name: str) -> None:
         QSettings().setValue(f"{SETTINGS}/author", name)
 
+    def _remembered(self) -> str:
+        return str(QSettings().value(f"{SETTINGS}/request", "") or "")
+
     def _read_settings(self) -> None:
         geometry = QSettings().value(f"{SETTINGS}/geometry")
         if geometry is not None:
@@ -384,6 +416,7 @@ class CalibrationWindow(QMainWindow):
         self._work.wait(5.0)
         self._look.wait(5.0)
         QSettings().setValue(f"{SETTINGS}/geometry", self.saveGeometry())
+        QSettings().setValue(f"{SETTINGS}/request", json.dumps(self.get_state().get("request", {})))
         self.presenter.session.close()
         super().closeEvent(event)
 

@@ -28,7 +28,7 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import InputError, SnapcalError
 from snapcal_workbench.facility.groupings import read_grouping_named
 from snapcal_workbench.facility.state import InstrumentState
 from snapcal_workbench.formats.masks import read_mask
@@ -312,6 +312,10 @@ class Session:
         """The instrument state in which an iteration's run was measured."""
         return state_of(self.folders.values(number)["output"].run, self.host)
 
+    def is_lite(self, run_workspace: str) -> bool:
+        """Whether a run in the workspace list has lite pixels."""
+        return is_lite(self.host.workspaces.read(run_workspace, Events).geometry)
+
     def store_of(self, iteration: Iteration) -> StateStore:
         """Where an iteration would be saved."""
         return StateStore(self.host.settings, iteration.state_id, lite=iteration.lite)
@@ -322,6 +326,20 @@ class Session:
         return versions_of_state(
             self.host.settings, summary.state_id, lite=request.lite, run=int(summary.run_number.split("+")[0])
         )
+
+    def health(self, request: Request, progress: Progress) -> dict[str, str]:
+        """What is wrong with each version of a request's state, by reference; "good" where nothing is."""
+        found = self.versions(request)
+        references = [f"{entry['mode']}/{found['stateId']}/{entry['version']}" for entry in found["versions"]]
+        health = {}
+        for number, reference in enumerate(references):
+            progress.report(number / len(references), f"Checking version {reference}")
+            try:
+                open_version(self.host.settings, reference)
+                health[reference] = "good"
+            except SnapcalError as error:
+                health[reference] = error.found or error.what
+        return health
 
     def retire(self, reference: str, reason: str, author: str, progress: Progress) -> None:
         """Take a saved version out of the choice; it stays on disk."""

@@ -106,19 +106,47 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     qtbot.waitUntil(lambda: "Saved as version 1" in log(window), timeout=30_000)
     qtbot.waitUntil(lambda: window.versions.table.rowCount() == 2, timeout=20_000)
     assert (tree.settings.powder_home / "04bd2c53f6bf6754" / "diffraction" / "v_0001").is_dir()
+    window.inputs_view.max_chi2.setValue(7.0)
     window.close()
 
     again = open_window()
     assert again.iterations.table.rowCount() == 2
     assert again.inputs["runs"] == (RUN,)
     assert again.inputs["groups.model"] == "DIFC+TZERO"
+    assert again.inputs["groups.max_chi2"] == 7.0
     again.presenter.select(1)
     qtbot.waitUntil(lambda: again.results.group.count() == 6, timeout=20_000)
-    check_results(qtbot, again)
+    check_results(qtbot, again, tree.directory)
+    check_versions(qtbot, again, tree)
 
 
-def check_results(qtbot, window: CalibrationWindow) -> None:
-    """Every tab draws; hovering names the pixel; peaks can be left out."""
+def check_versions(qtbot, window: CalibrationWindow, tree: SimulatedTree) -> None:
+    """A check finds a version that was tampered with; an iteration and a version are applied to a run."""
+    window.presenter.check_versions()
+    health = window.versions.table.columnCount() - 1
+    cells = lambda: [window.versions.table.item(row, health).text() for row in range(2)]  # noqa: E731
+    qtbot.waitUntil(lambda: cells() == ["good", "good"], timeout=20_000)
+    saved = tree.settings.powder_home / "04bd2c53f6bf6754" / "diffraction" / "v_0001"
+    table = saved / "diffract_consts_058882_v0001.h5"
+    table.write_bytes(table.read_bytes()[:-1] + b"x")
+    window.presenter.check_versions()
+    qtbot.waitUntil(lambda: any("changed" in cell for cell in cells()), timeout=20_000)
+
+
+def check_results(qtbot, window: CalibrationWindow, folder: Path) -> None:
+    """Every tab draws; hovering names the pixel; peaks can be left out; what is shown is exported."""
+    window.results.export(folder / "figures.csv")
+    lines = (folder / "figures.csv").read_text().splitlines()
+    assert len(lines) == 7
+    assert lines[1].split(",")[0] == "1"
+    window.results.setCurrentIndex(1)
+    window.results.baseline.setCurrentText("iteration 2")
+    change = window.results.detector_values()
+    assert change is not None
+    assert 100 < abs(float(np.median(change))) < 3000  # ppm: TZERO of iteration 2 takes part of DIFC
+    window.results.baseline.setCurrentText("the start")
+    window.results.export(folder / "detectors.png")
+    assert (folder / "detectors.png").stat().st_size > 10_000
     for tab in range(window.results.count() - 1):
         window.results.setCurrentIndex(tab)
         qtbot.wait(50)
