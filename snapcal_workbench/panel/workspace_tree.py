@@ -31,8 +31,8 @@ class WorkspaceTree(QTreeWidget):
         self._shown: list[str] = []
         self.setAccessibleName("Workspaces")
         self.setHeaderLabels(["Workspace", "Kind"])
-        self.setColumnWidth(0, 240)
-        self.setMinimumWidth(240)
+        self.setColumnWidth(0, 250)
+        self.setMinimumWidth(350)
         self.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._menu)

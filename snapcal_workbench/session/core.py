@@ -183,6 +183,9 @@ class Session:
         with self._ledger.writing():
             for role, name in made.items():
                 self.host.workspaces.write(name, values[role])
+            if {"fit_table", "fitted"} <= set(made):
+                made["diagnostic"] = _free(wanted["diagnostic"], self.host)
+                self.host.workspaces.write(made["diagnostic"], (made["fit_table"], made["fitted"]))
         self._ledger.add(owner, made)
         return self._ledger.names(owner)
 

@@ -17,8 +17,6 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.panel.window import CalibrationWindow
 
 TABS = ("convergence", "detectors", "spectra", "groups", "mask")
-COLOURS = 96
-"""Colours of a saved picture: few enough to keep it small."""
 
 
 def dark_palette() -> QPalette:
@@ -47,7 +45,7 @@ def take(config: Path, folder: Path) -> None:
         if theme == "dark":
             application.setPalette(dark_palette())
         window = CalibrationWindow(EmbeddedHost(Settings.load(config)))
-        window.resize(1280, 820)
+        window.resize(1360, 820)
         window.show()
         spin(application, 2.0)
         window.presenter.restore(1)
@@ -57,9 +55,7 @@ def take(config: Path, folder: Path) -> None:
             window.results.setCurrentIndex(index)
             spin(application, 1.0)
             if theme == "light" or name == "spectra":
-                picture = window.grab().toImage()
-                picture = picture.convertToFormat(picture.Format.Format_Indexed8)
-                picture.save(str(folder / f"{name}{'-dark' if theme == 'dark' else ''}.png"))
+                window.grab().save(str(folder / f"{name}{'-dark' if theme == 'dark' else ''}.png"), quality=0)
         window.close()
 
 
