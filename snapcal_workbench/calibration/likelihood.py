@@ -98,11 +98,19 @@ class LikelihoodEstimator:
         if self._y is None:
             self._y = self._log_tof(progress)
         result = PassEstimate.empty(len(table))
-        for index, members in enumerate(self._members):
-            part = progress.part(index / len(self._members), (index + 1) / len(self._members))
-            part.report(0.0, f"Aligning group {self._parameters.group[index]}, pass {number}")
+        message = f"Aligning pixels, pass {number}"
+
+        def work(index: int) -> None:
+            members = self._members[index]
+            part = progress if len(self._members) == 1 else Progress(is_cancelled=progress.is_cancelled)
             self._estimate_group(index, members[reason[members] == 0], table, number, part, result)
-        progress.report(1.0)
+
+        # Two groups at a time: while one is in the compiled loops the other can be in the interpreter.
+        if len(self._members) == 1:
+            work(0)
+        else:
+            list(in_order(work, range(len(self._members)), progress=progress, message=message, threads=self._threads))
+        progress.report(1.0, message)
         return result
 
     def _log_tof(self, progress: Progress) -> NDArray[np.float32]:
