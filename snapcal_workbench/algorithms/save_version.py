@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from snapcal_workbench import __version__
 from snapcal_workbench.algorithms.base import Algorithm, Parameters, reads
 from snapcal_workbench.algorithms.ingredients import ExcludedPeak, parameters_for, peaks_of, state_of
+from snapcal_workbench.algorithms.provenance import files_of, software
 from snapcal_workbench.calibration.metrics import group_metrics
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
 from snapcal_workbench.config import CalibrationOptions
@@ -88,8 +88,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         calibrant_path=str(sample.path),
         options=sample.apply(inputs.options),
         provenance={
-            "snapcalWorkbench": __version__,
-            "host": host.name,
+            "software": software(host.name),
+            "inputFiles": files_of(spectra.run),
             "history": [entry for entry in host.history() if entry["outcome"] == "finished"],
             **inputs.provenance,
         },

@@ -347,7 +347,7 @@ class Presenter:
     def clear_workspaces(self) -> None:
         """Delete all workspaces that the session made; iterations stay on disk."""
         self.session.clear_workspaces()
-        self.view.log("information", "The workspaces of this session are deleted; iterations can be restored.")
+        self.view.log("information", "The workspaces of this calibration session are deleted.")
 
     def script(self) -> str:
         """Python that runs the session's iterations again."""

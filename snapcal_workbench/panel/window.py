@@ -121,7 +121,7 @@ class CalibrationWindow(QMainWindow):
         self.cancel.setEnabled(False)
         self.report = _button("Report", "Open the HTML report of the shown iteration in the browser")
         self.script = _button("Copy script", "Copy Python that runs the iterations again")
-        self.clear = _button("Clear workspaces …", "Delete the workspaces that this session made")
+        self.clear = _button("Clear workspaces …", "Delete the workspaces that this calibration session made")
         self.help = _button("?", "What this panel does")
 
     def _lay_out(self) -> None:
@@ -366,7 +366,7 @@ class CalibrationWindow(QMainWindow):
         self.log("information", "The script is in the clipboard.")
 
     def _clear(self) -> None:
-        question = "Delete all workspaces that this session made? Iterations stay on disk, saved versions too."
+        question = "Delete all workspaces that this calibration session made? Iterations and versions stay."
         if QMessageBox.question(self, "Clear workspaces", question) == QMessageBox.StandardButton.Yes:
             self.presenter.clear_workspaces()
 

@@ -84,7 +84,7 @@ class Comparison:
 
 
 def entry_of_iteration(iteration: Iteration, values: Mapping[str, Any], state: InstrumentState) -> Entry:
-    """An iteration of this session, measured in `state`."""
+    """An iteration of a calibration session, measured in `state`."""
     geometry = geometry_of_state(state, iteration.lite)
     return Entry(iteration.name, iteration.metrics, values["table"], values["mask"], geometry, values["output"])
 

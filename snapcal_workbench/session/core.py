@@ -211,7 +211,7 @@ class Session:
         return path
 
     def remarks(self) -> list[str]:
-        """What was done by hand to this session's workspaces since the last call."""
+        """What was done by hand to this calibration session's workspaces since the last call."""
         return self._ledger.remarks()
 
     # -- compare, save, apply -----------------------------------------------------------------------------------

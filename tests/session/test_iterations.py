@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +103,13 @@ def test_saving_the_first_iteration_saves_its_own_table_and_figures(work: Work) 
     assert own is not None
     assert own.options["groups"]["model"] == "DIFC"
     assert own.provenance["iteration"] == 1
-    assert [entry["algorithm"] for entry in own.provenance["history"]][-1] == "CalibrateDiffraction" or any(
-        entry["algorithm"] == "CalibrateDiffraction" for entry in own.provenance["history"]
-    )
+    assert "CalibrateDiffraction" in [entry["algorithm"] for entry in own.provenance["history"]]
+    assert own.provenance["software"]["numpy"] == np.__version__
+    (file,) = own.provenance["inputFiles"]
+    path = Path(file["path"])
+    data = path.read_bytes()
+    assert file["size"] == len(data)
+    assert file["endsSha256"] == hashlib.sha256(data[: 1 << 20] + data[-(1 << 20) :]).hexdigest()
     np.testing.assert_allclose(own.metrics["strain_std"], work.session.iteration(1).metrics.strain_std)
     assert read_diffcal(Path(saved.path) / "diffract_consts_058882_v0001.h5").table.difc.min() > 0
 
