@@ -83,11 +83,11 @@ class Worker(QObject):
             self._do(name, job, Progress(self._report, self.said.emit, self._cancel.is_set))
 
     def _do(self, name: str, job: Job, progress: Progress) -> None:
-        try:
-            outcome, signal = job(progress), self.finished
-        except BaseException as error:
-            outcome, signal = error, self.failed
         with suppress(RuntimeError):  # the window was closed and deleted meanwhile
+            try:
+                outcome, signal = job(progress), self.finished
+            except BaseException as error:
+                outcome, signal = error, self.failed
             signal.emit(name, outcome)
 
     def _report(self, fraction: float, message: str) -> None:
