@@ -16,12 +16,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snapcal_workbench.calibration import likelihood_kernels as kernels
 from snapcal_workbench.calibration.chunks import in_order
 from snapcal_workbench.calibration.estimator import PassEstimate
 from snapcal_workbench.calibration.likelihood_group import EVENTS_PER_CHUNK, GroupEvents, number_of_folds
 from snapcal_workbench.calibration.likelihood_kernels import COUNTS, EDGE
-from snapcal_workbench.calibration.likelihood_round import Bools, Learned, Round, Search, align, settle
+from snapcal_workbench.calibration.likelihood_round import Before, Bools, Learned, Round, Search, align, settle
 from snapcal_workbench.calibration.smooth_field import Index, places_of
 from snapcal_workbench.calibration.template import Grid, make_grid
 from snapcal_workbench.calibration.types import (
@@ -48,6 +47,8 @@ BAD_CHI2_SIGMAS = 8.0
 BAD_SHAPE = 3.0
 """Squared relative deviation from the group's shape, per count, that is bad in itself; and so many times the median."""
 BAD_SHAPE_FACTOR = 20.0
+SMALL_SHARE = 0.25
+"""A group with less than this part of the events is left to one thread; other groups keep the others busy."""
 
 
 class LikelihoodEstimator:
@@ -87,6 +88,7 @@ class LikelihoodEstimator:
         self._learned: list[Learned | None] = [None] * len(parameters)
         self._field = np.zeros(len(grouping.group))
         self._field_variance = np.zeros(len(grouping.group))
+        self._tops = np.full(len(grouping.group), np.nan)
 
     def estimate(self, table: DiffCalTable, reason: NDArray[np.uint8], number: int, progress: Progress) -> PassEstimate:
         """The shift of every pixel in use, relative to `table`; see `PixelEstimator`.
@@ -114,11 +116,13 @@ class LikelihoodEstimator:
         return result
 
     def _log_tof(self, progress: Progress) -> NDArray[np.float32]:
+        """float32[all events]: ln(TOF / scale), -inf or NaN where the TOF is not positive."""
         tof = self._events.tof.astype(np.float32, copy=False)
         y = np.empty(len(tof), np.float32)
 
         def work(chunk: slice) -> None:
-            kernels.log_tof(tof, self._scale, y, chunk.start, chunk.stop)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                np.log(tof[chunk] / np.float32(self._scale), out=y[chunk])
 
         size = EVENTS_PER_CHUNK
         chunks = [slice(first, min(first + size, len(tof))) for first in range(0, len(tof), size)]
@@ -168,10 +172,11 @@ class LikelihoodEstimator:
         grid = self._grid(index, members, table)
         places = places_of(self._events.geometry, members)
         source = self._y, self._weight, self._first
-        folds = number_of_folds(len(members), float(np.diff(self._first)[members].sum()))
-        return GroupEvents(
-            *source, members, corrections, self._counts[members], grid, places, self._threads, progress, folds
-        )
+        events = float(np.diff(self._first)[members].sum())
+        folds, threads = number_of_folds(len(members), events), self._threads
+        if events < SMALL_SHARE * len(self._y):
+            threads = 1
+        return GroupEvents(*source, members, corrections, self._counts[members], grid, places, threads, progress, folds)
 
     def _grid(self, index: int, members: Index, table: DiffCalTable) -> Grid:
         """The group's grid: the TOF that every pixel saw, and every DIFC within the search."""
@@ -215,19 +220,18 @@ class LikelihoodEstimator:
         """Keep what the next pass of a group begins with."""
         self._uncertainty[index] = round_.uncertainty
         self._learned[index] = round_.learned
+        self._tops[members] = np.where(round_.own.certain, round_.own.u, np.nan)
         if round_.learned is not None:
             self._field[members] = round_.learned.prior.mean
             self._field_variance[members] = round_.learned.prior.mean_variance
 
-    def _recall(self, index: int, members: Index) -> Learned | None:
-        """The prior of the pass before, for the pixels that are still in use."""
+    def _recall(self, index: int, members: Index) -> Before:
+        """What the pass before found out, for the pixels that are still in use."""
         learned = self._learned[index]
-        if learned is None:
-            return None
-        return replace(
-            learned,
-            prior=replace(learned.prior, mean=self._field[members], mean_variance=self._field_variance[members]),
-        )
+        if learned is not None:
+            prior = replace(learned.prior, mean=self._field[members], mean_variance=self._field_variance[members])
+            learned = replace(learned, prior=prior)
+        return Before(self._tops[members], learned)
 
     def _reasons(self, group: GroupEvents, round_: Round, start: FloatArray) -> NDArray[np.uint8]:
         """uint8[n]: why a pixel cannot be used, as far as its likelihood says."""

@@ -16,7 +16,7 @@ from scipy.signal import fftconvolve
 
 from snapcal_workbench.calibration import likelihood_kernels as kernels
 from snapcal_workbench.calibration.chunks import in_order, split
-from snapcal_workbench.calibration.rough_alignment import HALVES, MAX_PIXELS, rough_pattern
+from snapcal_workbench.calibration.rough_alignment import HALVES, enough_pixels, rough_pattern
 from snapcal_workbench.calibration.smooth_field import Index, Places
 from snapcal_workbench.calibration.template import Grid, Template, make_template, point_weights
 from snapcal_workbench.calibration.types import FloatArray
@@ -30,7 +30,7 @@ PIXELS_PER_CHUNK = 20_000
 
 LEAST_RATIO = 3.0
 """ln L above a spectrum without peaks that a top needs to tell anything."""
-ENOUGH_EVENTS = 1_500_000
+ENOUGH_EVENTS = 1_000_000
 """So many events of a group make a template that is good enough to begin with."""
 MANY_EVENTS = 300_000
 """With more events in a group fewer folds are enough."""
@@ -104,12 +104,13 @@ class GroupEvents:
 
     @property
     def axes(self) -> FloatArray:
-        """(y0, x0, u0, step) for the kernels."""
-        return np.array([self.grid.y0, self.grid.x0, self.grid.u0, self.grid.step])
+        """(y0, u0, step) for the kernels."""
+        return np.array([self.grid.y0, self.grid.u0, self.grid.step])
 
-    def _each(self, work: Callable[[slice], Result]) -> Iterator[Result]:
-        """Results of `work` for chunks of the pixels; asks between chunks whether to go on."""
-        chunks = split(self.events, EVENTS_PER_CHUNK, PIXELS_PER_CHUNK)
+    def _each(self, work: Callable[[slice], Result], members: Index | None = None) -> Iterator[Result]:
+        """Results of `work` for chunks of the pixels or of some members; asks between chunks whether to go on."""
+        events = self.events if members is None else self.events[members]
+        chunks = split(events, EVENTS_PER_CHUNK, PIXELS_PER_CHUNK)
         return in_order(work, chunks, progress=Progress(is_cancelled=self.progress.is_cancelled), threads=self.threads)
 
     def _source(self, chunk: slice) -> tuple[NDArray[np.float32], NDArray[np.float32], Index, Index]:
@@ -120,7 +121,7 @@ class GroupEvents:
 
         def work(chunk: slice) -> tuple[FloatArray, FloatArray]:
             by_x, by_y = np.zeros((folds, self.grid.nx)), np.zeros(self.grid.ny)
-            part = u[chunk], fold[chunk], self.corrections[chunk], self.axes, self.grid.exposed
+            part = u[chunk], fold[chunk], self.corrections[chunk], self.axes, self.grid.nu, self.grid.exposed
             kernels.accumulate(*self._source(chunk), *part, by_x, by_y)
             return by_x, by_y
 
@@ -145,21 +146,28 @@ class GroupEvents:
         *,
         lags: int,
         prior: FloatArray | None = None,
-        fold: Index | None = None,
+        known: FloatArray | None = None,
+        members: Index | None = None,
     ) -> FloatArray:
-        """Rows of `likelihood_kernels.solve` with SHIFT relative to u; prior: [n, 2] with means relative to u."""
-        given = np.zeros((len(self), 2)) if prior is None else prior
-        fold = self.fold
-        rows = np.zeros((len(self), 8))
+        """Rows of `likelihood_kernels.solve` with SHIFT relative to u, of all pixels or of some `members`.
+
+        prior: [m, 2] with means relative to u; known: [m], the shift of the only top, NaN where it is to be looked for.
+        """
+        members = np.arange(len(self)) if members is None else members
+        n = len(members)
+        given = np.zeros((n, 2)) if prior is None else prior
+        known = np.full(n, np.nan) if known is None else known
+        pixels, fold, corrections = self.pixels[members], self.fold[members], self.corrections[members]
+        rows = np.zeros((n, 8))
         t = template
 
         def work(chunk: slice) -> None:
-            n = len(self.pixels[chunk])
-            start = u[chunk], np.zeros(n), lags, fold[chunk], given[chunk], self.corrections[chunk], self.axes
+            source = self.y, self.weight, self.start, pixels[chunk]
+            start = u[chunk], known[chunk], lags, fold[chunk], given[chunk], corrections[chunk], self.axes
             tables = t.coarse, t.log_pattern, t.slope, t.log_total, t.information
-            kernels.solve(*self._source(chunk), *start, self.grid.lag, self.grid.exposed, *tables, rows[chunk])
+            kernels.solve(*source, *start, self.grid.coarse, self.grid.exposed, *tables, rows[chunk])
 
-        list(self._each(work))
+        list(self._each(work, members))
         return rows
 
     def curves(
@@ -177,8 +185,8 @@ class GroupEvents:
         def work(chunk: slice) -> tuple[int, FloatArray]:
             low = int(unit[chunk].min())
             part = np.zeros((int(unit[chunk].max()) - low + 1, 2 * lags + 1))
-            where = unit[chunk] - low, u[chunk], np.full(len(u[chunk]), -lags), fold[chunk], self.corrections[chunk]
-            tables = self.axes, self.grid.lag, self.grid.exposed, coarse, log_total
+            where = unit[chunk] - low, u[chunk], fold[chunk], self.corrections[chunk]
+            tables = self.axes, self.grid.nu, self.grid.coarse, self.grid.exposed, coarse, log_total
             kernels.unit_curves(*self._source(chunk), *where, *tables, part)
             return low, part
 
@@ -209,12 +217,12 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
     """
     unit = np.arange(len(group)) if group.places.block is None else group.places.block
     units = int(unit.max()) + 1
-    chosen = np.linspace(0, units - 1, min(units, MAX_PIXELS)).astype(np.int64)
+    chosen = np.linspace(0, units - 1, min(units, enough_pixels(group.counts.sum() / units))).astype(np.int64)
     rank = np.full(units, -1)
     rank[chosen] = np.arange(len(chosen))
     members = np.flatnonzero(rank[unit] >= 0)
     counts = np.zeros((len(chosen), group.grid.nx))
-    part = u[members], rank[unit[members]], group.corrections[members], group.axes, group.grid.exposed
+    part = u[members], rank[unit[members]], group.corrections[members], group.axes, group.grid.nu, group.grid.exposed
     kernels.accumulate(
         group.y, group.weight, group.start, group.pixels[members], *part, counts, np.zeros(group.grid.ny)
     )

@@ -31,9 +31,13 @@ from snapcal_workbench.calibration.types import FloatArray
 
 Bools = NDArray[np.bool_]
 
+CERTAIN = 1e-6
+"""A top with less than this posterior probability elsewhere need not be searched for again."""
+SHARP = 0.25
+"""With a standard error below this part of the relative resolution ln L is a parabola between top and prior."""
 AMBIGUOUS = 0.03
 """A top with more than this posterior probability elsewhere is not unambiguous."""
-UNPLACED = 0.1
+UNPLACED = 0.05
 """A top with more than this posterior probability elsewhere does not tell the place of its pixel."""
 MAX_SCORINGS = 3
 """Most times that the field is moved to where the scores of the pixels at it point."""
@@ -70,6 +74,19 @@ class Learned:
 
 
 @dataclass(frozen=True, eq=False)
+class Before:
+    """What the pass before found out about the n pixels.
+
+    Attributes:
+        tops: float64[n], places of tops that are certain to be the only ones, NaN where they are not.
+        learned: The prior; None without one.
+    """
+
+    tops: FloatArray
+    learned: Learned | None
+
+
+@dataclass(frozen=True, eq=False)
 class Own:
     """What the pixels' own events say.
 
@@ -79,6 +96,8 @@ class Own:
         sigma: float64[n], standard error of u, other tops included.
         rows: float64[n, 8], as `likelihood_kernels.solve` writes them.
         clear: bool[n], there is only one top.
+        sharp: bool[n], near the top ln L is a parabola as far as the pixel's error reaches.
+        certain: bool[n], there cannot be another top.
         placed: bool[n], other tops are unlikely.
         frame: float64[n], to be taken off all positions that the pixel's fold of the template gives.
     """
@@ -88,6 +107,8 @@ class Own:
     sigma: FloatArray
     rows: FloatArray
     clear: Bools
+    sharp: Bools
+    certain: Bools
     placed: Bools
     frame: FloatArray
 
@@ -148,9 +169,7 @@ def _drawn(own: Own, prior: Prior) -> tuple[FloatArray, FloatArray]:
     return np.where(within, between, prior.mean), np.sqrt(variance)
 
 
-def align(
-    group: GroupEvents, template: Template, placed_at: FloatArray, search: Search, before: Learned | None
-) -> Round:
+def align(group: GroupEvents, template: Template, placed_at: FloatArray, search: Search, before: Before) -> Round:
     """One round.
 
     Args:
@@ -158,35 +177,61 @@ def align(
         template: What the pixels are compared with.
         placed_at: float64[n], where the template has the pixels; NaN for those that took no part in it.
         search: Where to look.
-        before: The prior of the round before.
+        before: From the round before.
     """
-    own = _own(group, template, placed_at, search)
+    own = _own(group, template, placed_at, search, before.tops)
     if not search.bases:
         return Round(own.u - own.frame, own.sigma, own, own.placed, own.rows[:, LOG_RATIO], template, None)
-    learned, at_prior = _learn(group, template, own, search, before)
+    learned = _learn(group, template, own, search, before.learned)
     prior = learned.prior
-    far = np.abs(own.u - prior.mean) > 5.0 * np.sqrt(own.variance + prior.pixel_variance + prior.mean_variance)
-    alone = own.clear & far & (own.rows[:, LOG_RATIO] - at_prior[:, LOG_RATIO] > OUTLIER_GAIN)
-    held = 1.0 / prior.pixel_variance
-    between = (own.u / own.variance + prior.mean * held) / (1.0 / own.variance + held)
-    begin = np.where(own.clear if learned.close else own.placed, between, prior.mean)
-    pull = np.stack([prior.mean - begin, np.full(len(group), held * template.inflation)], axis=1)
-    best = group.solve(template, begin, lags=1, prior=pull)
-    position = np.where(alone, own.u, begin + best[:, SHIFT])
+    alone = _alone(group, template, own, prior)
+    position, ratio = _between(group, template, own, learned)
     sigma = np.where(alone, own.sigma, np.sqrt(prior.posterior_variance(1.0 / own.variance)))
-    ratio = np.where(alone, own.rows[:, LOG_RATIO], best[:, LOG_RATIO])
+    position, ratio = np.where(alone, own.u, position), np.where(alone, own.rows[:, LOG_RATIO], ratio)
     return Round(position - own.frame, sigma, own, own.placed | learned.close, ratio, template, learned)
 
 
-def _own(group: GroupEvents, template: Template, placed_at: FloatArray, search: Search) -> Own:
-    """The own tops, from a search around the start."""
-    rows = group.solve(template, search.start, lags=2 * search.lags + 1)
+def _alone(group: GroupEvents, template: Template, own: Own, prior: Prior) -> Bools:
+    """bool[n]: the pixels whose own top is to be believed against the prior."""
+    far = np.abs(own.u - prior.mean) > 5.0 * np.sqrt(own.variance + prior.pixel_variance + prior.mean_variance)
+    some = np.flatnonzero(own.clear & far)
+    at_prior = group.solve(template, prior.mean[some], lags=0, members=some)
+    alone = np.zeros(len(group), bool)
+    alone[some] = own.rows[some, LOG_RATIO] - at_prior[:, LOG_RATIO] > OUTLIER_GAIN
+    return alone
+
+
+def _between(group: GroupEvents, template: Template, own: Own, learned: Learned) -> tuple[FloatArray, FloatArray]:
+    """Positions of the tops of ln L + ln prior, and ln L there above a spectrum without peaks.
+
+    Where ln L is a parabola between a pixel's own top and the prior's the place is known; the others climb to it.
+    """
+    prior = learned.prior
+    held = 1.0 / prior.pixel_variance
+    between = (own.u / own.variance + prior.mean * held) / (1.0 / own.variance + held)
+    moved = between - own.u
+    ratio = own.rows[:, LOG_RATIO] - 0.5 * moved**2 * template.inflation / own.variance
+    some = np.flatnonzero(~(own.sharp & (np.abs(moved) < SHARP * group.grid.delta_d)))
+    begin = np.where(own.clear if learned.close else own.placed, between, prior.mean)[some]
+    pull = np.stack([prior.mean[some] - begin, np.full(len(some), held * template.inflation)], axis=1)
+    rows = group.solve(template, begin, lags=1, prior=pull, members=some)
+    between[some], ratio[some] = begin + rows[:, SHIFT], rows[:, LOG_RATIO]
+    return between, ratio
+
+
+def _own(
+    group: GroupEvents, template: Template, placed_at: FloatArray, search: Search, tops: FloatArray | None = None
+) -> Own:
+    """The own tops, from a search around the start where they are not known."""
+    known = None if tops is None else tops - search.start
+    rows = group.solve(template, search.start, lags=2 * search.lags + 1, known=known)
     u = search.start + rows[:, SHIFT]
     variance = template.inflation / _information(group, template, u, rows)
     peaked = (rows[:, EDGE] == 0) & (rows[:, LOG_RATIO] > LEAST_RATIO)
-    clear, placed = (peaked & (rows[:, ELSEWHERE] < most) for most in (AMBIGUOUS, UNPLACED))
+    certain, clear, placed = (peaked & (rows[:, ELSEWHERE] < most) for most in (CERTAIN, AMBIGUOUS, UNPLACED))
+    sharp = clear & (variance < (SHARP * group.grid.delta_d) ** 2)
     frame = _frames(group, u - placed_at, 1.0 / variance)
-    return Own(u, variance, np.sqrt(variance + rows[:, SPREAD]), rows, clear, placed, frame)
+    return Own(u, variance, np.sqrt(variance + rows[:, SPREAD]), rows, clear, sharp, certain, placed, frame)
 
 
 def _frames(group: GroupEvents, moved: FloatArray, weight: FloatArray) -> FloatArray:
@@ -208,24 +253,23 @@ def _information(group: GroupEvents, template: Template, u: FloatArray, rows: Fl
     return np.maximum(rows[:, COUNTS] * one, 1e-30)
 
 
-def _learn(
-    group: GroupEvents, template: Template, own: Own, search: Search, before: Learned | None
-) -> tuple[Learned, FloatArray]:
-    """The prior, and the rows of the pixels at or near its mean."""
+def _learn(group: GroupEvents, template: Template, own: Own, search: Search, before: Learned | None) -> Learned:
+    """The prior; near it the score of a pixel is as good as its top, and known however few the events are."""
     first = before or _first_prior(group, template, own, search)
-    prior = first.prior
-    rows = group.solve(template, prior.mean, lags=0)
     if not first.close:
-        return Learned(_fit(group.places, own.u, own.variance, own.variance, own.clear, search.bases), False), rows
+        return Learned(_fit(group.places, own.u, own.variance, own.variance, own.clear, search.bases), False)
+    prior = first.prior
+    value, expected, seen = own.u.copy(), own.variance.copy(), own.variance.copy()
+    some = np.flatnonzero(~own.sharp)
     for _ in range(MAX_SCORINGS):
-        information = _information(group, template, prior.mean, rows)
-        value = prior.mean + rows[:, SCORE] / information
-        expected, seen = template.inflation / information, rows[:, SQUARE] / information**2
-        last, prior = prior, _fit(group.places, value, expected, seen, rows[:, COUNTS] > 0, search.bases)
-        if robust_spread(prior.mean - last.mean) < 0.3 * np.sqrt(prior.pixel_variance):
+        rows = group.solve(template, prior.mean[some], lags=0, members=some)
+        information = _information(group, template, prior.mean[some], rows)
+        value[some] = prior.mean[some] + rows[:, SCORE] / information
+        expected[some], seen[some] = template.inflation / information, rows[:, SQUARE] / information**2
+        last, prior = prior, _fit(group.places, value, expected, seen, own.rows[:, COUNTS] > 0, search.bases)
+        if not len(some) or robust_spread(prior.mean - last.mean) < 0.3 * np.sqrt(prior.pixel_variance):
             break
-        rows = group.solve(template, prior.mean, lags=0)
-    return Learned(prior, True), rows
+    return Learned(prior, True)
 
 
 def _first_prior(group: GroupEvents, template: Template, own: Own, search: Search) -> Learned:

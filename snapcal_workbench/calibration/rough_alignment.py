@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.special import logsumexp, softmax
 
 from snapcal_workbench.calibration.types import FloatArray
 
-MAX_PIXELS = 160
+Singles = NDArray[np.float32]
+
+PIXELS = (48, 160)
+"""Least and most pixels that are aligned; between these as many as have `ENOUGH_COUNTS`."""
+ENOUGH_COUNTS = 60_000
 TRIALS = 5
 """Rounds after which the starts are compared."""
 ROUNDS = 10
@@ -25,6 +29,11 @@ LEVEL = 20.0
 LEAST_EXPOSURE = 0.3
 """Bins that fewer of the pixels saw tell nothing."""
 HALVES = 2
+
+
+def enough_pixels(mean_counts: float) -> int:
+    """How many pixels are enough, by their mean counts."""
+    return int(np.clip(ENOUGH_COUNTS / max(mean_counts, 1.0), *PIXELS))
 
 
 def rough_pattern(counts: FloatArray, cells: FloatArray, exposure: FloatArray, lags: int) -> FloatArray:
@@ -63,34 +72,49 @@ def _maximise(
         sharpness = min(0.6 + 0.1 * round_, 1.0)
         before, fit = fit, 0.0
         for half in range(HALVES):
-            members = np.ascontiguousarray(counts[half::HALVES])
+            members = counts[half::HALVES]
             curves = _curves(members, pattern[(half + 1) % HALVES], lags)
-            fit += float(logsumexp(curves, axis=1).sum())
-            pattern[half] = _placed(members, softmax(sharpness * curves, axis=1), exposure)
+            ratio, probability = _posterior(curves, sharpness)
+            fit += ratio
+            pattern[half] = _placed(members, probability, exposure)
         if sharpness == 1.0 and fit - before < 1e-2 * len(counts):
             break
     return fit, pattern
 
 
-def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> FloatArray:
-    """float64[pixels, 2 lags + 1]: ln L of every pixel at every lag."""
-    curves = np.zeros((len(counts), 2 * lags + 1))
-    _correlate(counts, np.pad(pattern, lags)[::-1].copy(), curves)
+def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> Singles:
+    """float32[pixels, 2 lags + 1]: ln L of every pixel at every lag."""
+    curves = np.zeros((len(counts), 2 * lags + 1), np.float32)
+    _correlate(_single(counts), _single(np.pad(pattern, lags)[::-1]), curves)
     return curves
 
 
-def _placed(counts: FloatArray, probability: FloatArray, exposure: FloatArray) -> FloatArray:
+def _posterior(curves: Singles, sharpness: float) -> tuple[float, Singles]:
+    """ln L of all pixels, wherever each is, and the probabilities of the lags; less `sharp` than they are at first."""
+    top = curves.max(1, keepdims=True)
+    weight = np.exp(curves - top)
+    ratio = float(np.sum(top[:, 0] + np.log(weight.sum(1)), dtype=np.float64))
+    if sharpness < 1.0:
+        weight = np.exp(np.float32(sharpness) * (curves - top))
+    return ratio, weight / weight.sum(1, keepdims=True)
+
+
+def _placed(counts: FloatArray, probability: Singles, exposure: FloatArray) -> FloatArray:
     """The pattern of pixels that are at all lags with these probabilities."""
     typical = np.average(probability, axis=0, weights=counts.sum(1) + 1e-9)[None, :]
     return log_pattern(_at_all_lags(counts, probability), _at_all_lags(exposure[None, :], typical))
 
 
-def _at_all_lags(rows: FloatArray, probability: FloatArray) -> FloatArray:
+def _at_all_lags(rows: FloatArray, probability: Singles) -> FloatArray:
     """float64[bins]: the sum of the rows, each at all lags with its probabilities."""
     lags = probability.shape[1] // 2
-    padded = np.zeros(rows.shape[1] + 2 * lags)
-    _scatter(rows, probability[:, ::-1].copy(), padded)
-    return padded[lags : lags + rows.shape[1]]
+    padded = np.zeros(rows.shape[1] + 2 * lags, np.float32)
+    _scatter(_single(rows), _single(probability[:, ::-1]), padded)
+    return padded[lags : lags + rows.shape[1]].astype(np.float64)
+
+
+def _single(values: FloatArray | Singles) -> Singles:
+    return np.ascontiguousarray(values, np.float32)
 
 
 @njit(cache=True, nogil=True)

@@ -226,10 +226,11 @@ def _difference_noise(a: float, b: float) -> float:
 def _gaussians(values: FloatArray, widths: NDArray) -> FloatArray:
     """float64[widths, ..., nx]: averages with Gaussians of these standard deviations (bins), zero beyond the ends."""
     length = next_fast_len(values.shape[-1] + int(4 * widths.max()) + 1, real=True)
-    transform = rfft(values, length, workers=2)
+    transform = rfft(values, length)
     frequency = 2.0 * np.pi * np.arange(transform.shape[-1]) / length
-    averages = [irfft(transform * np.exp(-0.5 * (frequency * w) ** 2), length, workers=2) for w in widths]
-    return np.maximum(np.stack(averages)[..., : values.shape[-1]], 0.0)
+    factors = np.exp(-0.5 * np.multiply.outer(widths, frequency) ** 2)
+    factors = factors.reshape(len(widths), *(1,) * (values.ndim - 1), -1)
+    return np.maximum(irfft(transform * factors, length)[..., : values.shape[-1]], 0.0)
 
 
 def _total(pattern: FloatArray, envelope: FloatArray) -> FloatArray:

@@ -123,6 +123,9 @@ def row(name: str, sample: str, counts: int, bound: np.ndarray, errors: list[np.
     figures = []
     for error in errors:
         good = used & np.isfinite(error)
+        if not good.any():
+            figures.append(f"{'-':>6s} {'-':>6s}  ")
+            continue
         ratio = (error - np.median(error[good]))[good] / bound[good]
         figures.append(f"{spread(ratio):6.2f} {100 * np.mean(np.abs(ratio) > 6):6.2f} %")
     ppm = 1e6 * np.median(bound)
@@ -184,9 +187,9 @@ def osiris_rows(folder: Path, numbers: tuple[int, ...]) -> None:
         bound = np.full(len(table), 1.0 / np.sqrt(counts * information))
         for name in METHODS:
             found = passes(estimator(name, events, *groups), table, table.difc, 4)
-            used = found.used & best.used & truth[name].used
-            errors = [found.error - best.error, found.error - truth[name].error]
-            print(row(name, "OSIRIS", counts, bound, errors, used | ~(best.used & truth[name].used)))
+            truths = (best, truth[name])
+            errors = [np.where(known.used, found.error - known.error, np.nan) for known in truths]
+            print(row(name, "OSIRIS", counts, bound, errors, found.used))
 
 
 class PeakMemory(threading.Thread):

@@ -136,11 +136,25 @@ def test_native_pixels_with_85_events_gain_from_their_module_and_block() -> None
 
 @pytest.mark.long
 def test_native_modules_of_full_size_with_85_events() -> None:
-    """As above with full modules; with so many pixels the prior's own width is known, so its pulls are honest too."""
+    """As above with full modules. The noise of a pixel is 13 times the spread of pixels that the prior is learned from,
+    so that spread, and with it the pulls, are known to some 25 %.
+    """
     events, true_difc, shift = native_case(3, 256, 85)
     outcome = align(events, true_difc)
     check_native(outcome, events, shift)
-    assert 0.9 < spread((outcome.error / outcome.last.sigma)[outcome.used]) < 1.1
+    assert 0.75 < spread((outcome.error / outcome.last.sigma)[outcome.used]) < 1.25
+
+
+def test_the_errors_of_drawn_estimates_are_honest() -> None:
+    """Where the spread of the pixels can be learned the pulls with the prior have width 1, whatever share it has."""
+    geometry, rng = panel(3, 24), np.random.default_rng(27)
+    shift = module_shape(geometry, rng) + 4e-4 * rng.standard_normal(len(geometry))
+    events, true_difc = silicon(geometry, shift, rng.choice([300.0, 1000.0, 4000.0], len(geometry)), 28)
+    outcome = align(events, true_difc)
+    pulls = (outcome.error / outcome.last.sigma)[outcome.used]
+    assert np.mean(outcome.used) > 0.99
+    assert 0.9 < spread(pulls) < 1.1
+    assert spread(outcome.error[outcome.used]) < 0.8 * spread(outcome.own_error[outcome.used])
 
 
 def real_shape(folder: Path, modules: slice) -> tuple[Geometry, np.ndarray]:
@@ -381,7 +395,7 @@ def test_kernels_are_compiled_once_for_all_inputs() -> None:
     wide = replace(events, tof=events.tof.astype(np.float64), start=events.start.astype(np.int32))  # type: ignore[arg-type]
     for variant in (events, weighted, wide):
         align(variant, true_difc, number=1)
-    for name in ("accumulate", "solve", "unit_curves", "goodness", "log_tof"):
+    for name in ("accumulate", "solve", "unit_curves", "goodness"):
         assert len(getattr(likelihood_kernels, name).signatures) == 1
 
 
