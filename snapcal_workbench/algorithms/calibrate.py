@@ -60,6 +60,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     previous, masks = inputs.previous_table, inputs.mask_workspaces
     for number in range(1, repeats + 1):
         part = progress.part(_done(number - 1), _done(number) if number < repeats else 1.0)
+        if number > 1:
+            progress.inform("Pixels and groups once more, from the corrected table")
         if not inputs.pixels.skip:
             found = _pixel_step(inputs, host, previous, masks, first=number == 1, progress=part.part(0.0, 0.7))
             pixel = pixel or found
@@ -185,20 +187,26 @@ def _mask_figures(inputs: Inputs, host: Host, start: PixelIngredients) -> tuple[
     return {reason.text: count for reason, count in counted.counts().items()}, int(grouped.sum())
 
 
+OUTPUT_FIELDS = {
+    "table": "output_table",
+    "mask": "output_mask",
+    "output": "output_workspace",
+    "fit_table": "output_fits",
+    "fitted": "output_fitted",
+    "results": "output_results",
+    "offsets": "output_offsets",
+    "difc_change": "output_difc_change",
+    "mask_reason": "output_mask_reason",
+    "diagnostic": "output_diagnostic",
+}
+"""Output field of `Inputs` by role, see `workspaces.names.OutputNames.roles`."""
+
+
 def output_names_as_inputs(names: OutputNames, *, skip_pixels: bool) -> dict[str, Any]:
     """The output fields of `Inputs`, named as `OutputNames` says; those of a pixel step that is left out are empty."""
-    return {
-        "output_workspace": names.output,
-        "output_fits": names.fit_table,
-        "output_fitted": names.fitted,
-        "output_diagnostic": names.diagnostic,
-        "output_table": names.table,
-        "output_mask": names.mask,
-        "output_results": "" if skip_pixels else names.results,
-        "output_offsets": "" if skip_pixels else names.offsets,
-        "output_difc_change": names.difc_change,
-        "output_mask_reason": names.mask_reason,
-    }
+    left_out = {"results", "offsets"} if skip_pixels else set()
+    roles = names.roles()
+    return {field: "" if role in left_out else roles[role] for role, field in OUTPUT_FIELDS.items()}
 
 
 CALIBRATE_DIFFRACTION = Algorithm(

@@ -12,11 +12,13 @@ from snapcal_workbench.algorithms.ingredients import ExcludedPeak, parameters_fo
 from snapcal_workbench.algorithms.provenance import files_of, software
 from snapcal_workbench.calibration.metrics import group_metrics
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
-from snapcal_workbench.config import CalibrationOptions
+from snapcal_workbench.config import CalibrationOptions, Settings
 from snapcal_workbench.facility.calibrants import read_calibrant
 from snapcal_workbench.facility.geometry import geometry_of_state
+from snapcal_workbench.facility.state import InstrumentState
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.elsewhere import prepare, settings_at
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.workspaces.protocol import Host
 
@@ -42,6 +44,7 @@ class Inputs(Parameters):
     applies_to: str = Field(
         "", description="Runs it applies to, as '>=58882,<60000'; empty: this run and all later ones"
     )
+    place: str = Field("", description="Folder of states to save in instead of the calibration tree")
     provenance: dict[str, Any] = Field({}, description="What else is to be recorded: passes, history, input files")
     attachments: str = Field(
         "", description="Folder whose files are kept with the version: the report and its pictures"
@@ -95,7 +98,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         },
         attachments=Path(inputs.attachments) if inputs.attachments else None,
     )
-    store = StateStore(host.settings, state.state_id, lite=lite)
+    store = StateStore(_settings(inputs, host, state, contents.run_number, progress), state.state_id, lite=lite)
     saved = store.save(
         contents,
         author=inputs.author,
@@ -109,6 +112,15 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         index_path=str(store.index_path),
         entry=saved.entry.model_dump(mode="json", by_alias=True),
     )
+
+
+def _settings(inputs: Inputs, host: Host, state: InstrumentState, run_number: str, progress: Progress) -> Settings:
+    """The settings that say where it is saved; in another place than the tree the state is made ready."""
+    if not inputs.place:
+        return host.settings
+    there = settings_at(host.settings, Path(inputs.place), state.state_id)
+    prepare(host.settings, there, state, run_number=run_number, author=inputs.author, progress=progress.part(0.0, 0.2))
+    return there
 
 
 SAVE_CALIBRATION_VERSION = Algorithm(

@@ -108,6 +108,7 @@ def converge(
         except Cancelled as error:
             raise Cancelled(f"cancelled in pass {number}; nothing was changed") from error
         passes.append(Pass(number, state, increments.measure, increments.part_measures))
+        progress.inform(f"Pass {number}: median |offset| {increments.measure:.3g} {unit}".rstrip())
         stop = _stop_reason(passes, threshold, max_passes)
     kept = min(passes, key=lambda p: (not np.isfinite(p.measure), p.measure))
     return Convergence(tuple(passes), kept, stop, _in_words(stop, passes, kept, threshold, unit))
@@ -130,7 +131,7 @@ def _stop_reason(passes: list[Pass[State]], threshold: float, max_passes: int) -
 
 def _in_words(stop: StopReason, passes: list[Pass[State]], kept: Pass[State], threshold: float, unit: str) -> str:
     last = passes[-1]
-    size = f"median |increment| {last.measure:.3g}{unit and ' ' + unit}"
+    size = f"median |offset| {last.measure:.3g}{unit and ' ' + unit}"
     limit = f"threshold {threshold:.3g}{unit and ' ' + unit}"
     if stop == "converged":
         text = f"Converged in pass {last.number}: {size}, {limit}."

@@ -260,7 +260,7 @@ def _verdict(iteration: Iteration) -> str:
     pixel = iteration.outcome.pixel
     share = 100.0 * iteration.n_masked / max(iteration.outcome.n_pixels, 1)
     text = pixel.message if pixel else "pixel calibration left out"
-    return f"{text}; {iteration.n_masked} pixels masked ({share:.2g} %)"
+    return f"{text} Masked in all: {iteration.n_masked} pixels ({share:.2g} %)."
 
 
 def show_passes(iteration: Iteration) -> None:

@@ -14,6 +14,7 @@ from snapcal_workbench.errors import InputError
 
 if TYPE_CHECKING:
     from snapcal_workbench.config import Settings
+    from snapcal_workbench.session import RunSummary
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a script")]
 
@@ -80,6 +81,25 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _in_words(found: RunSummary) -> dict[str, str]:
+    """What was found about a run, by what it is called."""
+    logs = [f"{name} = {value:g}" for name, value in found.state_values.items()]
+    known = "initialised" if found.state_exists else "not initialised, see snapcal init-state"
+    next_line = "\n" + 16 * " "
+    return {
+        "run": found.run_number,
+        "title": found.title,
+        "start": found.start_time,
+        "proton charge": f"{found.proton_charge:.4g} µAh",
+        "state": f"{found.state_id} ({known})",
+        "from the logs": next_line.join(logs),
+        "IPTS": found.ipts,
+        "files": next_line.join(found.files),
+        "groupings": ", ".join(found.groupings) or "none",
+        "versions": str(found.n_versions),
+    }
+
+
 def state(
     context: typer.Context,
     run: Annotated[list[str], typer.Argument(help="Run number or NeXus file; several are one measurement")],
@@ -97,11 +117,8 @@ def state(
         if as_json:
             show_json(found.model_dump(mode="json"))
             return
-        for name, value in found.model_dump().items():
-            text = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-            if isinstance(value, dict):
-                text = ", ".join(f"{key} {item}" for key, item in value.items())
-            out.print(f"{name.replace('_', ' '):>14}: {text}", markup=False)
+        for name, value in _in_words(found).items():
+            out.print(f"{name:>14}: {value}", markup=False)
 
     guarded(work, as_json=as_json)
 
