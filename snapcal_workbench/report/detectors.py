@@ -198,13 +198,16 @@ def difc_change_ppm(before: DiffCalTable, after: DiffCalTable) -> FloatArray:
     return np.where(np.isfinite(change), change, np.nan)
 
 
-def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, theme: Theme = LIGHT) -> None:
-    """Draw why pixels are masked: on the panels, and as a share of each module."""
+def draw_mask_reasons(
+    figure: Figure, geometry: Geometry, mask: PixelMask, *, theme: Theme = LIGHT
+) -> DetectorPicture | None:
+    """Draw why pixels are masked: on the panels, and as a share of each module; None without modules."""
     begin(figure, theme, left=0.7)
     present = [reason for reason in MaskReason if reason in mask.counts()]
     handles = [Patch(color=theme.reason_colour(r), label=f"{r.text}: {mask.counts()[r]:,}") for r in present]
     used = int((~mask.masked).sum())
     handles.insert(0, Patch(facecolor=theme.reasons[0], edgecolor=theme.muted, label=f"used: {used:,}"))
+    drawn = None
     if geometry.layout is None:
         _draw_shares(figure.subplots(), np.zeros(len(mask.reason), np.int64), ["all pixels"], mask, present, theme)
     else:
@@ -212,12 +215,14 @@ def draw_mask_reasons(figure: Figure, geometry: Geometry, mask: PixelMask, *, th
         grid = figure.add_gridspec(2, mosaic.panels, height_ratios=[2.6, 1.0], wspace=0.1, hspace=0.32)
         axes = _panel_axes(figure, grid, geometry, mosaic, theme)
         norm = BoundaryNorm(np.arange(len(MaskReason) + 1) - 0.5, len(MaskReason))
-        for panel, picture in zip(axes, mosaic.pictures(mask.reason.astype(np.float32), np.nan), strict=True):
-            _image(panel, picture, cmap=ListedColormap(theme.reasons), norm=norm)
+        pictures, cmap = mosaic.pictures(mask.reason.astype(np.float32), np.nan), ListedColormap(theme.reasons)
+        images = tuple(_image(a, p, cmap=cmap, norm=norm) for a, p in zip(axes, pictures, strict=True))
+        drawn = DetectorPicture(tuple(axes), images, mosaic)
         module = geometry.layout.module.astype(np.int64)
         names = [f"{m // 3 + 1}{m % 3 + 1}" for m in range(int(module.max(initial=0)) + 1)]
         _draw_shares(figure.add_subplot(grid[1, :]), module, names, mask, present, theme)
     legend(figure, handles, theme, columns=3)
+    return drawn
 
 
 def _norm(values: FloatArray, symmetric: bool) -> Normalize:

@@ -21,7 +21,7 @@ from snapcal_workbench.report.detectors import (
     panels_of_groups,
 )
 from snapcal_workbench.report.series import draw_convergence, draw_group_figures, draw_offset_histogram
-from snapcal_workbench.report.spectra import draw_group_spectrum, hkl_text
+from snapcal_workbench.report.spectra import draw_group_spectrum, draw_overlaid_spectra, hkl_text
 from snapcal_workbench.report.theme import DARK, LIGHT, Theme
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "draw_group_spectrum",
     "draw_mask_reasons",
     "draw_offset_histogram",
+    "draw_overlaid_spectra",
     "hkl_text",
     "panels_of_groups",
     "save_png",
@@ -51,4 +52,5 @@ def save_png(path: Path, draw: Callable[[Figure], object], *, width: float, heig
     canvas = FigureCanvasAgg(figure)
     draw(figure)
     canvas.print_png(path, metadata={"Software": None})
+    figure.clear()  # leaves less to a later garbage collection, which stops all threads
     return path

@@ -1,14 +1,14 @@
 """Picture of one group's focused spectrum: data, fit, residual, and the windows and labels of the expected peaks.
 
 A peak is *used* when it took part in the group's calibration, *rejected* (with a reason) when it was fitted but did
-not, and *expected* when no fit is known. The residual is (data - fit) in units of the data's standard error, within the
-windows only.
+not, and *expected* when no fit is known; *left out* is what the user has excluded from the next one. The residual is
+(data - fit) in units of the data's standard error, within the windows only.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,10 @@ MAX_REASONS = 6
 
 @dataclass(frozen=True)
 class PeakMark:
-    """How a peak is drawn: its d-spacing and window in A, whether it was used (None: not fitted), and why not."""
+    """How a peak is drawn: its d-spacing and window in A, whether it was used (None: not fitted), and why not.
+
+    chi2: Of its fit, per degree of freedom; NaN without one.
+    """
 
     hkl: Hkl
     d: float
@@ -36,6 +39,7 @@ class PeakMark:
     window_max: float
     used: bool | None
     why_not: str = ""
+    chi2: float = float("nan")
 
     def colour(self, theme: Theme) -> str:
         """Colour of its window and label."""
@@ -60,7 +64,8 @@ def peak_marks(peaks: ExpectedPeaks | None, fits: FitTable | None, group: int) -
         for i in np.flatnonzero(fits.group == group):
             hkl = _hkl(fits.hkl[i].tolist())
             window = float(fits.window_min[i]), float(fits.window_max[i])
-            marks[hkl] = PeakMark(hkl, float(fits.d[i]), *window, bool(fits.used[i]), fits.why_not[i])
+            used, chi2 = bool(fits.used[i]), float(fits.chi2[i])
+            marks[hkl] = PeakMark(hkl, float(fits.d[i]), *window, used, fits.why_not[i], chi2)
     return sorted(marks.values(), key=lambda mark: mark.d)
 
 
@@ -72,6 +77,7 @@ def draw_group_spectrum(
     peaks: ExpectedPeaks | None,
     group: int,
     *,
+    left_out: Collection[Hkl] = (),
     theme: Theme = LIGHT,
 ) -> tuple[Axes, Axes]:
     """Draw the focused spectrum of a group.
@@ -83,6 +89,7 @@ def draw_group_spectrum(
         fits: Fitted peaks of all groups.
         peaks: Expected peaks of the group.
         group: Group id; a group that has no spectrum gives an empty picture that says so.
+        left_out: Peaks of the group that the user has excluded from the next calibration.
         theme: Colours.
 
     Returns:
@@ -106,12 +113,44 @@ def draw_group_spectrum(
     _draw_data(spectrum, residual, spectra, fitted, int(index[0]), theme)
     _set_range(spectrum, spectra, int(index[0]), marks)
     _draw_windows((spectrum, residual), marks, theme)
+    crossed = [mark for mark in marks if mark.hkl in left_out]
+    _draw_left_out(spectrum, crossed, theme)
     _draw_dropped(spectrum, peaks, theme)
     if fitted is None or not marks:
         note(residual, "No peaks were fitted in this group", theme)
     _label_peaks(figure, band, marks, theme)
-    _legends(figure, marks, peaks, fitted is not None, theme)
+    _legends(figure, marks, peaks, fitted is not None, bool(crossed), theme)
     return spectrum, residual
+
+
+def draw_overlaid_spectra(figure: Figure, series: Mapping[str, Spectra], group: int, *, theme: Theme = LIGHT) -> Axes:
+    """Overlay the focused spectra of one group of several calibrations, each divided by its mean.
+
+    Args:
+        figure: Is cleared first.
+        series: Spectra in d-spacing by label; one without the group is left out.
+        group: Group id.
+        theme: Colours.
+    """
+    begin(figure, theme, top=0.35)
+    axes = figure.subplots()
+    style(axes, theme, title=f"Group {group}", xlabel="d-spacing (Å)", ylabel="Counts / mean counts")
+    handles = []
+    for position, (label, spectra) in enumerate(series.items()):
+        for index in np.flatnonzero(spectra.number == group):
+            edges, y = spectra.edges_of(int(index)), spectra.y[index]
+            filled = y[y > 0]
+            level = float(filled.mean()) if filled.size else 1.0
+            colour = theme.series_colour(position)
+            axes.plot(0.5 * (edges[1:] + edges[:-1]), y / level, color=colour, linewidth=1.1, drawstyle="steps-mid")
+            handles.append(Line2D([], [], color=colour, linewidth=2.5, label=literal(label)))
+    if not handles:
+        note(axes, f"None of them has a spectrum of group {group}", theme)
+        return axes
+    axes.set_xscale("log")
+    _plain_log_axis(axes)
+    legend(figure, handles, theme)
+    return axes
 
 
 def _hkl(indices: Sequence[int]) -> Hkl:
@@ -145,16 +184,28 @@ def _set_range(axes: Axes, spectra: Spectra, index: int, marks: Sequence[PeakMar
     low = min([float(low), *(mark.window_min for mark in marks)])
     high = max([float(high), *(mark.window_max for mark in marks)])
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(12))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _plain_log_axis(axes)
     margin = (high / low) ** 0.015
     axes.set_xlim(low / margin, high * margin)
     top = float(np.nanmax(spectra.y[index], initial=0.0))
     axes.set_ylim(0.0, 1.05 * top if top > 0.0 else 1.0)
     axes.ticklabel_format(axis="y", scilimits=(0, 5))
     axes.yaxis.get_offset_text().set(color=axes.yaxis.label.get_color(), fontsize=SMALL)
+
+
+def _plain_log_axis(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(12))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _draw_left_out(axes: Axes, marks: Sequence[PeakMark], theme: Theme) -> None:
+    """Cross out what takes no part in the next calibration."""
+    for mark in marks:
+        span = axes.axvspan(mark.window_min, mark.window_max, facecolor="none", hatch="xx", linestyle="--", zorder=0.6)
+        span.set(edgecolor=theme.text, linewidth=1.2, alpha=0.6)
+        span.set_gid(f"left out {hkl_text(mark.hkl)}")
 
 
 def _draw_windows(all_axes: Sequence[Axes], marks: Sequence[PeakMark], theme: Theme) -> None:
@@ -213,6 +264,8 @@ def _label(band: Axes, mark: PeakMark, text: str, theme: Theme) -> Annotation:
 
 
 def _place_labels(axes: Axes, marks: Sequence[PeakMark], labels: Sequence[Annotation], distance: float) -> None:
+    if min(axes.get_xlim()) <= 0.0:
+        return  # axes that are being cleared
     low, high = np.log(axes.get_xlim())
     wanted: FloatArray = (np.log([mark.d for mark in marks]) - low) / (high - low) if marks else np.empty(0)
     visible = (wanted >= 0.0) & (wanted <= 1.0)
@@ -224,7 +277,12 @@ def _place_labels(axes: Axes, marks: Sequence[PeakMark], labels: Sequence[Annota
 
 
 def _legends(
-    figure: Figure, marks: Sequence[PeakMark], peaks: ExpectedPeaks | None, has_fit: bool, theme: Theme
+    figure: Figure,
+    marks: Sequence[PeakMark],
+    peaks: ExpectedPeaks | None,
+    has_fit: bool,
+    has_left_out: bool,
+    theme: Theme,
 ) -> None:
     handles: list[Line2D | Patch] = [Line2D([], [], color=theme.data, linewidth=1.0, label="data")]
     if has_fit:
@@ -235,6 +293,9 @@ def _legends(
         (None, Patch(facecolor=theme.expected, alpha=0.4, label="window of an expected peak")),
     )
     handles += [patch for used, patch in kinds if any(mark.used is used for mark in marks)]
+    if has_left_out:
+        label = "left out of the next calibration"
+        handles.append(Patch(facecolor="none", edgecolor=theme.text, hatch="xxx", linestyle="--", label=label))
     if peaks is not None and peaks.dropped:
         handles.append(
             Line2D([], [], color=theme.muted, marker="|", linestyle="", markersize=7, label="reflection left out")

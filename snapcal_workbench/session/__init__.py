@@ -1,8 +1,20 @@
 """One person's calibration session, without any user interface."""
 
+from snapcal_workbench.session.calibrant import CalibrantPreview
 from snapcal_workbench.session.comparison import Comparison, Entry
 from snapcal_workbench.session.core import Session
 from snapcal_workbench.session.iteration import Iteration
-from snapcal_workbench.session.request import Problem, Request, RunSummary, build_request
+from snapcal_workbench.session.request import InputProblemError, Problem, Request, RunSummary, build_request
 
-__all__ = ["Comparison", "Entry", "Iteration", "Problem", "Request", "RunSummary", "Session", "build_request"]
+__all__ = [
+    "CalibrantPreview",
+    "Comparison",
+    "Entry",
+    "InputProblemError",
+    "Iteration",
+    "Problem",
+    "Request",
+    "RunSummary",
+    "Session",
+    "build_request",
+]

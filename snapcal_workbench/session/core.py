@@ -28,11 +28,12 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
-from snapcal_workbench.errors import InputError, SnapcalError
+from snapcal_workbench.errors import InputError
 from snapcal_workbench.facility.groupings import read_grouping_named
 from snapcal_workbench.facility.state import InstrumentState
 from snapcal_workbench.formats.masks import read_mask
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
 from snapcal_workbench.session.checks import check_request, identified, identify, require
 from snapcal_workbench.session.comparison import (
     Comparison,
@@ -42,11 +43,13 @@ from snapcal_workbench.session.comparison import (
     entry_of_version,
 )
 from snapcal_workbench.session.iteration import Iteration, IterationFolders
-from snapcal_workbench.session.ledger import Ledger
+from snapcal_workbench.session.ledger import Ledger, Standing
+from snapcal_workbench.session.preview import Outlook
 from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
 from snapcal_workbench.session.request import Problem, Request, RunSummary, build_request
 from snapcal_workbench.session.starting import iteration_number, starting_point
-from snapcal_workbench.store.listing import versions_of_state
+from snapcal_workbench.session.versions import checked_health, described_versions
+from snapcal_workbench.store.elsewhere import settings_at
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
@@ -55,6 +58,8 @@ from snapcal_workbench.workspaces.protocol import Host
 
 _RUN = "run"
 """Owner of the loaded run, its grouping, start table and masks in the ledger."""
+_APPLIED = "applied"
+"""Owner of the spectra that were focused with a version or an iteration."""
 
 
 class Session:
@@ -71,6 +76,7 @@ class Session:
         self.folders = IterationFolders(self.directory)
         self._ledger = Ledger(host.workspaces)
         self._loaded: tuple[str, ...] = ()
+        self._grouping = ""
 
     def close(self) -> None:
         """Stop following the workspace list; what was made stays."""
@@ -98,6 +104,14 @@ class Session:
     def check(self, request: Request) -> list[Problem]:
         """Everything that speaks against a request, found without reading events; empty when it can run."""
         return check_request(request, self.host, self.folders)
+
+    def calibrant(self, request: Request) -> CalibrantPreview:
+        """The reflections of a request's calibrant.
+
+        Raises:
+            SnapcalError: There is no such calibrant, or it has no reflections in the d range.
+        """
+        return calibrant_preview(request, self.host)
 
     # -- iterations ---------------------------------------------------------------------------------------------
 
@@ -133,7 +147,7 @@ class Session:
         self._suffix_earlier()
         names = OutputNames(events.run.run_number, grouping_name)
         inputs = self._inputs(request, run_name, names, progress.part(0.15, 0.18))
-        outcome = self._run(inputs, number, names, progress.part(0.18, 0.9))
+        outcome = self._run(inputs, number, progress.part(0.18, 0.9))
         iteration = Iteration(
             number=number,
             request=request,
@@ -214,6 +228,10 @@ class Session:
         """What was done by hand to this calibration session's workspaces since the last call."""
         return self._ledger.remarks()
 
+    def standing(self, number: int) -> Standing:
+        """What has become of an iteration's workspaces."""
+        return self._ledger.standing(_owner(number))
+
     # -- compare, save, apply -----------------------------------------------------------------------------------
 
     def entry(self, reference: str) -> Entry:
@@ -229,9 +247,24 @@ class Session:
         return compare_entries([self.entry(reference) for reference in references])
 
     def save(
-        self, number: int, *, author: str, comments: str, applies_to: str = "", progress: Progress | None = None
+        self,
+        number: int,
+        *,
+        author: str,
+        comments: str,
+        applies_to: str = "",
+        place: Path | None = None,
+        progress: Progress | None = None,
     ) -> save_version.Outputs:
         """Publish an iteration as a new version.
+
+        Args:
+            number: The iteration.
+            author: Who accepts it.
+            comments: What others should know of it.
+            applies_to: Condition on the run number; "" means this run and all later ones.
+            place: A folder of states to save in, instead of the calibration tree.
+            progress: Where to report to.
 
         Raises:
             InputError: Author, comments or applies_to do not fit.
@@ -259,6 +292,7 @@ class Session:
                 author=author,
                 comments=comments,
                 applies_to=applies_to,
+                place=str(place or ""),
                 provenance=_provenance(iteration),
                 attachments=str(report) if report.is_dir() else "",
             ),
@@ -268,25 +302,29 @@ class Session:
         return found
 
     def apply(self, reference: str, request: Request, output: str, progress: Progress) -> apply_version.Outputs:
-        """Focus the request's run with a version or an iteration, into the workspace `output`."""
+        """Focus the request's run with a version or an iteration.
+
+        The spectra go into the workspace `output`, or one of a similar name where somebody else has that.
+        """
         run_name, _ = self._load(request, progress.part(0.0, 0.7))
+        name = _free(output, self.host, mine=self._ledger.names(_APPLIED).get(output, ""))
         number = iteration_number(reference)
         chosen: dict[str, Any] = {"version": reference}
         if number is not None:
             names = self.restore(number)
             chosen = {"previous_table": names["table"], "mask_workspaces": (names["mask"],)}
-        found = self.host.run(
-            apply_version.APPLY_CALIBRATION_VERSION,
-            apply_version.Inputs(
-                input_workspace=run_name,
-                grouping_workspace=self._ledger.names(_RUN)["grouping"],
-                peaks=request.options.peaks,
-                delta_theta=request.options.delta_theta,
-                output_workspace=output,
-                **chosen,
-            ),
-            progress.part(0.7, 1.0),
+        inputs = apply_version.Inputs(
+            input_workspace=run_name,
+            grouping_workspace=self._grouping,
+            peaks=request.options.peaks,
+            delta_theta=request.options.delta_theta,
+            output_workspace=name,
+            **chosen,
         )
+        with self._ledger.writing():
+            found = self.host.run(apply_version.APPLY_CALIBRATION_VERSION, inputs, progress.part(0.7, 1.0))
+        self._ledger.add(_APPLIED, {output: name})
+        progress.inform(f"The spectra focused with {reference} are in '{name}'.")
         assert isinstance(found, apply_version.Outputs)
         return found
 
@@ -303,7 +341,7 @@ class Session:
         """
         name = f"focused_{run_token(self.identify(request).run_number)}"
         found = self.apply(reference, request, name, progress)
-        spectra = self.host.workspaces.read(name, Spectra)
+        spectra = self.host.workspaces.read(self._ledger.names(_APPLIED)[name], Spectra)
         files = export_spectra(output or Path(f"{name}.nxs"), name, spectra)
         return {**found.model_dump(mode="json"), "files": [str(path) for path in files]}
 
@@ -319,35 +357,47 @@ class Session:
         """Whether a run in the workspace list has lite pixels."""
         return is_lite(self.host.workspaces.read(run_workspace, Events).geometry)
 
-    def store_of(self, iteration: Iteration) -> StateStore:
-        """Where an iteration would be saved."""
-        return StateStore(self.host.settings, iteration.state_id, lite=iteration.lite)
+    def store_of(self, iteration: Iteration, place: Path | None = None) -> StateStore:
+        """Where an iteration would be saved, in the calibration tree or in another place."""
+        settings, state_id = self.host.settings, iteration.state_id
+        there = settings_at(settings, place, state_id) if place is not None else settings
+        return StateStore(there, state_id, lite=iteration.lite)
+
+    def outlook(self, number: int, place: Path | None = None) -> Outlook:
+        """What saving an iteration would meet, in the calibration tree or in another place.
+
+        Raises:
+            NotFoundError: There is no such iteration.
+            StoreError: The place leads out of its folder.
+        """
+        iteration = self.folders.read(number)
+        store = self.store_of(iteration, place)
+        why_not = store.writable()
+        if place is None and not (store.settings.powder_home / iteration.state_id).is_dir():
+            why_not = f"state {iteration.state_id} is not initialised in {store.settings.powder_home}"
+        return Outlook(store.home, tuple(store.entries()), iteration.run_number, iteration.lite, why_not)
 
     def versions(self, request: Request) -> dict[str, Any]:
-        """The versions of the state of a request's run, as `store.listing.list_versions` gives them."""
+        """The versions of the state of a request's run, as `session.versions.described_versions` gives them."""
         summary = self.identify(request)
-        return versions_of_state(
+        return described_versions(
             self.host.settings, summary.state_id, lite=request.lite, run=int(summary.run_number.split("+")[0])
         )
 
     def health(self, request: Request, progress: Progress) -> dict[str, str]:
         """What is wrong with each version of a request's state, by reference; "good" where nothing is."""
-        found = self.versions(request)
-        references = [f"{entry['mode']}/{found['stateId']}/{entry['version']}" for entry in found["versions"]]
-        health = {}
-        for number, reference in enumerate(references):
-            progress.report(number / len(references), f"Checking version {reference}")
-            try:
-                open_version(self.host.settings, reference)
-                health[reference] = "good"
-            except SnapcalError as error:
-                health[reference] = error.found or error.what
-        return health
+        references = [entry["reference"] for entry in self.versions(request)["versions"]]
+        return checked_health(self.host.settings, references, progress)
 
     def retire(self, reference: str, reason: str, author: str, progress: Progress) -> None:
         """Take a saved version out of the choice; it stays on disk."""
         store, version = locate(self.host.settings, reference)
         store.retire(version, reason, author, progress)
+
+    def unretire(self, reference: str, reason: str, author: str, progress: Progress) -> None:
+        """Bring a retired version back into the choice."""
+        store, version = locate(self.host.settings, reference)
+        store.unretire(version, reason, author, progress)
 
     def initialise_state(self, request: Request, name: str, author: str, progress: Progress) -> Path:
         """Initialise the instrument state of a request's run; returns its folder.
@@ -367,20 +417,20 @@ class Session:
         entry = stored.entry
         grouping_name = stored.record.own.grouping_name if stored.record.own else ""
         names = OutputNames.of_version(entry.run_number, grouping_name, entry.version)
-        found = self.host.run(
-            load_version.LOAD_CALIBRATION_VERSION,
-            load_version.Inputs(
-                version=reference,
-                output_table=names.table,
-                output_mask=names.mask,
-                output_spectra=names.output,
-                output_fits=names.fit_table,
-                output_results=names.results,
-            ),
-            progress,
-        )
+        wanted = {
+            "output_table": names.table,
+            "output_mask": names.mask,
+            "output_spectra": names.output,
+            "output_fits": names.fit_table,
+            "output_results": names.results,
+        }
+        own = self._ledger.names(reference)
+        outputs = {role: _free(name, self.host, mine=own.get(role, "")) for role, name in wanted.items()}
+        inputs = load_version.Inputs.model_validate({"version": reference, **outputs})
+        with self._ledger.writing():
+            found = self.host.run(load_version.LOAD_CALIBRATION_VERSION, inputs, progress)
         assert isinstance(found, load_version.Outputs)
-        self._ledger.add(reference, {name: name for name in found.loaded})
+        self._ledger.add(reference, {role: name for role, name in outputs.items() if name in found.loaded})
         return found.loaded
 
     def workspaces(self) -> list[str]:
@@ -402,11 +452,18 @@ class Session:
         state_id = state_of(events.run, self.host).state_id
         lite = is_lite(events.geometry)
         found = read_grouping_named(self.host.settings, state_id, lite, request.grouping, events.geometry)
-        grouping_name = grouping(found.name, events.run.run_number, lite=lite)
-        with self._ledger.writing():
-            self.host.workspaces.write(grouping_name, found)
-        self._ledger.add(_RUN, {"grouping": grouping_name})
+        self._keep(grouping(found.name, events.run.run_number, lite=lite), found)
         return name, found.name
+
+    def _keep(self, name: str, value: DiffCalTable | PixelMask | PixelGrouping) -> str:
+        """Write an ingredient, in the place of an earlier one but never of somebody else's; returns its name."""
+        made = _free(name, self.host, mine=self._ledger.names(_RUN).get(name, ""))
+        with self._ledger.writing():
+            self.host.workspaces.write(made, value)
+        self._ledger.add(_RUN, {name: made})
+        if isinstance(value, PixelGrouping):
+            self._grouping = made
+        return made
 
     def _load_files(self, request: Request, progress: Progress) -> str:
         wanted = (*request.runs, "lite" if request.lite else "native")
@@ -443,27 +500,26 @@ class Session:
             else:
                 made[f"mask_{position + 1}_{token}"] = read_mask(Path(mask).expanduser(), events.geometry.detid)
                 masks.append(f"mask_{position + 1}_{token}")
-        with self._ledger.writing():
-            for name, value in made.items():
-                self.host.workspaces.write(name, value)
-        self._ledger.add(_RUN, {name: name for name in made})
+        kept = {name: self._keep(name, value) for name, value in made.items()}
+        outputs = chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip)
         return chain.Inputs(
             input_workspace=run_name,
-            grouping_workspace=self._ledger.names(_RUN)["grouping"],
-            previous_table=f"diffract_consts_start_{token}",
-            mask_workspaces=tuple(masks),
+            grouping_workspace=self._grouping,
+            previous_table=kept[f"diffract_consts_start_{token}"],
+            mask_workspaces=tuple(kept.get(mask, mask) for mask in masks),
             calibrant=request.calibrant,
             excluded_peaks=request.excluded_peaks,
             pixels=request.options.pixels,
             groups=request.options.groups,
             peaks=request.options.peaks,
             delta_theta=request.options.delta_theta,
-            **chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip),
+            **{role: name and _free(name, self.host) for role, name in outputs.items()},
         )
 
-    def _run(self, inputs: chain.Inputs, number: int, names: OutputNames, progress: Progress) -> chain.Outputs:
+    def _run(self, inputs: chain.Inputs, number: int, progress: Progress) -> chain.Outputs:
         """Run the chain; when it fails or is cancelled, what it had made is taken away again."""
-        owner, roles = _owner(number), names.roles()
+        owner = _owner(number)
+        roles = {role: name for role, field in chain.OUTPUT_FIELDS.items() if (name := getattr(inputs, field))}
         existing = set(self.host.workspaces.names())
         try:
             with self._ledger.writing():
@@ -504,10 +560,7 @@ class Session:
 
     def _grouping_of(self, iteration: Iteration) -> dict[str, str]:
         name = grouping(iteration.grouping_name, iteration.run_number, lite=iteration.lite)
-        with self._ledger.writing():
-            self.host.workspaces.write(name, self.folders.values(iteration.number)["grouping"])
-        self._ledger.add(_RUN, {"grouping": name})
-        return {"grouping": name}
+        return {"grouping": self._keep(name, self.folders.values(iteration.number)["grouping"])}
 
 
 def _owner(number: int) -> str:

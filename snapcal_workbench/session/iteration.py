@@ -113,6 +113,7 @@ class IterationFolders:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._known: dict[int, tuple[tuple[int, int], Iteration]] = {}
 
     def path(self, number: int) -> Path:
         """Folder of an iteration."""
@@ -139,7 +140,12 @@ class IterationFolders:
             NotFoundError: There is none of that number, or its file is damaged.
         """
         try:
-            return Iteration.model_validate_json(self._record(number).read_bytes())
+            status = self._record(number).stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            if number not in self._known or self._known[number][0] != stamp:
+                found = Iteration.model_validate_json(self._record(number).read_bytes())
+                self._known[number] = (stamp, found)
+            return self._known[number][1]
         except (OSError, ValidationError) as error:
             raise NotFoundError(
                 f"There is no readable iteration {number} in {self.directory}.",

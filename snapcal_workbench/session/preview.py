@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
 
@@ -33,6 +34,29 @@ class Preview:
         return f"Applies to runs {self.applies_to}." + (
             f" Takes the place of version {hidden} there." if hidden else ""
         )
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What saving an iteration would meet: looked up once, so that previews need no file.
+
+    Attributes:
+        home: Folder in which the version would be.
+        entries: Of the index there.
+        run_number: The calibrated run; of summed runs the first.
+        lite: Mode of the run.
+        why_not: Why it cannot be saved there; None where it can.
+    """
+
+    home: Path
+    entries: tuple[IndexEntry, ...]
+    run_number: str
+    lite: bool
+    why_not: str | None
+
+    def preview(self, applies_to: str) -> Preview:
+        """What a new version would select and hide; errors as for `preview_of`."""
+        return preview_of(self.entries, self.run_number, applies_to, lite=self.lite)
 
 
 def preview_of(entries: Sequence[IndexEntry], run_number: str, applies_to: str, *, lite: bool) -> Preview:

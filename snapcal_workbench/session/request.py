@@ -66,7 +66,8 @@ def build_request(data: dict[str, Any]) -> Request:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "request"
-        raise InputError(
+        raise InputProblemError(
+            name.removeprefix("options."),
             f"The input '{name}' does not fit: {first['msg']}.",
             found=repr(first.get("input")),
             fix=f"Give another value for '{name}'.",
@@ -97,6 +98,14 @@ def _flat(data: dict[str, Any], before: str = "") -> dict[str, Any]:
         else:
             flat[full] = value
     return flat
+
+
+class InputProblemError(InputError):
+    """A value that does not fit an input; `field` is the input's (dotted) name."""
+
+    def __init__(self, field: str, what: str, *, found: str, fix: str) -> None:
+        super().__init__(what, found=found, fix=fix)
+        self.field = field
 
 
 class Problem(BaseModel):

@@ -57,6 +57,10 @@ class StateStore:
         """Entries of all versions that exist, in the order of the index; retired ones apply to no run."""
         return read_snapshot(self.home).entries
 
+    def folders(self) -> dict[int, Path]:
+        """Folder of each version that exists."""
+        return {version: self.home / name for version, name in read_snapshot(self.home).listing.versions.items()}
+
     def problems(self) -> list[str]:
         """What is wrong with the index and the folders, one sentence each; records are not read."""
         return read_snapshot(self.home).problems

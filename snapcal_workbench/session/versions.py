@@ -1,0 +1,90 @@
+"""The saved versions of a run's state, as people want to see them: what each is used for, who wrote it, how it is.
+
+*Standing* says whether a version is the one that the run would use. *Health* says what is wrong with its files: what
+can be told without reading all of them, or, after a check, all that differs from what was saved.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from snapcal_workbench.config import Settings
+from snapcal_workbench.errors import SnapcalError
+from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.store import fs
+from snapcal_workbench.store.layout import RECORD
+from snapcal_workbench.store.listing import versions_of_state
+from snapcal_workbench.store.record import parse_record
+from snapcal_workbench.store.references import open_version
+from snapcal_workbench.store.state_store import StateStore
+
+GOOD = "good"
+
+
+def described_versions(settings: Settings, state_id: str, *, lite: bool, run: int) -> dict[str, Any]:
+    """As `store.listing.versions_of_state`, with `reference`, `software`, `standing` and `health` of each version."""
+    found = versions_of_state(settings, state_id, lite=lite, run=run)
+    store = StateStore(settings, state_id, lite=lite)
+    folders = store.folders()
+    entries = {entry.version: entry for entry in store.entries()}
+    for item in found["versions"]:
+        version = item["version"]
+        software, health = _record_of(folders.get(version))
+        item["reference"] = f"{item['mode']}/{state_id}/{version}"
+        item["software"], item["health"] = software, health
+        item["standing"] = _standing(item, entries.get(version), found["applies"], run, lite)
+    return found
+
+
+def _standing(item: dict[str, Any], entry: IndexEntry | None, chosen: int | None, run: int, lite: bool) -> str:
+    if item["retired"] is not None:
+        return "retired"
+    if item["version"] == chosen and item["useLiteMode"] == lite:
+        return "used for this run"
+    if item["useLiteMode"] != lite:
+        return "other mode"
+    if entry is not None and entry.accepts(run):
+        return f"hidden by version {chosen}"
+    return "not for this run"
+
+
+def _record_of(folder: Path | None) -> tuple[str, str]:
+    """The software that wrote a version, and what is wrong with its record."""
+    if folder is None:
+        return "", "its folder is missing"
+    try:
+        status = (folder / RECORD).stat()
+    except OSError as error:
+        return "", f"{RECORD} cannot be read ({error.strerror})"
+    return _parsed_record(folder, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _parsed_record(folder: Path, changed: int, size: int) -> tuple[str, str]:
+    try:
+        record = parse_record(fs.read(folder / RECORD))
+    except OSError as error:
+        return "", f"{RECORD} cannot be read ({error.strerror})"
+    except ValueError:
+        return "", f"{RECORD} is damaged"
+    if record.own is not None:
+        return f"SNAPCal Workbench {record.own.written_by}", ""
+    return f"SNAPRed {record.snapred_version or ''}".strip(), ""
+
+
+def checked_health(settings: Settings, references: list[str], progress: Progress) -> dict[str, str]:
+    """What is wrong with the files of each version, by reference; "good" where nothing is."""
+    health = {}
+    for number, reference in enumerate(references):
+        progress.report(number / len(references), f"Checking version {reference}")
+        try:
+            open_version(settings, reference)
+            health[reference] = GOOD
+        except SnapcalError as error:
+            health[reference] = error.found or error.what
+        except (OSError, ValueError, KeyError, RuntimeError) as error:  # what the HDF5 library says of damaged files
+            health[reference] = f"it cannot be read ({error})"
+    return health
