@@ -7,65 +7,34 @@ A *job* is work that may take long; the view runs jobs off the GUI thread, one a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from snapcal_workbench.calibration.types import DiffCalTable, Geometry
+from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.facility.calibrants import find_calibrants
 from snapcal_workbench.facility.geometry import geometry_of_state
-from snapcal_workbench.progress import Progress
-from snapcal_workbench.session import Comparison, Iteration, Problem, Request, RunSummary, Session, build_request
-from snapcal_workbench.session.preview import Preview, preview_of
+from snapcal_workbench.formats.files import replacing
+from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, View, Write
+from snapcal_workbench.panel.workspace_plots import plots_of
+from snapcal_workbench.session import (
+    CalibrantPreview,
+    Comparison,
+    InputProblemError,
+    Iteration,
+    Problem,
+    Request,
+    Session,
+    build_request,
+)
+from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.session.script import script_of
+from snapcal_workbench.session.starting import iteration_number
+from snapcal_workbench.workspaces.names import run_token
 
 MAX_BASELINES = 8
-
-Job = Callable[[Progress], Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Results:
-    """What the result views show of one iteration."""
-
-    iteration: Iteration
-    values: Mapping[str, Any]
-    geometry: Geometry
-    baselines: Mapping[str, DiffCalTable]
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What a look at the inputs found."""
-
-    problems: tuple[Problem, ...]
-    summary: RunSummary | None
-    versions: Mapping[str, Any] | None
-
-
-class View(Protocol):
-    """What the presenter asks of the window."""
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """Inputs as plain data, as `session.request.Request.changed` takes them."""
-
-    def set_inputs(self, request: Request) -> None: ...
-    def show_choices(self, calibrants: Sequence[str], starts: Sequence[str], workspaces: Sequence[str]) -> None: ...
-    def show_looked(self, looked: Looked) -> None: ...
-    def show_iterations(self, iterations: Sequence[Iteration], selected: int | None) -> None: ...
-    def show_results(self, results: Results | None) -> None: ...
-    def show_comparison(self, comparison: Comparison) -> None: ...
-    def show_busy(self, busy: bool, *, cancelling: bool = False) -> None: ...
-    def show_error(self, error: SnapcalError) -> None: ...
-    def show_saved(self, path: str, version: int) -> None: ...
-    def show_health(self, health: Mapping[str, str]) -> None: ...
-    def show_report(self, path: str) -> None: ...
-    def log(self, level: str, text: str) -> None: ...
-    def start_job(self, name: str, job: Job) -> None: ...
-    def start_look(self, job: Job) -> None: ...
-    def cancel_job(self) -> None: ...
 
 
 class Presenter:
@@ -74,7 +43,7 @@ class Presenter:
     def __init__(self, view: View, session: Session) -> None:
         self.view, self.session = view, session
         self.selected: int | None = None
-        self._excluded: set[tuple[int, tuple[int, int, int]]] = set()
+        self._excluded: set[Peak] = set()
 
     def begin(self, remembered: str = "") -> None:
         """Show what the session holds already, and the inputs of the last time.
@@ -87,6 +56,7 @@ class Presenter:
         if request is not None:
             self._excluded = set(request.excluded_peaks)
             self.view.set_inputs(request)
+            self.view.show_left_out(self._excluded)
         self.refresh_choices()
         self._show_iterations(last.number if last else None)
         self.inputs_changed()
@@ -105,13 +75,9 @@ class Presenter:
 
     def refresh_choices(self) -> None:
         """Offer what there is to choose from now."""
-        try:
-            calibrants = [path.stem for path in find_calibrants(self.session.host.settings)]
-        except SnapcalError as error:
-            calibrants = []
-            self.view.log("warning", str(error))
         starts = ["default", *(f"iteration {number}" for number in self.session.folders.numbers())]
-        self.view.show_choices(calibrants, starts, self.workspaces_of_kind("Events"))
+        runs, masks = self.workspaces_of_kind("Events"), self.workspaces_of_kind("PixelMask")
+        self.view.show_choices(Choices(starts, runs, masks))
 
     def workspaces_of_kind(self, kind: str) -> list[str]:
         """Names of the workspaces of a kind."""
@@ -130,21 +96,28 @@ class Presenter:
         try:
             request = self.request()
         except SnapcalError as error:
-            problem = Problem(field="options", severity="error", message=error.what, fix=error.fix)
-            self.view.show_looked(Looked((problem,), None, None))
+            field = error.field if isinstance(error, InputProblemError) else "options"
+            text = f"{error.what} Found: {error.found}." if error.found else error.what
+            self.view.show_looked(Looked((Problem(field=field, severity="error", message=text, fix=error.fix),)))
             return
         self.view.start_look(lambda progress: self._look(request))
 
     def _look(self, request: Request) -> Looked:
+        calibrants = tuple(path.stem for path in find_calibrants(self.session.host.settings))
+        looked = Looked((), calibrant=self._calibrant(request), calibrants=calibrants)
         if not request.runs and not request.workspace:
-            return Looked((Problem(field="runs", severity="error", message="Give a run number."),), None, None)
-        problems = tuple(self.session.check(request))
+            return replace(looked, problems=(Problem(field="runs", severity="error", message="Give a run number."),))
+        looked = replace(looked, problems=tuple(self.session.check(request)))
         try:
-            summary = self.session.identify(request)
-            versions = self.session.versions(request)
+            return replace(looked, summary=self.session.identify(request), versions=self.session.versions(request))
         except SnapcalError:
-            return Looked(problems, None, None)
-        return Looked(problems, summary, versions)
+            return looked
+
+    def _calibrant(self, request: Request) -> CalibrantPreview | None:
+        try:
+            return self.session.calibrant(request) if request.calibrant else None
+        except SnapcalError:
+            return None  # said beside the calibrant
 
     def looked(self, looked: Looked) -> None:
         """A look at the inputs has ended."""
@@ -152,9 +125,7 @@ class Presenter:
 
     def reset(self) -> None:
         """Empty the form; iterations and workspaces stay."""
-        self._excluded.clear()
-        self.view.set_inputs(self.session.new_request())
-        self.inputs_changed()
+        self._change_inputs(self.session.new_request())
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -168,7 +139,12 @@ class Presenter:
         self._start("calibrate", lambda progress: self.session.calibrate(request, progress))
 
     def cancel(self) -> None:
-        """Ask the running job to end."""
+        """Ask the running job to end; without one, reset the form and offer to clear the session's workspaces."""
+        if not self.view.busy:
+            self.reset()
+            self.view.log("information", "The inputs are those of a new calibration again.")
+            self.offer_to_clear()
+            return
         self.view.show_busy(True, cancelling=True)
         self.view.cancel_job()
 
@@ -189,8 +165,14 @@ class Presenter:
             self.select(result.number)
         elif name == "results":
             self.view.show_results(result)
+        elif name == "baseline":
+            self.view.show_baseline(*result)
+        elif name == "export":
+            self.view.log("information", f"Written: {result}")
         elif name == "compare":
             self.view.show_comparison(result)
+        elif name == "plot":
+            self.view.show_plots(result)
         elif name == "report":
             self.view.show_report(str(result))
         elif name == "check the versions":
@@ -226,7 +208,21 @@ class Presenter:
 
     def _show_iterations(self, selected: int | None) -> None:
         self.selected = selected
-        self.view.show_iterations(self.session.iterations, selected)
+        self.view.show_iterations(self.session.iterations, self._standings(), selected)
+
+    def _standings(self) -> dict[int, Standing]:
+        return {number: self.session.standing(number) for number in self.session.folders.numbers()}
+
+    def workspaces_changed(self) -> None:
+        """The workspace list has changed: say what was done by hand to the session's workspaces."""
+        for remark in self.session.remarks():
+            self.view.log("information", remark)
+        self.view.show_standings(self._standings())
+        self.refresh_choices()
+
+    def plot(self, names: Sequence[str]) -> None:
+        """Plot workspaces of the list."""
+        self._start("plot", lambda progress: plots_of(self.session, names))
 
     def select(self, number: int) -> None:
         """Show the results of an iteration."""
@@ -236,7 +232,12 @@ class Presenter:
     def _results(self, number: int) -> Results:
         iteration, values = self.session.iteration(number), self.session.folders.values(number)
         state = self.session.state_of_iteration(number)
-        return Results(iteration, values, geometry_of_state(state, iteration.lite), self._baselines(iteration, values))
+        geometry = geometry_of_state(state, iteration.lite)
+        versions = self.session.store_of(iteration).entries()
+        mode = "lite" if iteration.lite else "native"
+        references = [f"{mode}/{iteration.state_id}/{entry.version}" for entry in versions]
+        baselines, report = self._baselines(iteration, values), lambda: self.session.report(number)
+        return Results(iteration, values, geometry, baselines, references, report)
 
     def _baselines(self, iteration: Iteration, values: Mapping[str, Any]) -> dict[str, DiffCalTable]:
         """Tables that the change of DIFC can be shown against: the start, and the newest other iterations."""
@@ -246,6 +247,10 @@ class Presenter:
             if other.number != iteration.number:
                 found[other.name] = self.session.folders.values(other.number)["table"]
         return found
+
+    def load_baseline(self, reference: str) -> None:
+        """Read the table of a saved version, to show the change of DIFC against it."""
+        self._start("baseline", lambda progress: (reference, self.session.entry(reference).table))
 
     def report(self, number: int) -> None:
         """Open the HTML report of an iteration."""
@@ -264,9 +269,8 @@ class Presenter:
         self._change_inputs(self.session.iteration(number).request)
 
     def _change_inputs(self, request: Request) -> None:
-        self._excluded = {(group, hkl) for group, hkl in request.excluded_peaks}
         self.view.set_inputs(request)
-        self.inputs_changed()
+        self._leave_out(set(request.excluded_peaks))
 
     def label(self, number: int, text: str) -> None:
         """Give an iteration a name."""
@@ -275,47 +279,57 @@ class Presenter:
 
     def remove(self, number: int) -> None:
         """Forget an iteration and delete the workspaces that it made."""
-        self.session.remove(number)
-        self._show_iterations(None)
-        self.view.show_results(None)
-        self.refresh_choices()
+        if self.selected == number:
+            self.selected = None
+            self.view.show_results(None)
+        self._start(f"delete iteration {number}", lambda _: self.session.remove(number))
 
     def toggle_peak(self, group: int, hkl: tuple[int, int, int]) -> bool:
-        """Exclude a peak from the next calibration, or include it again; True when it is now excluded."""
-        self._excluded ^= {(group, hkl)}
-        self.inputs_changed()
+        """Leave a peak out of the next calibration, or take it in again; True when it is now left out."""
+        self._leave_out(self._excluded ^ {(group, hkl)})
         return (group, hkl) in self._excluded
 
     def exclude_above(self, results: Results, chi2: float) -> int:
-        """Exclude all fitted peaks above a chi-squared; returns how many."""
+        """Leave out all fitted peaks above a chi-squared; returns how many."""
         fits = results.values["fit_table"]
         bad = {(int(g), tuple(h)) for g, h, c in zip(fits.group, fits.hkl.tolist(), fits.chi2, strict=True) if c > chi2}
-        self._excluded |= bad
-        self.inputs_changed()
+        self._leave_out(self._excluded | bad)
         return len(bad)
+
+    def include_all(self) -> None:
+        """All peaks take part in the next calibration again."""
+        self._leave_out(set())
+
+    def _leave_out(self, peaks: set[Peak]) -> None:
+        self._excluded = peaks
+        self.view.show_left_out(peaks)
+        self.inputs_changed()
 
     def compare(self, references: Sequence[str]) -> None:
         """Put iterations and versions side by side."""
         self._start("compare", lambda progress: self.session.compare(references))
 
+    def comparison_report(self, comparison: Comparison) -> None:
+        """Write the comparison's HTML page into the session's folder, and open it."""
+        folder = self.session.directory / "comparison"
+        self._start("report", lambda progress: self.session.comparison_report(comparison, folder, progress))
+
+    def export(self, path: Path, write: Write) -> None:
+        """Write something that is shown into a file."""
+        self._start("export", lambda progress: written(path, write))
+
     # -- saving -------------------------------------------------------------------------------------------------
 
-    def preview(self, number: int, applies_to: str) -> Preview:
-        """What saving an iteration for these runs would select and hide."""
-        iteration = self.session.iteration(number)
-        entries = self.session.store_of(iteration).entries()
-        return preview_of(entries, iteration.run_number, applies_to, lite=iteration.lite)
+    def outlook(self, number: int, place: Path | None) -> Job:
+        """A job that finds out what saving an iteration would meet."""
+        return lambda progress: self.session.outlook(number, place)
 
-    def not_writable(self, number: int) -> str | None:
-        """Why an iteration cannot be saved, or None."""
-        return self.session.store_of(self.session.iteration(number)).writable()
-
-    def save(self, number: int, *, author: str, comments: str, applies_to: str) -> None:
-        """Publish an iteration as a new version."""
+    def save(self, number: int, *, author: str, comments: str, applies_to: str, place: Path | None = None) -> None:
+        """Publish an iteration as a new version, in another place than the calibration tree if one is given."""
         self._start(
             "save",
             lambda progress: self.session.save(
-                number, author=author, comments=comments, applies_to=applies_to, progress=progress
+                number, author=author, comments=comments, applies_to=applies_to, place=place, progress=progress
             ),
         )
 
@@ -332,26 +346,70 @@ class Presenter:
         request = self.request()
         self._start("check the versions", lambda progress: self.session.health(request, progress))
 
-    def apply(self, reference: str, run_workspace: str) -> None:
-        """Focus a run of the workspace list with a version or an iteration."""
-        lite = self.session.is_lite(run_workspace)
-        request = self.request().changed({"workspace": run_workspace, "runs": (), "lite": lite})
-        output = f"{run_workspace}_focused"
-        self._start(f"apply {reference}", lambda p: self.session.apply(reference, request, output, p))
+    def unretire(self, reference: str, reason: str, author: str) -> None:
+        """Bring a retired version back."""
+        self._start(
+            f"undo the retirement of {reference}", lambda p: self.session.unretire(reference, reason, author, p)
+        )
+
+    def apply(self, reference: str, target: str) -> None:
+        """Focus a run with a version or an iteration.
+
+        Args:
+            reference: The version or iteration.
+            target: A run of the workspace list; else a run number or a NeXus file, which the job loads.
+        """
+        try:
+            request, output = self._application(reference, target.strip())
+        except SnapcalError as error:
+            self.view.show_error(error)
+            return
+        self._start(f"apply {reference} to {target}", lambda p: self.session.apply(reference, request, output, p))
+
+    def _application(self, reference: str, target: str) -> tuple[Request, str]:
+        """The request for the run that is focused, and the name of the spectra."""
+        number = iteration_number(reference)
+        request = self.session.iteration(number).request if number is not None else self.request()
+        if not request.grouping and self.session.last is not None:
+            request = request.changed({"grouping": self.session.last.request.grouping})
+        if target in self.workspaces_of_kind("Events"):
+            lite = self.session.is_lite(target)
+            return request.changed({"workspace": target, "runs": (), "lite": lite}), f"{target}_focused"
+        lite = request.lite if number is not None else not reference.startswith("native/")
+        name = f"focused_{run_token(Path(target).stem.removeprefix('SNAP_'))}"
+        return request.changed({"workspace": "", "runs": (target,), "lite": lite}), name
 
     def initialise_state(self, name: str, author: str) -> None:
         """Initialise the state of the run that is asked for."""
         request = self.request()
         self._start("initialise the state", lambda p: self.session.initialise_state(request, name, author, p))
 
+    def offer_to_clear(self) -> None:
+        """Ask whether the session's workspaces are to be deleted, where there are any."""
+        names = self.session.workspaces()
+        if names:
+            self.view.ask_to_clear(names)
+        else:
+            self.view.log("information", "This calibration session has no workspaces in the list.")
+
     def clear_workspaces(self) -> None:
         """Delete all workspaces that the session made; iterations stay on disk."""
-        self.session.clear_workspaces()
-        self.view.log("information", "The workspaces of this calibration session are deleted.")
+        self._start("clear the workspaces of this calibration session", lambda _: self.session.clear_workspaces())
 
     def script(self) -> str:
         """Python that runs the session's iterations again."""
         return script_of(self.session.iterations)
+
+
+def written(path: Path, write: Write) -> Path:
+    """Have a file written beside its place and put there when it is complete.
+
+    Raises:
+        SnapcalError: It cannot be written; a file that was there stays as it was.
+    """
+    with replacing(path, "an exported file") as part:
+        write(part)
+    return path
 
 
 def request_from_text(text: str) -> Request | None:

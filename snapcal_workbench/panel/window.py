@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSettings, Qt, QUrl
-from qtpy.QtGui import QDesktopServices
+from qtpy.QtCore import QSettings, Qt, QTimer, QUrl
+from qtpy.QtGui import QDesktopServices, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
     QHBoxLayout,
-    QInputDialog,
     QLabel,
     QMainWindow,
-    QMessageBox,
-    QPlainTextEdit,
     QProgressBar,
-    QPushButton,
-    QScrollArea,
+    QShortcut,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.hosts.default import default_host
+from snapcal_workbench.panel.changes import WorkspaceChanges
+from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results
+from snapcal_workbench.panel.dialogs import Dialogs
+from snapcal_workbench.panel.help_dialog import HelpDialog
 from snapcal_workbench.panel.inputs_view import InputsView
-from snapcal_workbench.panel.presenter import Job, Looked, Presenter, Results
-from snapcal_workbench.panel.results_view import ResultsView, peak_text
-from snapcal_workbench.panel.save_dialog import SaveDialog
-from snapcal_workbench.panel.tables_view import IterationsView, VersionsView
+from snapcal_workbench.panel.iterations_view import IterationsView
+from snapcal_workbench.panel.layouts import FormArea, button
+from snapcal_workbench.panel.log_view import LogView
+from snapcal_workbench.panel.pace import Pace
+from snapcal_workbench.panel.plot_window import PlotWindow
+from snapcal_workbench.panel.presenter import Presenter
+from snapcal_workbench.panel.questions import show_error
+from snapcal_workbench.panel.remembered import SETTINGS, Layout
+from snapcal_workbench.panel.results_view import ResultsView
+from snapcal_workbench.panel.save_dialog import SavedBox
+from snapcal_workbench.panel.spectra_view import peak_text
 from snapcal_workbench.panel.tasks import Worker
+from snapcal_workbench.panel.versions_view import VersionsView
+from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.panel.workspace_tree import WorkspaceTree
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
+from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.workspaces.protocol import Host
 
-SETTINGS = "CustomInterfaces/SNAPCalWorkbench"
+SETTLE_MS = 300
+"""Changes of the workspace list are told at most this long after the first of them, ms."""
+CALIBRATE, ITERATE = "&Calibrate", "&Iterate"
+CANCEL_RUNNING = "End the running step; nothing of it is kept"
+CANCEL_IDLE = "Reset the form to the defaults; you are asked whether the session's workspaces should go, too"
 
 _window: CalibrationWindow | None = None
 
@@ -56,10 +74,23 @@ def show(host: Host | None = None) -> CalibrationWindow:
             _window.setWindowFlags(flags)
         _window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         _window.destroyed.connect(_forget)
+        favour_the_gui()
     _window.show()
     _window.raise_()
     _window.activateWindow()
     return _window
+
+
+def favour_the_gui() -> None:
+    """Let the GUI thread have the interpreter when it asks for it.
+
+    A thread in Python gives way after a millisecond instead of five, since one click needs it several times. Libraries
+    that are loaded by now are kept out of garbage collections, each of which stops all threads for a few tenths of a
+    second when it visits them.
+    """
+    sys.setswitchinterval(1e-3)
+    gc.collect()
+    gc.freeze()
 
 
 def _forget() -> None:
@@ -94,12 +125,19 @@ class CalibrationWindow(QMainWindow):
         self._work, self._look = Worker(self), Worker(self)
         self._next_look: Job | None = None
         self._jobs = 0
+        self._pace, self._doing, self._found = Pace(), "", ""
         self._results: Results | None = None
+        self._changes = WorkspaceChanges(host.workspaces, self)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
         self._make_views()
         self._lay_out()
         self.presenter = Presenter(self, session or Session(host))
+        self.inputs_view.set_defaults(self.presenter.session.new_request().options)
+        self.dialogs = Dialogs(self, self.presenter)
         self._connect()
-        self._read_settings()
+        self.layout_of_window.restore()
         self.presenter.begin(self._remembered())
 
     # -- construction -------------------------------------------------------------------------------------------
@@ -109,33 +147,28 @@ class CalibrationWindow(QMainWindow):
         self.iterations = IterationsView()
         self.versions = VersionsView()
         self.results = ResultsView()
-        self.messages = QPlainTextEdit()
-        self.messages.setReadOnly(True)
-        self.messages.setMaximumBlockCount(2000)
-        self.messages.setAccessibleName("Log of steps")
+        self.messages = LogView()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.step = QLabel("Ready.")
-        self.calibrate = _button("&Calibrate", "Run a calibration with these inputs; earlier iterations stay")
-        self.cancel = _button("Cancel", "End the running step; nothing of it is kept")
-        self.cancel.setEnabled(False)
-        self.report = _button("Report", "Open the HTML report of the shown iteration in the browser")
-        self.script = _button("Copy script", "Copy Python that runs the iterations again")
-        self.clear = _button("Clear workspaces …", "Delete the workspaces that this calibration session made")
-        self.help = _button("?", "What this panel does")
+        self.calibrate = button(CALIBRATE, "Run a calibration with these inputs; earlier iterations stay")
+        self.cancel = button("Cancel", CANCEL_IDLE)
+        self.report = button("Report", "Open the HTML report of the shown iteration in the browser")
+        self.script = button("Copy script", "Copy Python that runs the iterations again")
+        self.clear = button("Clear workspaces …", "Delete the workspaces that this calibration session made")
+        self.help = button("?", "What this panel does")
 
     def _lay_out(self) -> None:
-        left = QScrollArea()
-        left.setWidget(self.inputs_view)
-        left.setWidgetResizable(True)
-        left.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        bar = left.verticalScrollBar()
-        left.setMinimumWidth(self.inputs_view.minimumSizeHint().width() + (bar.sizeHint().width() if bar else 20) + 4)
-        tables = QTabWidget()
-        tables.addTab(self.iterations, "Iterations")
-        tables.addTab(self.versions, "Saved versions")
-        tables.addTab(self.messages, "Log")
-        right = QSplitter(Qt.Orientation.Vertical)
+        left = FormArea(self.inputs_view)
+        tables = self.tables = QTabWidget()
+        tables.setAccessibleName("Iterations, saved versions and log")
+        for page, title, tip in (
+            (self.iterations, "Iterations", "Every calibration of this session"),
+            (self.versions, "Saved versions", "Accepted calibrations of the run's instrument state"),
+            (self.messages, "Log", "What was done, step by step"),
+        ):
+            tables.setTabToolTip(tables.addTab(page, title), tip)
+        right = self.upright = QSplitter(Qt.Orientation.Vertical)
         right.addWidget(self.results)
         right.addWidget(tables)
         right.setStretchFactor(0, 1)
@@ -164,39 +197,58 @@ class CalibrationWindow(QMainWindow):
             dock.setWidget(self.workspaces)
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
         self.resize(1400, 900)
+        self.layout_of_window = Layout(
+            self,
+            {"across": self.splitter, "down": self.upright},
+            {"iterations": self.iterations.table, "versions": self.versions.table},
+        )
+        self.help_dialog = HelpDialog(self)
+        self.help_key = QShortcut(QKeySequence(QKeySequence.StandardKey.HelpContents), self)
+        self.help_key.activated.connect(self._help)
 
     def _connect(self) -> None:
         presenter, iterations = self.presenter, self.iterations
         self._work.progressed.connect(self._progressed)
-        self._work.said.connect(self.log)
+        self._work.said.connect(self._said)
         self._work.finished.connect(self._finished)
         self._work.failed.connect(self._failed)
         self._look.finished.connect(self._looked)
         self._look.failed.connect(self._look_failed)
         self.inputs_view.changed.connect(presenter.inputs_changed)
         self.inputs_view.reset_asked.connect(presenter.reset)
-        self.inputs_view.initialise_asked.connect(self._initialise)
+        self.inputs_view.initialise_asked.connect(self.dialogs.initialise)
         self.calibrate.clicked.connect(presenter.calibrate)
         self.cancel.clicked.connect(presenter.cancel)
         self.report.clicked.connect(self._open_report)
         self.script.clicked.connect(self._copy_script)
-        self.clear.clicked.connect(self._clear)
+        self.clear.clicked.connect(lambda *_: self.presenter.offer_to_clear())
         self.help.clicked.connect(self._help)
         iterations.shown.connect(presenter.select)
         iterations.restored.connect(presenter.restore)
         iterations.start_asked.connect(presenter.use_as_start)
         iterations.inputs_asked.connect(presenter.use_inputs)
-        iterations.removed.connect(presenter.remove)
-        iterations.labelled.connect(presenter.label)
+        iterations.remove_asked.connect(self.dialogs.remove)
+        iterations.label_asked.connect(self.dialogs.label)
+        iterations.apply_asked.connect(lambda number: self.dialogs.apply(str(number)))
         iterations.compared.connect(presenter.compare)
-        iterations.save_asked.connect(self.save)
+        iterations.save_asked.connect(self.dialogs.save)
         self.versions.loaded.connect(presenter.load_version)
         self.versions.compared.connect(presenter.compare)
-        self.versions.retired.connect(lambda reference, reason: presenter.retire(reference, reason, self.author))
+        self.versions.retire_asked.connect(self.dialogs.retire)
+        self.versions.unretire_asked.connect(self.dialogs.unretire)
+        self.versions.apply_asked.connect(self.dialogs.apply)
         self.versions.check_asked.connect(presenter.check_versions)
-        self.versions.applied.connect(self._apply)
-        self.results.peak_clicked.connect(self._peak_clicked)
-        self.results.purge_asked.connect(self._purge)
+        results = self.results
+        results.spectra.peak_clicked.connect(self._peak_clicked)
+        results.spectra.purge_asked.connect(self._purge)
+        results.spectra.include_all_asked.connect(presenter.include_all)
+        results.detectors.baseline_asked.connect(presenter.load_baseline)
+        results.compare.report_asked.connect(self._report_comparison)
+        results.exported.connect(lambda path, write: presenter.export(Path(path), write))
+        if self.workspaces is not None:
+            self.workspaces.plot_asked.connect(presenter.plot)
+        self._changes.changed.connect(lambda _: None if self._settle.isActive() else self._settle.start())
+        self._settle.timeout.connect(presenter.workspaces_changed)
 
     # -- what the presenter asks ----------------------------------------------------------------------------------
 
@@ -209,23 +261,38 @@ class CalibrationWindow(QMainWindow):
         """Fill the form."""
         self.inputs_view.set_request(request)
 
-    def show_choices(self, calibrants: Sequence[str], starts: Sequence[str], workspaces: Sequence[str]) -> None:
+    def show_choices(self, choices: Choices) -> None:
         """Offer what there is to choose from."""
-        self.inputs_view.set_choices(calibrants, starts, workspaces)
+        self.inputs_view.set_choices(choices)
 
     def show_looked(self, looked: Looked) -> None:
         """Show what a look at the inputs found."""
-        self.inputs_view.show_looked(looked.problems, looked.summary)
+        self.inputs_view.show_looked(looked)
         self.versions.show_versions(looked.versions)
 
-    def show_iterations(self, iterations: Sequence[Iteration], selected: int | None) -> None:
+    def show_iterations(
+        self, iterations: Sequence[Iteration], standings: Mapping[int, Standing], selected: int | None
+    ) -> None:
         """Fill the table of iterations."""
-        self.iterations.show_iterations(iterations, selected)
+        self.iterations.show_iterations(iterations, standings, selected)
+        self.calibrate.setText(ITERATE if iterations else CALIBRATE)
+
+    def show_standings(self, standings: Mapping[int, Standing]) -> None:
+        """Say what has become of the iterations' workspaces."""
+        self.iterations.show_standings(standings)
 
     def show_results(self, results: Results | None) -> None:
         """Show results of one iteration."""
         self._results = results
         self.results.show_results(results)
+
+    def show_left_out(self, peaks: Collection[Peak]) -> None:
+        """Mark the peaks that the next calibration leaves out."""
+        self.results.spectra.show_left_out(peaks)
+
+    def show_baseline(self, name: str, table: DiffCalTable) -> None:
+        """Take a table that was asked for as baseline."""
+        self.results.detectors.add_baseline(name, table)
 
     def show_comparison(self, comparison: Comparison) -> None:
         """Show a comparison."""
@@ -235,7 +302,8 @@ class CalibrationWindow(QMainWindow):
         """Say whether a step is running; it is while jobs wait."""
         busy = busy or self._jobs > 0
         self.calibrate.setEnabled(not busy)
-        self.cancel.setEnabled(busy and not cancelling)
+        self.cancel.setEnabled(not (busy and cancelling))
+        self.cancel.setToolTip(CANCEL_RUNNING if busy else CANCEL_IDLE)
         self.cancel.setText("Cancelling …" if cancelling else "Cancel")
         if not busy:
             self.bar.setValue(0)
@@ -243,23 +311,31 @@ class CalibrationWindow(QMainWindow):
 
     def show_error(self, error: SnapcalError) -> None:
         """Show an error in a box that does not block."""
-        box = QMessageBox(QMessageBox.Icon.Warning, "SNAP Calibration", error.what, parent=self)
-        box.setInformativeText((f"Found: {error.found}\n\n" if error.found else "") + error.fix)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setModal(False)
-        box.show()
+        show_error(self, error)
+
+    def ask_to_clear(self, names: Sequence[str]) -> None:
+        """Ask whether the session's workspaces are to be deleted."""
+        self.dialogs.clear(names)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is running or waiting."""
+        return self._jobs > 0
 
     def show_saved(self, path: str, version: int) -> None:
         """Confirm a saved version."""
-        box = QMessageBox(QMessageBox.Icon.Information, "Saved", f"Saved as version {version}.", parent=self)
-        box.setInformativeText(path)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setModal(False)
-        box.show()
+        SavedBox(path, version, self).show()
 
     def show_report(self, path: str) -> None:
         """Open the HTML report in the browser."""
         QDesktopServices.openUrl(QUrl.fromLocalFile(path))
+
+    def show_plots(self, plots: Sequence[Plot]) -> None:
+        """Open a window for each plot."""
+        for plot in plots:
+            window = PlotWindow(plot, self)
+            window.exported.connect(lambda path, write: self.presenter.export(Path(path), write))
+            window.show()
 
     def show_health(self, health: Mapping[str, str]) -> None:
         """Show what a check of the versions found."""
@@ -267,11 +343,13 @@ class CalibrationWindow(QMainWindow):
 
     def log(self, level: str, text: str) -> None:
         """Add a line to the log."""
-        self.messages.appendPlainText(text if level == "information" else f"{level.upper()}: {text}")
+        self.messages.add(level, text)
 
     def start_job(self, name: str, job: Job) -> None:
         """Run a job off the GUI thread, after those that were started before it."""
         self._jobs += 1
+        self._pace.restart()
+        self._doing, self._found = "", ""
         self._work.start(name, job)
         self.log("information", f"Started: {name}.")
 
@@ -287,26 +365,25 @@ class CalibrationWindow(QMainWindow):
 
     # -- what the user does -----------------------------------------------------------------------------------------
 
-    def save(self, number: int) -> None:
-        """Ask for what is needed to save an iteration, and save it."""
-        numbers = self.presenter.session.folders.numbers()
-        dialog = SaveDialog(self.presenter, numbers, number, self.author, self)
-        if dialog.exec():
-            self.author = dialog.author.text().strip()
-            self.presenter.save(
-                dialog.number,
-                author=self.author,
-                comments=dialog.comments.toPlainText().strip(),
-                applies_to=dialog.applies_to.text().strip(),
-            )
-
     def workspaces_shown(self) -> list[str]:
         """Names in the workspace list beside the panel; none inside Workbench, which shows its own."""
         return self.workspaces.shown_names() if self.workspaces is not None else []
 
     def _progressed(self, fraction: float, message: str) -> None:
         self.bar.setValue(int(1000 * fraction))
-        self.step.setText(message)
+        self._pace.add(time.monotonic(), fraction)
+        self._doing = message or self._doing
+        self._show_step()
+
+    def _said(self, level: str, text: str) -> None:
+        self.log(level, text)
+        if level == "information":
+            self._found = text
+            self._show_step()
+
+    def _show_step(self) -> None:
+        """The present step, what it has found last, and how long it will take."""
+        self.step.setText("; ".join(part for part in (self._doing, self._found, self._pace.text()) if part))
 
     def _looked(self, name: str, looked: object) -> None:
         if isinstance(looked, Looked):
@@ -340,24 +417,15 @@ class CalibrationWindow(QMainWindow):
             count = self.presenter.exclude_above(self._results, chi2)
             self.log("information", f"{count} peaks are left out of the next calibration.")
 
-    def _initialise(self) -> None:
-        name, accepted = QInputDialog.getText(self, "Initialise the state", "A name that people recognise:")
-        if accepted and name.strip():
-            self.presenter.initialise_state(name.strip(), self.author or "unknown")
-
-    def _apply(self, reference: str) -> None:
-        runs = self.presenter.workspaces_of_kind("Events")
-        if not runs:
-            self.log("warning", "There is no run in the workspace list that it could be applied to.")
-            return
-        name, accepted = QInputDialog.getItem(self, "Apply", f"Focus which run with {reference}?", runs, 0, False)
-        if accepted:
-            self.presenter.apply(reference, name)
-
     def _open_report(self) -> None:
         number = self.presenter.selected
         if number is not None:
             self.presenter.report(number)
+
+    def _report_comparison(self) -> None:
+        comparison = self.results.compare.comparison
+        if comparison is not None:
+            self.presenter.comparison_report(comparison)
 
     def _copy_script(self) -> None:
         clipboard = QApplication.clipboard()
@@ -365,37 +433,19 @@ class CalibrationWindow(QMainWindow):
             clipboard.setText(self.presenter.script())
         self.log("information", "The script is in the clipboard.")
 
-    def _clear(self) -> None:
-        question = "Delete all workspaces that this calibration session made? Iterations and versions stay."
-        if QMessageBox.question(self, "Clear workspaces", question) == QMessageBox.StandardButton.Yes:
-            self.presenter.clear_workspaces()
-
     def _help(self) -> None:
-        text = (
-            "Give a run, a calibrant and a grouping, and press Calibrate. Every calibration is an iteration that "
-            "stays; change inputs and calibrate again, compare, and save the best as a version.\n\n"
-            "More in the README of SNAPCal Workbench."
-        )
-        QMessageBox.information(self, "SNAP Calibration", text)
+        self.help_dialog.show()
+        self.help_dialog.raise_()
 
     # -- settings and end -------------------------------------------------------------------------------------------
 
     @property
     def author(self) -> str:
         """The last author, remembered for the user."""
-        return str(QSettings().value(f"{SETTINGS}/author", "") or "")
-
-    @author.setter
-    def author(self, name: str) -> None:
-        QSettings().setValue(f"{SETTINGS}/author", name)
+        return self.dialogs.author
 
     def _remembered(self) -> str:
         return str(QSettings().value(f"{SETTINGS}/request", "") or "")
-
-    def _read_settings(self) -> None:
-        geometry = QSettings().value(f"{SETTINGS}/geometry")
-        if geometry is not None:
-            self.restoreGeometry(geometry)
 
     def get_state(self) -> dict[str, Any]:
         """What was typed in, as JSON values."""
@@ -412,17 +462,14 @@ class CalibrationWindow(QMainWindow):
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """End a running step, remember the layout."""
+        self.inputs_view.stop()
+        self._settle.stop()
         self._work.cancel()
         self._look.cancel()
         self._work.wait(5.0)
         self._look.wait(5.0)
-        QSettings().setValue(f"{SETTINGS}/geometry", self.saveGeometry())
+        self.layout_of_window.save()
         QSettings().setValue(f"{SETTINGS}/request", json.dumps(self.get_state().get("request", {})))
+        self._changes.close()
         self.presenter.session.close()
         super().closeEvent(event)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from qtpy.QtGui import QColor, QPalette
@@ -16,7 +17,9 @@ from snapcal_workbench.config import Settings
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.panel.window import CalibrationWindow
 
-TABS = ("convergence", "detectors", "spectra", "groups", "mask")
+TABS = ("convergence", "detectors", "spectra", "groups", "compare")
+PATIENCE = 60.0
+"""Longest wait for something to be shown, s."""
 
 
 def dark_palette() -> QPalette:
@@ -28,12 +31,16 @@ def dark_palette() -> QPalette:
     return palette
 
 
-def spin(application: QApplication, seconds: float) -> None:
-    """Let the window work."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def wait(application: QApplication, until: Callable[[], bool]) -> None:
+    """Let the window work until something is so, and then until it has painted that."""
+    end = time.monotonic() + PATIENCE
+    while not until():
+        if time.monotonic() > end:
+            raise TimeoutError("the panel did not show what was waited for")
         application.processEvents()
         time.sleep(0.01)
+    for _ in range(20):
+        application.processEvents()
 
 
 def take(config: Path, folder: Path) -> None:
@@ -47,13 +54,15 @@ def take(config: Path, folder: Path) -> None:
         window = CalibrationWindow(EmbeddedHost(Settings.load(config)))
         window.resize(1360, 820)
         window.show()
-        spin(application, 2.0)
+        results = window.results
+        wait(application, lambda window=window: "state" in window.inputs_view.summary.text())
         window.presenter.restore(1)
         window.presenter.select(2)
-        spin(application, 3.0)
+        window.presenter.compare(["1", "2"])
+        wait(application, lambda window=window: not window.busy and window.results.compare.comparison is not None)
         for index, name in enumerate(TABS):
-            window.results.setCurrentIndex(index)
-            spin(application, 1.0)
+            results.setCurrentIndex(index)
+            wait(application, lambda pane=results.panes[index]: not pane.busy and bool(pane.figure.axes))
             if theme == "light" or name == "spectra":
                 window.grab().save(str(folder / f"{name}{'-dark' if theme == 'dark' else ''}.png"), quality=0)
         window.close()

@@ -12,13 +12,7 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from snapcal_workbench.facility.loading import identify_run
-from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.progress import Progress
-from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
-from snapcal_workbench.store.state_init import init_state
-from snapcal_workbench.workspaces.protocol import RunRequest
 from tests.panel.screenshots import TABS
 
 
@@ -36,19 +30,6 @@ def display() -> Iterator[str]:
             number = pipe.readline().strip()
         yield f":{number}"
         process.terminate()
-
-
-@pytest.fixture
-def worked(small_tree: SimulatedTree) -> SimulatedTree:
-    """A tree whose session has two iterations."""
-    state = identify_run(RunRequest(("58882",), lite=True), small_tree.settings).state
-    init_state(small_tree.settings, state, name="t", run_number="58882", author="tester", progress=Progress())
-    session = Session(EmbeddedHost(small_tree.settings))
-    request = session.new_request(runs=("58882",), calibrant="Silicon_NIST_640d_001", grouping="Column")
-    session.calibrate(request, Progress(), report=False)
-    session.iterate({"pixels.skip": True}, Progress(), report=False)
-    session.iterate({"groups.model": "DIFC"}, Progress(), report=False)
-    return small_tree
 
 
 def test_every_tab_shows_something_on_a_real_display(display: str, worked: SimulatedTree, tmp_path: Path) -> None:

@@ -2,78 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import numpy as np
-import pytest
-from qtpy.QtCore import QSettings, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
 
 from snapcal_workbench.calibration.types import PixelMask
-from snapcal_workbench.facility.loading import identify_run
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.panel.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
-from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import SimulatedTree
-from snapcal_workbench.store.state_init import init_state
-from snapcal_workbench.workspaces.protocol import RunRequest
-
-RUN = "58882"
-LONG = 120_000
-
-
-@pytest.fixture
-def tree(small_tree: SimulatedTree) -> SimulatedTree:
-    state = identify_run(RunRequest((RUN,), lite=True), small_tree.settings).state
-    init_state(small_tree.settings, state, name="t", run_number=RUN, author="tester", progress=Progress())
-    return small_tree
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Iterator[None]:
-    """Settings of the test's own, not those of whoever runs it."""
-    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
-    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path))
-    QApplication.setOrganizationName("tests")
-    QApplication.setApplicationName("panel")
-    QSettings().clear()
-    return None
-
-
-Open = Callable[[], CalibrationWindow]
-
-
-@pytest.fixture
-def open_window(qtbot, tree: SimulatedTree, settings: None) -> Open:
-    def open_one() -> CalibrationWindow:
-        window = CalibrationWindow(EmbeddedHost(tree.settings))
-        qtbot.addWidget(window)
-        window.show()
-        return window
-
-    return open_one
-
-
-def fill_in(qtbot, window: CalibrationWindow) -> None:
-    form = window.inputs_view
-    form.runs.clear()
-    qtbot.keyClicks(form.runs, RUN)
-    form.calibrant.setCurrentText("Silicon_NIST_640d_001")
-    qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in form.summary.text(), timeout=20_000)
-    form.grouping.setCurrentText("Column")
-    form.model.setCurrentText("DIFC")
-
-
-def run(qtbot, window: CalibrationWindow, count: int) -> None:
-    qtbot.mouseClick(window.calibrate, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.iterations.table.rowCount() == count and window.calibrate.isEnabled(), timeout=LONG)
-
-
-def log(window: CalibrationWindow) -> str:
-    return window.messages.toPlainText()
+from tests.panel.driving import LONG, RUN, Open, fill_in, log, run
 
 
 def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: SimulatedTree) -> None:
@@ -81,21 +19,19 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     window = open_window()
     fill_in(qtbot, window)
     assert not window.inputs_view.initialise.isVisible()
-    longest = GuiBlocks(window)
     run(qtbot, window, 1)
-    assert longest.stop() < 2.0  # s, generous: machines are shared
-    window.inputs_view.model.setCurrentText("DIFC+TZERO")
+    window.inputs_view.options["groups.model"].set_value("DIFC+TZERO")
     run(qtbot, window, 2)
     cells = [window.iterations.table.item(row, 2).text() for row in range(2)]
     assert "groups.model: DIFC+TZERO" in " ".join(cells)
     assert "diffract_consts_058882_01" in window.workspaces_shown()
 
     window.iterations.compared.emit(["1", "2"])
-    qtbot.waitUntil(lambda: bool(window.results.comparison.figure.axes), timeout=20_000)
+    qtbot.waitUntil(lambda: window.results.compare.comparison is not None, timeout=20_000)
 
     dialog = SaveDialog(window.presenter, [1, 2], 1, "")
     qtbot.addWidget(dialog)
-    assert "Still missing: author and comments" in dialog.preview.text()
+    qtbot.waitUntil(lambda: "Still missing: author and comments" in dialog.preview.text(), timeout=10_000)
     qtbot.keyClicks(dialog.author, "tester")
     qtbot.keyClicks(dialog.comments, "the first")
     qtbot.keyClicks(dialog.applies_to, "58882-60000")
@@ -106,7 +42,7 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     qtbot.waitUntil(lambda: "Saved as version 1" in log(window), timeout=30_000)
     qtbot.waitUntil(lambda: window.versions.table.rowCount() == 2, timeout=20_000)
     assert (tree.settings.powder_home / "04bd2c53f6bf6754" / "diffraction" / "v_0001").is_dir()
-    window.inputs_view.max_chi2.setValue(7.0)
+    window.inputs_view.options["groups.max_chi2"].set_value(7.0)
     window.close()
 
     again = open_window()
@@ -115,13 +51,13 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     assert again.inputs["groups.model"] == "DIFC+TZERO"
     assert again.inputs["groups.max_chi2"] == 7.0
     again.presenter.select(1)
-    qtbot.waitUntil(lambda: again.results.group.count() == 6, timeout=20_000)
-    check_results(qtbot, again, tree.directory)
+    qtbot.waitUntil(lambda: again.results.spectra.group.count() == 6, timeout=20_000)
     check_versions(qtbot, again, tree)
 
 
 def check_versions(qtbot, window: CalibrationWindow, tree: SimulatedTree) -> None:
     """A check finds a version that was tampered with; an iteration and a version are applied to a run."""
+    qtbot.waitUntil(lambda: window.versions.table.rowCount() == 2, timeout=20_000)
     window.presenter.check_versions()
     health = window.versions.table.columnCount() - 1
     cells = lambda: [window.versions.table.item(row, health).text() for row in range(2)]  # noqa: E731
@@ -131,54 +67,6 @@ def check_versions(qtbot, window: CalibrationWindow, tree: SimulatedTree) -> Non
     table.write_bytes(table.read_bytes()[:-1] + b"x")
     window.presenter.check_versions()
     qtbot.waitUntil(lambda: any("changed" in cell for cell in cells()), timeout=20_000)
-
-
-def check_results(qtbot, window: CalibrationWindow, folder: Path) -> None:
-    """Every tab draws; hovering names the pixel; peaks can be left out; what is shown is exported."""
-    window.results.export(folder / "figures.csv")
-    lines = (folder / "figures.csv").read_text().splitlines()
-    assert len(lines) == 7
-    assert lines[1].split(",")[0] == "1"
-    window.results.setCurrentIndex(1)
-    window.results.baseline.setCurrentText("iteration 2")
-    change = window.results.detector_values()
-    assert change is not None
-    assert 100 < abs(float(np.median(change))) < 3000  # ppm: TZERO of iteration 2 takes part of DIFC
-    window.results.baseline.setCurrentText("the start")
-    window.results.export(folder / "detectors.png")
-    assert (folder / "detectors.png").stat().st_size > 10_000
-    for tab in range(window.results.count() - 1):
-        window.results.setCurrentIndex(tab)
-        qtbot.wait(50)
-    assert len(window.results.convergence.figure.axes) >= 1
-    values = window.results.detector_values()
-    assert values is not None
-    assert "pixel 1000, module 1" in window.results.pixel_text(1000, values)
-    window.results.peak_clicked.emit(3, 2, 2, 0)
-    assert (3, (2, 2, 0)) in window.presenter.request().excluded_peaks
-    window.results.purge_asked.emit(0.01)
-    assert len(window.presenter.request().excluded_peaks) > 30
-    assert "session.calibrate" in window.presenter.script()
-
-
-class GuiBlocks:
-    """The longest time in which the GUI thread did not answer."""
-
-    def __init__(self, window: CalibrationWindow) -> None:
-        self._timer = QTimer(window)
-        self._timer.setInterval(5)
-        self._timer.timeout.connect(self._tick)
-        self._last, self._longest = time.monotonic(), 0.0
-        self._timer.start()
-
-    def _tick(self) -> None:
-        now = time.monotonic()
-        self._longest = max(self._longest, now - self._last)
-        self._last = now
-
-    def stop(self) -> float:
-        self._timer.stop()
-        return self._longest
 
 
 def test_cancel_answers_at_once_and_keeps_nothing(qtbot, open_window: Open) -> None:
@@ -226,7 +114,7 @@ def test_an_unknown_state_can_be_initialised_here(qtbot, small_tree: SimulatedTr
 def test_workspaces_changed_by_hand_are_told(qtbot, open_window: Open) -> None:
     window = open_window()
     fill_in(qtbot, window)
-    window.inputs_view.skip_pixels.setChecked(True)
+    window.inputs_view.options["pixels.skip"].set_value(True)
     run(qtbot, window, 1)
     workspaces = window.presenter.session.host.workspaces
     workspaces.write("mine", PixelMask.none(np.arange(3, dtype=np.int32)))
@@ -243,7 +131,7 @@ def test_workspaces_changed_by_hand_are_told(qtbot, open_window: Open) -> None:
 def test_the_state_of_the_form_comes_back(qtbot, open_window: Open) -> None:
     window = open_window()
     fill_in(qtbot, window)
-    window.inputs_view.d_min.setValue(0.7)
+    window.inputs_view.options["peaks.crystal_d_min"].set_value(0.7)
     state = window.get_state()
     window.presenter.reset()
     assert window.inputs["runs"] == ()

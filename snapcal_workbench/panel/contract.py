@@ -1,0 +1,104 @@
+"""What presenter and window say to each other; no Qt here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from snapcal_workbench.calibration.types import DiffCalTable, Geometry
+from snapcal_workbench.errors import SnapcalError
+from snapcal_workbench.panel.pixel_quantities import PixelQuantities
+from snapcal_workbench.panel.workspace_plots import Plot
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.session import CalibrantPreview, Comparison, Iteration, Problem, Request, RunSummary
+from snapcal_workbench.session.ledger import Standing
+
+Job = Callable[[Progress], Any]
+Peak = tuple[int, tuple[int, int, int]]
+"""Group and indices of a peak."""
+Write = Callable[[Path], object]
+"""Writes one file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What the result views show of one iteration.
+
+    Attributes:
+        iteration: The iteration.
+        values: Its kept workspaces by role.
+        geometry: Of its pixels.
+        baselines: Tables that the change of DIFC can be shown against, by name; the first is the start.
+        versions: References of saved versions that can be read as baselines too.
+        report: Gives the path of the iteration's HTML report, which it makes where there is none yet.
+    """
+
+    iteration: Iteration
+    values: Mapping[str, Any]
+    geometry: Geometry
+    baselines: Mapping[str, DiffCalTable]
+    versions: Sequence[str]
+    report: Callable[[], Path]
+
+    @property
+    def pixels(self) -> PixelQuantities:
+        """What is known of each pixel."""
+        pixel = self.iteration.outcome.pixel
+        return PixelQuantities(self.geometry, self.values, pixel.bin_width if pixel else None)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look at the inputs found: problems, and where they could be found run, versions and calibrants."""
+
+    problems: tuple[Problem, ...]
+    summary: RunSummary | None = None
+    versions: Mapping[str, Any] | None = None
+    calibrant: CalibrantPreview | None = None
+    calibrants: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the inputs offer: iterations to start from, runs and masks of the workspace list."""
+
+    starts: Sequence[str]
+    runs: Sequence[str]
+    masks: Sequence[str]
+
+
+class View(Protocol):
+    """What the presenter asks of the window."""
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Inputs as plain data, as `session.request.Request.changed` takes them."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is running or waiting."""
+
+    def set_inputs(self, request: Request) -> None: ...
+    def show_choices(self, choices: Choices) -> None: ...
+    def show_looked(self, looked: Looked) -> None: ...
+    def show_iterations(
+        self, iterations: Sequence[Iteration], standings: Mapping[int, Standing], selected: int | None
+    ) -> None: ...
+    def show_standings(self, standings: Mapping[int, Standing]) -> None: ...
+    def show_results(self, results: Results | None) -> None: ...
+    def show_left_out(self, peaks: Collection[Peak]) -> None: ...
+    def show_baseline(self, name: str, table: DiffCalTable) -> None: ...
+    def show_comparison(self, comparison: Comparison) -> None: ...
+    def show_busy(self, busy: bool, *, cancelling: bool = False) -> None: ...
+    def show_error(self, error: SnapcalError) -> None: ...
+    def ask_to_clear(self, names: Sequence[str]) -> None: ...
+    def show_saved(self, path: str, version: int) -> None: ...
+    def show_health(self, health: Mapping[str, str]) -> None: ...
+    def show_report(self, path: str) -> None: ...
+    def show_plots(self, plots: Sequence[Plot]) -> None: ...
+    def log(self, level: str, text: str) -> None: ...
+    def start_job(self, name: str, job: Job) -> None: ...
+    def start_look(self, job: Job) -> None: ...
+    def cancel_job(self) -> None: ...

@@ -1,0 +1,44 @@
+"""A window with the plot of workspaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QDialog, QFileDialog, QVBoxLayout, QWidget
+
+from snapcal_workbench.panel.canvas import FigurePane
+from snapcal_workbench.panel.layouts import button, stacked
+from snapcal_workbench.panel.workspace_plots import Plot
+
+
+class PlotWindow(QDialog):
+    """Shows one plot; it does not block, and is deleted when it is closed.
+
+    Signals:
+        exported: Path, and the function that writes the file.
+    """
+
+    exported = Signal(str, object)
+
+    def __init__(self, plot: Plot, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(plot.title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowFlag(Qt.WindowType.WindowMinMaxButtonsHint, True)
+        self.pane = FigurePane(plot.title)
+        self.export = button("&Export …", "Write the picture into a file")
+        holder = QWidget()
+        stacked(holder, (self.export,), self.pane)
+        layout = QVBoxLayout(self)
+        layout.addWidget(holder)
+        self.resize(820, 520)
+        self.export.clicked.connect(self._ask_where)
+        self.pane.draw(plot.draw)
+
+    def _ask_where(self, *_: Any) -> None:
+        write = self.pane.picture()
+        if write is not None:
+            path, _kind = QFileDialog.getSaveFileName(self, "Export", "plot.png", "*.png")
+            if path:
+                self.exported.emit(path, write)

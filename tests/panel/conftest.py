@@ -1,0 +1,75 @@
+"""Fixtures of the panel's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import QSettings
+from qtpy.QtWidgets import QApplication
+
+from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.panel.window import CalibrationWindow
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.session import Session
+from snapcal_workbench.simulation.tree import SimulatedTree
+from tests.panel.driving import RUN, Open, initialise
+from tests.support import copy_tree
+
+
+@pytest.fixture
+def tree(small_tree: SimulatedTree) -> SimulatedTree:
+    """A tree whose state is initialised, without iterations."""
+    return initialise(small_tree)
+
+
+@pytest.fixture(scope="session")
+def worked_template(small_tree_template: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
+    """A tree whose session has three iterations; not to be changed."""
+    tree = initialise(copy_tree(small_tree_template, tmp_path_factory.mktemp("worked") / "tree"))
+    session = Session(EmbeddedHost(tree.settings))
+    request = session.new_request(runs=(RUN,), calibrant="Silicon_NIST_640d_001", grouping="Column")
+    session.calibrate(request, Progress(), report=False)
+    session.iterate({"pixels.skip": True}, Progress(), report=False)
+    session.iterate({"groups.model": "DIFC"}, Progress(), report=False)
+    return tree
+
+
+@pytest.fixture
+def worked(worked_template: SimulatedTree, tmp_path: Path) -> SimulatedTree:
+    """A tree of the test's own whose session has three iterations, the second without pixel calibration."""
+    return copy_tree(worked_template, tmp_path / "worked")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> None:
+    """Settings of the test's own, not those of whoever runs it."""
+    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path))
+    QApplication.setOrganizationName("tests")
+    QApplication.setApplicationName("panel")
+    QSettings().clear()
+
+
+@pytest.fixture
+def open_window(qtbot, tree: SimulatedTree, settings: None) -> Open:
+    """Opens the panel over a tree without iterations."""
+    return opener(qtbot, tree)
+
+
+@pytest.fixture
+def open_worked(qtbot, worked: SimulatedTree, settings: None) -> Open:
+    """Opens the panel over a tree with three iterations."""
+    return opener(qtbot, worked)
+
+
+def opener(qtbot, tree: SimulatedTree) -> Open:
+    """A function that opens the panel over a tree."""
+
+    def open_one() -> CalibrationWindow:
+        window = CalibrationWindow(EmbeddedHost(tree.settings))
+        qtbot.addWidget(window)
+        window.show()
+        return window
+
+    return open_one

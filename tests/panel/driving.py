@@ -1,0 +1,70 @@
+"""Drives the real window as a scientist does, for the panel's tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from qtpy.QtCore import Qt, QTimer
+
+from snapcal_workbench.facility.loading import identify_run
+from snapcal_workbench.panel.window import CalibrationWindow
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.simulation.tree import SimulatedTree
+from snapcal_workbench.store.state_init import init_state
+from snapcal_workbench.workspaces.protocol import RunRequest
+
+RUN = "58882"
+LONG = 120_000
+"""Milliseconds that a calibration may take."""
+
+Open = Callable[[], CalibrationWindow]
+
+
+def initialise(tree: SimulatedTree) -> SimulatedTree:
+    """The tree with the state of its run initialised."""
+    state = identify_run(RunRequest((RUN,), lite=True), tree.settings).state
+    init_state(tree.settings, state, name="t", run_number=RUN, author="tester", progress=Progress())
+    return tree
+
+
+def fill_in(qtbot, window: CalibrationWindow) -> None:
+    """Give run, calibrant and grouping."""
+    form = window.inputs_view
+    form.runs.clear()
+    qtbot.keyClicks(form.runs, RUN)
+    form.calibrant.setCurrentText("Silicon_NIST_640d_001")
+    qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in form.summary.text(), timeout=20_000)
+    form.grouping.setCurrentText("Column")
+    form.options["groups.model"].set_value("DIFC")
+
+
+def run(qtbot, window: CalibrationWindow, count: int) -> None:
+    """Calibrate; afterwards there are `count` iterations."""
+    qtbot.mouseClick(window.calibrate, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.iterations.table.rowCount() == count and window.calibrate.isEnabled(), timeout=LONG)
+
+
+def log(window: CalibrationWindow) -> str:
+    """Text of the log."""
+    return window.messages.toPlainText()
+
+
+class GuiBlocks:
+    """The longest time in which the GUI thread did not answer."""
+
+    def __init__(self, window: CalibrationWindow) -> None:
+        self._timer = QTimer(window)
+        self._timer.setInterval(5)
+        self._timer.timeout.connect(self._tick)
+        self._last, self._longest = time.monotonic(), 0.0
+        self._timer.start()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+
+    def stop(self) -> float:
+        self._timer.stop()
+        return self._longest
