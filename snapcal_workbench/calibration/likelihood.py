@@ -152,10 +152,11 @@ class LikelihoodEstimator:
         else:
             template, placed_at = group.template(u, self._uncertainty[index]), u
         round_ = align(group, template, placed_at, search, self._recall(index, members))
-        self._remember(index, members, round_)
         progress.report(0.8)
         found = self._reasons(group, round_, start)
-        _fill(result, members, round_, u, found)
+        middle = _middle(round_, u, found)
+        self._remember(index, members, round_, middle)
+        _fill(result, members, round_, u + middle, found)
         chi2 = group.chi2(round_.template, np.where(found == 0, round_.u, u))
         result.chi2[members] = np.where(chi2[:, 1] > 0, chi2[:, 0] / np.maximum(chi2[:, 1], 1), np.nan)
         bad = (found == 0) & _bad_shape(chi2, round_.own.rows[:, COUNTS])
@@ -216,13 +217,13 @@ class LikelihoodEstimator:
         shrink = self._options.shrink and len(members) >= SMALLEST_GROUP
         return Search(start, lags, self._bases(members, start) if shrink else ())
 
-    def _remember(self, index: int, members: Index, round_: Round) -> None:
-        """Keep what the next pass of a group begins with."""
+    def _remember(self, index: int, members: Index, round_: Round, middle: float) -> None:
+        """Keep what the next pass of a group begins with; its template will lie at the table, so without `middle`."""
         self._uncertainty[index] = round_.uncertainty
         self._learned[index] = round_.learned
-        self._tops[members] = np.where(round_.own.certain, round_.own.u, np.nan)
+        self._tops[members] = np.where(round_.own.certain, round_.own.u - round_.own.frame - middle, np.nan)
         if round_.learned is not None:
-            self._field[members] = round_.learned.prior.mean
+            self._field[members] = round_.learned.prior.mean - middle
             self._field_variance[members] = round_.learned.prior.mean_variance
 
     def _recall(self, index: int, members: Index) -> Before:
@@ -257,14 +258,19 @@ def _usable(table: DiffCalTable, members: Index) -> Bools:
     return np.isfinite(terms).all(0) & (table.difc[members] > 0)
 
 
-def _fill(result: PassEstimate, members: Index, round_: Round, u: FloatArray, found: NDArray[np.uint8]) -> None:
-    """Enter a group's shifts with the median of its pixels in use taken off."""
+def _middle(round_: Round, u: FloatArray, found: NDArray[np.uint8]) -> float:
+    """Median shift of a group's pixels in use, which is no shift of one against the others."""
     used = found == 0
-    middle = float(np.median((round_.u - u)[used])) if used.any() else 0.0
-    result.shift[members] = np.where(used, round_.u - u - middle, 0.0)
+    return float(np.median((round_.u - u)[used])) if used.any() else 0.0
+
+
+def _fill(result: PassEstimate, members: Index, round_: Round, u: FloatArray, found: NDArray[np.uint8]) -> None:
+    """Enter a group's shifts from u."""
+    used = found == 0
+    result.shift[members] = np.where(used, round_.u - u, 0.0)
     result.sigma[members] = np.where(used, round_.sigma, np.inf)
     counted = round_.own.rows[:, COUNTS] > 0
-    result.own_shift[members] = np.where(counted, round_.own.u - round_.own.frame - u - middle, 0.0)
+    result.own_shift[members] = np.where(counted, round_.own.u - round_.own.frame - u, 0.0)
     result.own_sigma[members] = np.where(counted, round_.own.sigma, np.inf)
     result.reason[members] = found
 

@@ -148,7 +148,7 @@ def settle(group: GroupEvents, search: Search) -> tuple[Template, FloatArray]:
     members = group.sample()
     some = group.part(members)
     search = Search(search.start[members], search.lags, tuple(base[members] for base in search.bases))
-    u = first_positions(some, search.start, search.lags)
+    u = _centred(first_positions(some, search.start, search.lags), search.start)
     template = some.template(u, 0.0)
     own = _own(some, template, u, search)
     u, sigma = own.u, np.sqrt(own.variance)
@@ -156,8 +156,13 @@ def settle(group: GroupEvents, search: Search) -> tuple[Template, FloatArray]:
     if learned is not None and learned.close:
         u, sigma = _drawn(own, learned.prior)
     placed_at = np.full(len(group), np.nan)
-    placed_at[members] = u - own.frame
+    placed_at[members] = _centred(u - own.frame, search.start)
     return some.template(placed_at[members], float(np.median(sigma))), placed_at
+
+
+def _centred(u: FloatArray, start: FloatArray) -> FloatArray:
+    """Positions without their common shift from the start, of which the events say nothing: the pattern moves along."""
+    return u - np.median(u - start)
 
 
 def _drawn(own: Own, prior: Prior) -> tuple[FloatArray, FloatArray]:

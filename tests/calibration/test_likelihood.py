@@ -199,6 +199,19 @@ def test_every_column_of_a_real_calibration(reference_data: Path, counts: int, c
     check_never_worse(*real_shape(reference_data, slice(3 * column, 3 * column + 3)), counts, 6 + column)
 
 
+@pytest.mark.parametrize("counts", [50, 110])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_more_passes_of_a_short_run_do_not_lose_what_the_first_has_found(counts: int, seed: int) -> None:
+    """So few events leave a pixel's own place open: the modules hold each other, and the group as a whole drifts."""
+    geometry, rng = panel(3, 32, two_theta=66.0, tilt=9.0), np.random.default_rng(seed)
+    shift = module_shape(geometry, rng)
+    events, true_difc = silicon(geometry, shift, counts, seed)
+    first, last = (align(events, true_difc, number=number) for number in (1, 5))
+    assert spread(last.error[last.used]) < min(1.1 * spread(first.error[first.used]), 0.6 * spread(shift))
+    assert np.mean(~last.used) < 0.01
+    assert np.median(np.abs(last.last.shift[last.used])) < 0.02 * DELTA_D
+
+
 def test_an_aligned_start_is_not_spoilt() -> None:
     """Pixels that are already right to a few ppm stay so, although their own estimates scatter by hundreds."""
     geometry, rng = panel(2, 24), np.random.default_rng(5)
