@@ -215,4 +215,6 @@ def passes(estimator: PixelEstimator, table: DiffCalTable, true_difc: FloatArray
     used = reason == 0
     error = np.log(table.difc / true_difc)
     own = np.log(before.difc / true_difc) + last.own_shift
-    return Outcome(table, last, reason, error - np.median(error[used]), own - np.median(own[used]))
+    if used.any():
+        error, own = error - np.median(error[used]), own - np.median(own[used])
+    return Outcome(table, last, reason, error, own)

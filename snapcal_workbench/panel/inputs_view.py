@@ -267,7 +267,7 @@ class InputsView(QWidget):
             self._show_versions(looked.versions)
 
     def _show_problems(self, problems: Sequence[Problem]) -> list[str]:
-        """Put problems beside their fields; returns those that belong to none."""
+        """Put problems beside their fields; returns those that belong to none, and which fields are under "More"."""
         by_field: dict[str, list[str]] = {}
         for problem in problems:
             mark = "✗" if problem.severity == "error" else "⚠"
@@ -275,9 +275,14 @@ class InputsView(QWidget):
         for name, label in self._problems.items():
             label.setText("\n".join(by_field.pop(name, [])))
             label.setVisible(bool(label.text()))
-            if label.text() and self._more_page.isAncestorOf(label):
-                self.more.setChecked(True)
-        return [text for texts in by_field.values() for text in texts]
+        more = self._more_page
+        far = [name for name, label in self._problems.items() if label.text() and more.isAncestorOf(label)]
+        if far:
+            self.more.setChecked(True)
+        below = [
+            f"✗ Below, under More: {self.options[name].label.text()}" for name in far if name in self.options.fields
+        ]
+        return below + [text for texts in by_field.values() for text in texts]
 
     def _show_versions(self, found: Mapping[str, Any]) -> None:
         entries = {f"{entry['mode']}/{found['stateId']}/{entry['version']}": entry for entry in found["versions"]}

@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from snapcal_workbench.panel.options_view import label_of
 from snapcal_workbench.panel.table import Cell, Column, Table, button_row
 from snapcal_workbench.session import Iteration
 from snapcal_workbench.session.ledger import Standing
@@ -127,7 +128,7 @@ def _cells(iteration: Iteration, before: Iteration | None) -> Sequence[object]:
     differences = iteration.request.differences(before.request) if before else {}
     metrics, first = iteration.metrics, iteration.passes[0] if iteration.passes else None
     time = iteration.started[:16].replace("T", " ")
-    changed = [f"{name}: {value}" for name, (_, value) in differences.items()]
+    changed = [f"{label_of(name)}: {value}" for name, (_, value) in differences.items()]
     return (
         Cell(iteration.number, iteration.name),
         Cell(iteration.started, time, f"{iteration.started}, took {iteration.seconds:.1f} s"),

@@ -63,6 +63,11 @@ LABELS = {
 }
 
 
+def label_of(name: str) -> str:
+    """What an input is called in the panel, by its dotted name."""
+    return LABELS.get(name, name.rpartition(".")[2].replace("_", " ").capitalize())
+
+
 class NumberEdit(QLineEdit):
     """A number as text; empty for none."""
 
@@ -94,7 +99,7 @@ class OptionField(QObject):
         super().__init__(parent)
         self.name = name
         self.section = name.partition(".")[0] if "." in name else ""
-        self.label = QLabel(LABELS.get(name, name.rpartition(".")[2].replace("_", " ")))
+        self.label = QLabel(label_of(name))
         self.widget = _widget(info)
         self.default: object = None
         extra = cast(dict[str, Any], info.json_schema_extra or {})

@@ -32,6 +32,7 @@ from snapcal_workbench.session import (
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.session.script import script_of
 from snapcal_workbench.session.starting import iteration_number
+from snapcal_workbench.session.versions import GOOD
 from snapcal_workbench.workspaces.names import run_token
 
 MAX_BASELINES = 8
@@ -163,9 +164,9 @@ class Presenter:
             self.view.log("information", f"{result.name}: {result.stop}, {result.n_masked} pixels masked.")
             self._show_iterations(result.number)
             self.select(result.number)
-        elif name == "results":
+        elif name == "show the results":
             self.view.show_results(result)
-        elif name == "baseline":
+        elif name == "read the baseline":
             self.view.show_baseline(*result)
         elif name == "export":
             self.view.log("information", f"Written: {result}")
@@ -173,10 +174,15 @@ class Presenter:
             self.view.show_comparison(result)
         elif name == "plot":
             self.view.show_plots(result)
-        elif name == "report":
+        elif name == "write the report":
             self.view.show_report(str(result))
         elif name == "check the versions":
             self.view.show_health(result)
+            bad = sum(text != GOOD for text in result.values())
+            found = f"of {bad} the files are not those that were saved" if bad else "all are as they were saved"
+            self.view.log(
+                "warning" if bad else "information", f"The files of {len(result)} versions were read: {found}."
+            )
         elif name == "save":
             self.view.log("information", f"Saved as version {result.version} in {result.path}.")
             self.view.show_saved(result.path, result.version)
@@ -227,7 +233,7 @@ class Presenter:
     def select(self, number: int) -> None:
         """Show the results of an iteration."""
         self.selected = number
-        self._start("results", lambda progress: self._results(number))
+        self._start("show the results", lambda progress: self._results(number))
 
     def _results(self, number: int) -> Results:
         iteration, values = self.session.iteration(number), self.session.folders.values(number)
@@ -250,11 +256,11 @@ class Presenter:
 
     def load_baseline(self, reference: str) -> None:
         """Read the table of a saved version, to show the change of DIFC against it."""
-        self._start("baseline", lambda progress: (reference, self.session.entry(reference).table))
+        self._start("read the baseline", lambda progress: (reference, self.session.entry(reference).table))
 
     def report(self, number: int) -> None:
         """Open the HTML report of an iteration."""
-        self._start("report", lambda progress: self.session.report(number))
+        self._start("write the report", lambda progress: self.session.report(number))
 
     def restore(self, number: int) -> None:
         """Put an iteration's workspaces back into the list."""
@@ -312,7 +318,7 @@ class Presenter:
     def comparison_report(self, comparison: Comparison) -> None:
         """Write the comparison's HTML page into the session's folder, and open it."""
         folder = self.session.directory / "comparison"
-        self._start("report", lambda progress: self.session.comparison_report(comparison, folder, progress))
+        self._start("write the report", lambda progress: self.session.comparison_report(comparison, folder, progress))
 
     def export(self, path: Path, write: Write) -> None:
         """Write something that is shown into a file."""

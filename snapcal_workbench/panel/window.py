@@ -55,6 +55,8 @@ from snapcal_workbench.session import Comparison, Iteration, Request, Session, b
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.workspaces.protocol import Host
 
+WORKSPACES_WIDTH = 330
+"""Of the workspace list at first, px: its names fit."""
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
 CALIBRATE, ITERATE = "&Calibrate", "&Iterate"
@@ -196,6 +198,7 @@ class CalibrationWindow(QMainWindow):
             self.workspaces = WorkspaceTree(self._host.workspaces)
             dock.setWidget(self.workspaces)
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+            self.resizeDocks([dock], [WORKSPACES_WIDTH], Qt.Orientation.Horizontal)
         self.resize(1400, 900)
         self.layout_of_window = Layout(
             self,

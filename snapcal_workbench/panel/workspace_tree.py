@@ -45,9 +45,7 @@ class WorkspaceTree(QTreeWidget):
         self.setHeaderLabels(["Workspace", "Kind"])
         across = self.header()
         if across is not None:
-            across.setStretchLastSection(False)
-            across.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-            across.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+            across.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self.setMinimumWidth(180)
         self.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.setExpandsOnDoubleClick(False)
@@ -121,7 +119,7 @@ class WorkspaceTree(QTreeWidget):
     @staticmethod
     def _item(name: str, kind: str) -> QTreeWidgetItem:
         item = QTreeWidgetItem([name, KINDS.get(kind, kind)])
-        item.setToolTip(0, name)
+        item.setToolTip(0, f"{name}: {item.text(1)}")
         return item
 
     def _enable(self) -> None:

@@ -33,6 +33,8 @@ from snapcal_workbench.report.theme import LIGHT, NORMAL, SMALL, Theme, begin, l
 
 PANEL_NAMES = ("East", "West")
 MODULES_PER_PANEL = 9
+LABELS_HEIGHT = 0.7
+"""Of the labels below the panels, inches."""
 GAP = 0.0593
 """Gap between two modules as a fraction of a module's width (pitch 0.167548 m, width 0.158208 m)."""
 
@@ -212,7 +214,8 @@ def draw_mask_reasons(
         _draw_shares(figure.subplots(), np.zeros(len(mask.reason), np.int64), ["all pixels"], mask, present, theme)
     else:
         mosaic = Mosaic(geometry.layout)
-        grid = figure.add_gridspec(2, mosaic.panels, height_ratios=[2.6, 1.0], wspace=0.1, hspace=0.32)
+        between = 2.0 * LABELS_HEIGHT / max(figure.get_figheight() - 1.5 - LABELS_HEIGHT, LABELS_HEIGHT)
+        grid = figure.add_gridspec(2, mosaic.panels, height_ratios=[2.6, 1.0], wspace=0.1, hspace=between)
         axes = _panel_axes(figure, grid, geometry, mosaic, theme)
         norm = BoundaryNorm(np.arange(len(MaskReason) + 1) - 0.5, len(MaskReason))
         pictures, cmap = mosaic.pictures(mask.reason.astype(np.float32), np.nan), ListedColormap(theme.reasons)

@@ -135,12 +135,13 @@ def draw_overlaid_spectra(figure: Figure, series: Mapping[str, Spectra], group: 
     begin(figure, theme, top=0.35)
     axes = figure.subplots()
     style(axes, theme, title=f"Group {group}", xlabel="d-spacing (Å)", ylabel="Counts / mean counts")
-    handles = []
+    handles, ranges = [], []
     for position, (label, spectra) in enumerate(series.items()):
         for index in np.flatnonzero(spectra.number == group):
             edges, y = spectra.edges_of(int(index)), spectra.y[index]
             filled = y[y > 0]
             level = float(filled.mean()) if filled.size else 1.0
+            ranges.append(_filled_range(edges, y))
             colour = theme.series_colour(position)
             axes.plot(0.5 * (edges[1:] + edges[:-1]), y / level, color=colour, linewidth=1.1, drawstyle="steps-mid")
             handles.append(Line2D([], [], color=colour, linewidth=2.5, label=literal(label)))
@@ -149,6 +150,7 @@ def draw_overlaid_spectra(figure: Figure, series: Mapping[str, Spectra], group: 
         return axes
     axes.set_xscale("log")
     _plain_log_axis(axes)
+    axes.set_xlim(*_with_margin(min(low for low, _ in ranges), max(high for _, high in ranges)))
     legend(figure, handles, theme)
     return axes
 
@@ -179,18 +181,28 @@ def _draw_data(
 
 def _set_range(axes: Axes, spectra: Spectra, index: int, marks: Sequence[PeakMark]) -> None:
     """Show where there are counts, and every window, on a logarithmic d axis: there all peaks are equally wide."""
-    edges, filled = spectra.edges_of(index), np.flatnonzero(spectra.y[index] > 0.0)
-    low, high = (edges[filled[0]], edges[filled[-1] + 1]) if len(filled) else (edges[0], edges[-1])
-    low = min([float(low), *(mark.window_min for mark in marks)])
-    high = max([float(high), *(mark.window_max for mark in marks)])
+    low, high = _filled_range(spectra.edges_of(index), spectra.y[index])
+    low = min([low, *(mark.window_min for mark in marks)])
+    high = max([high, *(mark.window_max for mark in marks)])
     axes.set_xscale("log")
     _plain_log_axis(axes)
-    margin = (high / low) ** 0.015
-    axes.set_xlim(low / margin, high * margin)
+    axes.set_xlim(*_with_margin(low, high))
     top = float(np.nanmax(spectra.y[index], initial=0.0))
     axes.set_ylim(0.0, 1.05 * top if top > 0.0 else 1.0)
     axes.ticklabel_format(axis="y", scilimits=(0, 5))
     axes.yaxis.get_offset_text().set(color=axes.yaxis.label.get_color(), fontsize=SMALL)
+
+
+def _filled_range(edges: FloatArray, counts: FloatArray) -> tuple[float, float]:
+    """From the first bin that has counts to the last; the whole range where none has."""
+    filled = np.flatnonzero(counts > 0.0)
+    low, high = (edges[filled[0]], edges[filled[-1] + 1]) if len(filled) else (edges[0], edges[-1])
+    return float(low), float(high)
+
+
+def _with_margin(low: float, high: float) -> tuple[float, float]:
+    margin = (high / low) ** 0.015
+    return low / margin, high * margin
 
 
 def _plain_log_axis(axes: Axes) -> None:

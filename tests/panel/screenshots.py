@@ -52,7 +52,7 @@ def take(config: Path, folder: Path) -> None:
         if theme == "dark":
             application.setPalette(dark_palette())
         window = CalibrationWindow(EmbeddedHost(Settings.load(config)))
-        window.resize(1360, 820)
+        window.resize(1400, 820)
         window.show()
         results = window.results
         wait(application, lambda window=window: "state" in window.inputs_view.summary.text())

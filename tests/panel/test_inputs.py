@@ -95,6 +95,7 @@ def test_a_value_that_does_not_fit_is_said_beside_its_field(qtbot, open_window: 
     form.options["groups.max_chi2"].widget.setText("-3")  # type: ignore[attr-defined]
     qtbot.waitUntil(lambda: "greater than 0" in form.problem("groups.max_chi2"), timeout=10_000)
     assert form.more.isChecked()
+    assert "Below, under More: Largest χ² of a peak" in form.summary.text()
     form.options["groups.max_chi2"].widget.setText("many")  # type: ignore[attr-defined]
     qtbot.waitUntil(lambda: "many" in form.problem("groups.max_chi2"), timeout=10_000)
     form.options["groups.max_chi2"].set_value(5.0)

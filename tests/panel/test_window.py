@@ -23,7 +23,7 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     window.inputs_view.options["groups.model"].set_value("DIFC+TZERO")
     run(qtbot, window, 2)
     cells = [window.iterations.table.item(row, 2).text() for row in range(2)]
-    assert "groups.model: DIFC+TZERO" in " ".join(cells)
+    assert "Terms of a group: DIFC+TZERO" in " ".join(cells)
     assert "diffract_consts_058882_01" in window.workspaces_shown()
 
     window.iterations.compared.emit(["1", "2"])
