@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg, NavigationToolbar2QT
 from matplotlib.figure import Figure
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QImage, QMouseEvent, QPainter, QPalette, QPen, QResizeEvent
+from qtpy.QtGui import QIcon, QImage, QMouseEvent, QPainter, QPalette, QPen, QResizeEvent
 from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 
 from snapcal_workbench.report.plots import save_png
@@ -74,6 +74,7 @@ class Canvas(FigureCanvasQTAgg):
         super().__init__(figure)
         self._make: Callable[[Figure], object] | None = None
         self._waiting: list[Callable[[], object]] = []
+        self._last_is_move = False
         self._picture: Picture | None = None
         self._rubber_band: QRectF | None = None
         self._done.connect(self._take)
@@ -87,6 +88,7 @@ class Canvas(FigureCanvasQTAgg):
         """Do something with the figure on the GUI thread: now, or when it has been drawn."""
         if self.drawing:
             self._waiting.append(action)
+            self._last_is_move = False
         else:
             action()
 
@@ -135,7 +137,7 @@ class Canvas(FigureCanvasQTAgg):
             self.update()
             if made:
                 self.drawn.emit(result)
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._last_is_move = self._waiting, [], False
         for action in waiting:
             self.when_free(action)
         if self.wanted:
@@ -179,7 +181,10 @@ class Canvas(FigureCanvasQTAgg):
         copy = QMouseEvent(
             event.type(), QPointF(place), QPointF(on_screen), event.button(), event.buttons(), event.modifiers()
         )
+        if event.type() == QEvent.Type.MouseMove and self._last_is_move:
+            self._waiting.pop()  # where the mouse was in between does not matter any more
         self._waiting.append(lambda: QApplication.sendEvent(self, copy))
+        self._last_is_move = event.type() == QEvent.Type.MouseMove
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Give the figure the new size, once it is free."""
@@ -208,6 +213,27 @@ class Toolbar(NavigationToolbar2QT):
         item for item in NavigationToolbar2QT.toolitems if item[0] in _BUTTONS
     ]
     canvas: Canvas
+
+    def __init__(self, canvas: Canvas, parent: QWidget) -> None:
+        super().__init__(canvas, parent, coordinates=False)
+        self.setIconSize(QSize(ICON, ICON))
+        self.setMinimumWidth(self.sizeHint().width())
+        self._icons = [(action, action.icon()) for action in self.actions() if not action.icon().isNull()]
+        self._paint_icons()
+
+    def _paint_icons(self) -> None:
+        """Paint the icons once: matplotlib's own are read from their files and painted anew whenever they are shown."""
+        for action, icon in self._icons:
+            painted = QIcon()
+            for size in (ICON, 2 * ICON):  # the larger ones for a screen of high resolution
+                painted.addPixmap(icon.pixmap(QSize(size, size)))
+            action.setIcon(painted)
+
+    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Paint the icons in the colours of another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_icons"):
+            self._paint_icons()
 
     def home(self, *args: object) -> None:
         """Show everything again."""
@@ -249,9 +275,7 @@ class FigurePane(QWidget):
         self._trouble = QLabel("")
         self._trouble.setVisible(False)
         self._trouble.setWordWrap(True)
-        self.toolbar = Toolbar(self.canvas, self, coordinates=False)
-        self.toolbar.setIconSize(QSize(ICON, ICON))
-        self.toolbar.setMinimumWidth(self.toolbar.sizeHint().width())
+        self.toolbar = Toolbar(self.canvas, self)
         self.canvas.drawn.connect(self._drawn)
         self.canvas.failed.connect(self._failed)
         layout = QVBoxLayout(self)

@@ -16,9 +16,11 @@ class PlotWindow(QDialog):
     """Shows one plot; it does not block, and is deleted when it is closed.
 
     Signals:
+        ready: It was drawn for the first time, or could not be.
         exported: Path, and the function that writes the file.
     """
 
+    ready = Signal()
     exported = Signal(str, object)
 
     def __init__(self, plot: Plot, parent: QWidget | None = None) -> None:
@@ -34,7 +36,15 @@ class PlotWindow(QDialog):
         layout.addWidget(holder)
         self.resize(820, 520)
         self.export.clicked.connect(self._ask_where)
+        self._is_ready = False
+        for signal in (self.pane.drawn, self.pane.canvas.failed):
+            signal.connect(self._tell_ready)
         self.pane.draw(plot.draw)
+
+    def _tell_ready(self, *_: Any) -> None:
+        if not self._is_ready:
+            self._is_ready = True
+            self.ready.emit()
 
     def _ask_where(self, *_: Any) -> None:
         write = self.pane.picture()

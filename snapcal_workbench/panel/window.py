@@ -6,8 +6,10 @@ import gc
 import importlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from qtpy.QtWidgets import (
     QMainWindow,
     QProgressBar,
     QShortcut,
+    QSizePolicy,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
@@ -59,6 +62,10 @@ WORKSPACES_WIDTH = 330
 """Of the workspace list at first, px: its names fit."""
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
+COLLECTIONS = 10_000, 2, 4
+"""Thresholds of the garbage collection: each visits few enough objects."""
+LIBRARIES = "snapcal_workbench.calibration.likelihood", "snapcal_workbench.report.html"
+"""What a calibration loads, with the libraries behind it."""
 CALIBRATE, ITERATE = "&Calibrate", "&Iterate"
 CANCEL_RUNNING = "End the running step; nothing of it is kept"
 CANCEL_IDLE = "Reset the form to the defaults; you are asked whether the session's workspaces should go, too"
@@ -86,12 +93,20 @@ def show(host: Host | None = None) -> CalibrationWindow:
 def favour_the_gui() -> None:
     """Let the GUI thread have the interpreter when it asks for it.
 
-    A thread in Python gives way after a millisecond instead of five, since one click needs it several times. Libraries
-    that are loaded by now are kept out of garbage collections, each of which stops all threads for a few tenths of a
-    second when it visits them.
+    A thread in Python gives way after a millisecond instead of five, since one click needs it several times. A garbage
+    collection stops all threads for as long as it visits and frees objects. So the libraries are kept out of it, with
+    those that a calibration needs loaded now; and figures, of which each leaves thousands of objects behind, are
+    collected before many are old.
     """
     sys.setswitchinterval(1e-3)
     gc.collect()
+    gc.set_threshold(*COLLECTIONS)
+    threading.Thread(target=_load_libraries, daemon=True, name="snapcal libraries").start()
+
+
+def _load_libraries() -> None:
+    for name in LIBRARIES:
+        importlib.import_module(name)
     gc.freeze()
 
 
@@ -153,6 +168,7 @@ class CalibrationWindow(QMainWindow):
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.step = QLabel("Ready.")
+        self.step.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.calibrate = button(CALIBRATE, "Run a calibration with these inputs; earlier iterations stay")
         self.cancel = button("Cancel", CANCEL_IDLE)
         self.report = button("Report", "Open the HTML report of the shown iteration in the browser")
@@ -334,10 +350,11 @@ class CalibrationWindow(QMainWindow):
         QDesktopServices.openUrl(QUrl.fromLocalFile(path))
 
     def show_plots(self, plots: Sequence[Plot]) -> None:
-        """Open a window for each plot."""
-        for plot in plots:
-            window = PlotWindow(plot, self)
+        """Open a window for each plot, each when the one before is drawn: beside a drawing Qt gets on slowly."""
+        if plots:
+            window = PlotWindow(plots[0], self)
             window.exported.connect(lambda path, write: self.presenter.export(Path(path), write))
+            window.ready.connect(partial(self.show_plots, plots[1:]))
             window.show()
 
     def show_health(self, health: Mapping[str, str]) -> None:
@@ -386,7 +403,9 @@ class CalibrationWindow(QMainWindow):
 
     def _show_step(self) -> None:
         """The present step, what it has found last, and how long it will take."""
-        self.step.setText("; ".join(part for part in (self._doing, self._found, self._pace.text()) if part))
+        text = "; ".join(part for part in (self._doing, self._found, self._pace.text()) if part)
+        self.step.setText(text)
+        self.step.setToolTip(text)
 
     def _looked(self, name: str, looked: object) -> None:
         if isinstance(looked, Looked):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -27,6 +28,8 @@ from snapcal_workbench.facility.geometry import geometry_of_state
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.panel.canvas import FigurePane
 from snapcal_workbench.panel.pixel_quantities import QUANTITIES, PixelQuantities
+from snapcal_workbench.panel.plot_window import PlotWindow
+from snapcal_workbench.panel.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow, show
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
@@ -75,7 +78,7 @@ class Measured:
         begin = time.monotonic()
         while not until():
             self.application.processEvents()
-            time.sleep(0.001)
+            time.sleep(0.002)
             if time.monotonic() - begin > PATIENCE:
                 raise TimeoutError("the panel did not answer")
         return time.monotonic() - begin
@@ -127,6 +130,35 @@ def look_around(measured: Measured) -> None:
     measured.do("resize, 1,179,648 pixels", lambda: window.resize(1500, 950), lambda: not detectors.pane.busy)
 
 
+def top_windows(kind: type) -> list[Any]:
+    """All windows of a class."""
+    return [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, kind)]
+
+
+def work_with_it(measured: Measured) -> None:
+    """The form, the workspace list, and the dialogs."""
+    window = measured.window
+    form = window.inputs_view
+    form.runs.clear()
+    window.presenter.inputs_changed()
+    measured.spin(lambda: "state" not in form.summary.text())
+    done = lambda: "state" in form.summary.text()  # noqa: E731
+    measured.do("type a run number", lambda: QTest.keyClicks(form.runs, RUN), done)
+    measured.do("unfold all options", lambda: form.more.setChecked(True), form.more.isChecked)
+    restored = lambda: not window.busy and "diffract_consts_058882_01" in window.workspaces_shown()  # noqa: E731
+    measured.do("restore an iteration's workspaces", lambda: window.presenter.restore(1), restored)
+    names = ["dsp_column_058882_01", "diffract_consts_058882_01"]
+    plots = partial(top_windows, PlotWindow)
+    drawn = lambda: len(plots()) == 2 and not any(plot.pane.busy for plot in plots())  # noqa: E731
+    measured.do("plot spectra and a calibration table", lambda: window.presenter.plot(names), drawn)
+    for plot in plots():
+        plot.close()
+    dialogs = partial(top_windows, SaveDialog)
+    looked = lambda: bool(dialogs()) and dialogs()[0]._outlook is not None  # noqa: E731
+    measured.do("open the dialog that saves", lambda: window.dialogs.save(1), looked)
+    dialogs()[0].reject()
+
+
 def calibrate(measured: Measured) -> None:
     """A calibration to its end, and one that is cancelled at a quarter, half and three quarters."""
     window = measured.window
@@ -156,6 +188,7 @@ def main() -> None:
         window.show()
         measured = Measured(application, window)
         look_around(measured)
+        work_with_it(measured)
         calibrate(measured)
         window.close()
 
