@@ -181,7 +181,7 @@ class CalibrationWindow(QMainWindow):
         tables = self.tables = QTabWidget()
         tables.setAccessibleName("Iterations, saved versions and log")
         for page, title, tip in (
-            (self.iterations, "Iterations", "Every calibration of this session"),
+            (self.iterations, "Iterations", "Every calibration that was made, with what came out of it"),
             (self.versions, "Saved versions", "Accepted calibrations of the run's instrument state"),
             (self.messages, "Log", "What was done, step by step"),
         ):

@@ -13,9 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from snapcal_workbench.algorithms import apply_version, load_run, load_version, save_version
+from snapcal_workbench.algorithms import apply_version, load_version, save_version
 from snapcal_workbench.algorithms import calibrate as chain
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
 from snapcal_workbench.calibration.types import (
@@ -23,15 +21,12 @@ from snapcal_workbench.calibration.types import (
     Events,
     FitTable,
     PixelGrouping,
-    PixelMap,
     PixelMask,
     PixelResults,
     Spectra,
 )
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.groupings import read_grouping_named
 from snapcal_workbench.facility.state import InstrumentState
-from snapcal_workbench.formats.masks import read_mask
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
 from snapcal_workbench.session.checks import check_request, identified, identify, require
@@ -42,22 +37,21 @@ from snapcal_workbench.session.comparison import (
     entry_of_iteration,
     entry_of_version,
 )
-from snapcal_workbench.session.iteration import Iteration, IterationFolders
+from snapcal_workbench.session.ingredients import Ingredients
+from snapcal_workbench.session.iteration import Iteration, IterationFolders, maps_of
 from snapcal_workbench.session.ledger import Ledger, Standing
 from snapcal_workbench.session.preview import Outlook
 from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
 from snapcal_workbench.session.request import Problem, Request, RunSummary, build_request
-from snapcal_workbench.session.starting import iteration_number, starting_point
+from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.session.versions import checked_health, described_versions
 from snapcal_workbench.store.elsewhere import settings_at
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.workspaces.names import OutputNames, grouping, raw_run, run_token
+from snapcal_workbench.workspaces.names import OutputNames, run_token
 from snapcal_workbench.workspaces.protocol import Host
 
-_RUN = "run"
-"""Owner of the loaded run, its grouping, start table and masks in the ledger."""
 _APPLIED = "applied"
 """Owner of the spectra that were focused with a version or an iteration."""
 
@@ -75,8 +69,7 @@ class Session:
         self.directory = directory or host.settings.session_directory
         self.folders = IterationFolders(self.directory)
         self._ledger = Ledger(host.workspaces)
-        self._loaded: tuple[str, ...] = ()
-        self._grouping = ""
+        self._ingredients = Ingredients(host, self._ledger, self.folders)
 
     def close(self) -> None:
         """Stop following the workspace list; what was made stays."""
@@ -142,11 +135,11 @@ class Session:
         warnings: list[str] = []
         progress = progress.remembering(warnings)
         require(request, self.host, self.folders)
-        run_name, grouping_name = self._load(request, progress.part(0.0, 0.15))
+        run_name, grouping_name = self._ingredients.load(request, progress.part(0.0, 0.15))
         events = self.host.workspaces.read(run_name, Events)
         self._suffix_earlier()
         names = OutputNames(events.run.run_number, grouping_name)
-        inputs = self._inputs(request, run_name, names, progress.part(0.15, 0.18))
+        inputs = self._ingredients.chain_inputs(request, run_name, names, progress.part(0.15, 0.18))
         outcome = self._run(inputs, number, progress.part(0.18, 0.9))
         iteration = Iteration(
             number=number,
@@ -190,15 +183,15 @@ class Session:
         owner = _owner(number)
         present = self._ledger.names(owner)
         values = self.folders.values(number)
-        values |= _maps(iteration, values)
+        values |= maps_of(iteration, values)
         wanted = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, number).roles()
         missing = {role: name for role, name in wanted.items() if role in values and role not in present}
-        made = {role: _free(name, self.host) for role, name in missing.items()}
+        made = {role: self._ledger.free(name) for role, name in missing.items()}
         with self._ledger.writing():
             for role, name in made.items():
                 self.host.workspaces.write(name, values[role])
             if {"fit_table", "fitted"} <= set(made):
-                made["diagnostic"] = _free(wanted["diagnostic"], self.host)
+                made["diagnostic"] = self._ledger.free(wanted["diagnostic"])
                 self.host.workspaces.write(made["diagnostic"], (made["fit_table"], made["fitted"]))
         self._ledger.add(owner, made)
         return self._ledger.names(owner)
@@ -220,7 +213,7 @@ class Session:
         path = self.folders.report(number) / "report.html"
         if not path.is_file():
             iteration = self.folders.read(number)
-            run_name, _ = self._load(iteration.request, Progress())
+            run_name, _ = self._ingredients.load(iteration.request, Progress())
             self._report(iteration, self.host.workspaces.read(run_name, Events), Progress())
         return path
 
@@ -272,7 +265,7 @@ class Session:
         """
         iteration = self.folders.read(number)
         names = self.restore(number)
-        names |= self._grouping_of(iteration)
+        names["grouping"] = self._ingredients.keep_grouping(iteration)
         report = self.folders.report(number)
         request = iteration.request
         found = self.host.run(
@@ -293,7 +286,7 @@ class Session:
                 comments=comments,
                 applies_to=applies_to,
                 place=str(place or ""),
-                provenance=_provenance(iteration),
+                provenance=iteration.provenance,
                 attachments=str(report) if report.is_dir() else "",
             ),
             progress or Progress(),
@@ -306,8 +299,8 @@ class Session:
 
         The spectra go into the workspace `output`, or one of a similar name where somebody else has that.
         """
-        run_name, _ = self._load(request, progress.part(0.0, 0.7))
-        name = _free(output, self.host, mine=self._ledger.names(_APPLIED).get(output, ""))
+        run_name, _ = self._ingredients.load(request, progress.part(0.0, 0.7))
+        name = self._ledger.free(output, mine=self._ledger.names(_APPLIED).get(output, ""))
         number = iteration_number(reference)
         chosen: dict[str, Any] = {"version": reference}
         if number is not None:
@@ -315,7 +308,7 @@ class Session:
             chosen = {"previous_table": names["table"], "mask_workspaces": (names["mask"],)}
         inputs = apply_version.Inputs(
             input_workspace=run_name,
-            grouping_workspace=self._grouping,
+            grouping_workspace=self._ingredients.grouping,
             peaks=request.options.peaks,
             delta_theta=request.options.delta_theta,
             output_workspace=name,
@@ -425,7 +418,7 @@ class Session:
             "output_results": names.results,
         }
         own = self._ledger.names(reference)
-        outputs = {role: _free(name, self.host, mine=own.get(role, "")) for role, name in wanted.items()}
+        outputs = {role: self._ledger.free(name, mine=own.get(role, "")) for role, name in wanted.items()}
         inputs = load_version.Inputs.model_validate({"version": reference, **outputs})
         with self._ledger.writing():
             found = self.host.run(load_version.LOAD_CALIBRATION_VERSION, inputs, progress)
@@ -441,80 +434,9 @@ class Session:
         """Delete all workspaces that this session has made. Iterations stay on disk."""
         for owner in self._ledger.owners():
             self._ledger.delete(owner)
-        self._loaded = ()
+        self._ingredients.forget()
 
     # -- how an iteration is made -------------------------------------------------------------------------------
-
-    def _load(self, request: Request, progress: Progress) -> tuple[str, str]:
-        """Load the run and its grouping unless they are there; returns the run workspace and the grouping's name."""
-        name = request.workspace or self._load_files(request, progress)
-        events = self.host.workspaces.read(name, Events)
-        state_id = state_of(events.run, self.host).state_id
-        lite = is_lite(events.geometry)
-        found = read_grouping_named(self.host.settings, state_id, lite, request.grouping, events.geometry)
-        self._keep(grouping(found.name, events.run.run_number, lite=lite), found)
-        return name, found.name
-
-    def _keep(self, name: str, value: DiffCalTable | PixelMask | PixelGrouping) -> str:
-        """Write an ingredient, in the place of an earlier one but never of somebody else's; returns its name."""
-        made = _free(name, self.host, mine=self._ledger.names(_RUN).get(name, ""))
-        with self._ledger.writing():
-            self.host.workspaces.write(made, value)
-        self._ledger.add(_RUN, {name: made})
-        if isinstance(value, PixelGrouping):
-            self._grouping = made
-        return made
-
-    def _load_files(self, request: Request, progress: Progress) -> str:
-        wanted = (*request.runs, "lite" if request.lite else "native")
-        present = self._ledger.names(_RUN).get("run", "")
-        if wanted == self._loaded and present:
-            return present
-        first = identify(request, self.host).run_number
-        name = _free(raw_run(first, lite=request.lite), self.host, mine=present)
-        with self._ledger.writing():
-            self.host.run(
-                load_run.LOAD_CALIBRATION_RUN,
-                load_run.Inputs(runs=request.runs, lite=request.lite, output_workspace=name),
-                progress,
-            )
-            if present and present != name:
-                self.host.workspaces.delete(present)
-        self._ledger.add(_RUN, {"run": name})
-        self._loaded = wanted
-        return name
-
-    def _inputs(self, request: Request, run_name: str, names: OutputNames, progress: Progress) -> chain.Inputs:
-        """Inputs of the whole chain, with the start table and the masks in the workspace list."""
-        events = self.host.workspaces.read(run_name, Events)
-        start, inherited = starting_point(request, events, self.host, self.folders, progress)
-        token = run_token(events.run.run_number)
-        made: dict[str, DiffCalTable | PixelMask] = {f"diffract_consts_start_{token}": start}
-        masks = []
-        if request.inherit_mask and inherited is not None:
-            made[f"mask_start_{token}"] = inherited
-            masks.append(f"mask_start_{token}")
-        for position, mask in enumerate(request.masks):
-            if mask in self.host.workspaces.names():
-                masks.append(mask)
-            else:
-                made[f"mask_{position + 1}_{token}"] = read_mask(Path(mask).expanduser(), events.geometry.detid)
-                masks.append(f"mask_{position + 1}_{token}")
-        kept = {name: self._keep(name, value) for name, value in made.items()}
-        outputs = chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip)
-        return chain.Inputs(
-            input_workspace=run_name,
-            grouping_workspace=self._grouping,
-            previous_table=kept[f"diffract_consts_start_{token}"],
-            mask_workspaces=tuple(kept.get(mask, mask) for mask in masks),
-            calibrant=request.calibrant,
-            excluded_peaks=request.excluded_peaks,
-            pixels=request.options.pixels,
-            groups=request.options.groups,
-            peaks=request.options.peaks,
-            delta_theta=request.options.delta_theta,
-            **{role: name and _free(name, self.host) for role, name in outputs.items()},
-        )
 
     def _run(self, inputs: chain.Inputs, number: int, progress: Progress) -> chain.Outputs:
         """Run the chain; when it fails or is cancelled, what it had made is taken away again."""
@@ -558,49 +480,6 @@ class Session:
         values = self.folders.values(iteration.number)
         write_iteration_report(self.folders.report(iteration.number), iteration, values, events, progress)
 
-    def _grouping_of(self, iteration: Iteration) -> dict[str, str]:
-        name = grouping(iteration.grouping_name, iteration.run_number, lite=iteration.lite)
-        return {"grouping": self._keep(name, self.folders.values(iteration.number)["grouping"])}
-
 
 def _owner(number: int) -> str:
     return f"iteration {number}"
-
-
-def _free(name: str, host: Host, *, mine: str = "") -> str:
-    """`name`, or with a number behind it where someone else has a workspace of that name."""
-    taken = set(host.workspaces.names()) - {mine}
-    candidate, count = name, 1
-    while candidate in taken:
-        count += 1
-        candidate = f"{name}_{count}"
-    return candidate
-
-
-def _maps(iteration: Iteration, values: dict[str, Any]) -> dict[str, PixelMap]:
-    """The per-pixel maps of an iteration, made from what is kept of it."""
-    mask, results = values["mask"], values.get("results")
-    maps = {
-        "mask_reason": PixelMap(mask.detid, mask.reason.astype(np.float64), "mask reason"),
-        "difc_change": chain.change_map(values["start"], values["table"]),
-    }
-    if results is not None and iteration.outcome.pixel is not None:
-        offset = -results.shift / np.log1p(iteration.outcome.pixel.bin_width)
-        maps["offsets"] = PixelMap(results.detid, offset, "offset (bins)")
-    return maps
-
-
-def _provenance(iteration: Iteration) -> dict[str, Any]:
-    outcome = iteration.outcome
-    return {
-        "iteration": iteration.number,
-        "label": iteration.label,
-        "calibrated": iteration.started,
-        "request": iteration.request.model_dump(mode="json"),
-        "passes": outcome.pixel.passes if outcome.pixel else [],
-        "stop": iteration.stop,
-        "groups": outcome.group.groups,
-        "masked": outcome.masked,
-        "warnings": outcome.warnings,
-        "history": iteration.history,
-    }

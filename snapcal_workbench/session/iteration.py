@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapcal_workbench.algorithms import calibrate
@@ -24,6 +25,7 @@ from snapcal_workbench.calibration.types import (
     GroupParameters,
     GroupResults,
     PassRecord,
+    PixelMap,
     from_dict,
 )
 from snapcal_workbench.errors import NotFoundError, StoreError
@@ -70,6 +72,23 @@ class Iteration(BaseModel):
     def kept_pass(self) -> PassRecord | None:
         """The pass whose table is the result."""
         return next((record for record in reversed(self.passes) if record.kept), None)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How it was made, for the record of a version."""
+        outcome = self.outcome
+        return {
+            "iteration": self.number,
+            "label": self.label,
+            "calibrated": self.started,
+            "request": self.request.model_dump(mode="json"),
+            "passes": outcome.pixel.passes if outcome.pixel else [],
+            "stop": self.stop,
+            "groups": outcome.group.groups,
+            "masked": outcome.masked,
+            "warnings": outcome.warnings,
+            "history": self.history,
+        }
 
     @property
     def stop(self) -> str:
@@ -190,3 +209,16 @@ class IterationFolders:
 
     def _record(self, number: int) -> Path:
         return self.path(number) / "iteration.json"
+
+
+def maps_of(iteration: Iteration, values: dict[str, Any]) -> dict[str, PixelMap]:
+    """The per-pixel maps of an iteration, made from what is kept of it."""
+    mask, results = values["mask"], values.get("results")
+    maps = {
+        "mask_reason": PixelMap(mask.detid, mask.reason.astype(np.float64), "mask reason"),
+        "difc_change": calibrate.change_map(values["start"], values["table"]),
+    }
+    if results is not None and iteration.outcome.pixel is not None:
+        offset = -results.shift / np.log1p(iteration.outcome.pixel.bin_width)
+        maps["offsets"] = PixelMap(results.detid, offset, "offset (bins)")
+    return maps

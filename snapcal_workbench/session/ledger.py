@@ -91,6 +91,15 @@ class Ledger:
                 if name in existing:
                     self._names[owner, role] = name
 
+    def free(self, name: str, *, mine: str = "") -> str:
+        """`name`, or with a number behind it where someone else has a workspace of that name; `mine` is free."""
+        taken = set(self._workspaces.names()) - {mine}
+        candidate, count = name, 1
+        while candidate in taken:
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
     def owners(self) -> list[str]:
         """Everyone who has a workspace."""
         with self._lock:

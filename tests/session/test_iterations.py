@@ -179,7 +179,7 @@ def test_a_run_in_the_list_is_used_as_it_is(work: Work) -> None:
     )
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.3, 0.6, 0.85])
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.3, 0.6, 0.75])
 def test_cancelling_keeps_the_list_and_the_iterations(work: Work, fraction: float) -> None:
     names = work.session.restore(2)
     before = [iteration.number for iteration in work.session.iterations]
