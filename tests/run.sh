@@ -30,4 +30,4 @@ echo "== pytest"
 export QT_QPA_PLATFORM="${QT_QPA_PLATFORM:-offscreen}"
 QT_API=pyside6 python -m pytest --numprocesses 2 --dist loadfile "$@"
 echo "== pytest, the panel with PyQt5"
-[ $# -gt 0 ] || QT_API=pyqt5 PYTEST_QT_API=pyqt5 python -m pytest --numprocesses 2 --dist loadfile tests/panel
+[ $# -gt 0 ] || QT_API=pyqt5 PYTEST_QT_API=pyqt5 python -m pytest --numprocesses 2 --dist worksteal tests/panel

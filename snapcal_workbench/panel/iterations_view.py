@@ -33,6 +33,7 @@ COLUMNS = (
     Column("Workspaces", "What you have done by hand to the workspaces of the iteration; all can be restored"),
 )
 WORKSPACES = len(COLUMNS) - 1
+COMPARE = "Put the selected iterations and saved versions side by side; all iterations where only one is selected"
 
 
 class IterationsView(QWidget):
@@ -41,7 +42,7 @@ class IterationsView(QWidget):
     Signals:
         shown, restored, start_asked, inputs_asked, remove_asked, label_asked, apply_asked, save_asked: Number of an
             iteration.
-        compared: References of at least two iterations.
+        compare_asked: What is selected here and among the versions is to be compared.
     """
 
     shown = Signal(int)
@@ -52,7 +53,7 @@ class IterationsView(QWidget):
     label_asked = Signal(int)
     apply_asked = Signal(int)
     save_asked = Signal(int)
-    compared = Signal(list)
+    compare_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,7 +67,7 @@ class IterationsView(QWidget):
                 ("Use in&puts", "Fill the form with its inputs", lambda: self._one(self.inputs_asked)),
                 ("Re&name …", "Give it a name", lambda: self._one(self.label_asked)),
                 ("&Delete …", "Forget it, with the workspaces that it made", lambda: self._one(self.remove_asked)),
-                ("C&ompare", "Put the selected iterations side by side; all when one is selected", self._compare),
+                ("C&ompare", COMPARE, self.compare_asked.emit),
                 ("App&ly …", "Focus another run with its table and mask", lambda: self._one(self.apply_asked)),
                 ("Sa&ve …", "Publish it as a new version", lambda: self._one(self.save_asked)),
             )
@@ -106,18 +107,12 @@ class IterationsView(QWidget):
     def _enable(self) -> None:
         chosen = self.table.selected()
         for name, button in self.buttons.items():
-            button.setEnabled(self.table.rowCount() > 1 if name == "Compare" else len(chosen) == 1)
+            button.setEnabled(self.table.rowCount() > 0 if name == "Compare" else len(chosen) == 1)
 
     def _one(self, signal: Any) -> None:
         chosen = self.table.selected()
         if chosen:
             signal.emit(chosen[0])
-
-    def _compare(self) -> None:
-        chosen = self.table.selected()
-        if len(chosen) < 2:
-            chosen = self.table.keys()
-        self.compared.emit([str(number) for number in sorted(chosen)])
 
 
 def _standing_cell(standing: Standing) -> Cell:

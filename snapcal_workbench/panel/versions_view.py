@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from snapcal_workbench.panel.iterations_view import COMPARE
 from snapcal_workbench.panel.table import Cell, Column, Table, button_row
 
 COLUMNS = (
@@ -30,7 +31,7 @@ class VersionsView(QWidget):
 
     Signals:
         loaded, apply_asked, retire_asked, unretire_asked: Reference of a version.
-        compared: References of versions.
+        compare_asked: What is selected here and among the iterations is to be compared.
         check_asked: The files of all versions are to be checked.
     """
 
@@ -38,7 +39,7 @@ class VersionsView(QWidget):
     apply_asked = Signal(str)
     retire_asked = Signal(str)
     unretire_asked = Signal(str)
-    compared = Signal(list)
+    compare_asked = Signal()
     check_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -49,7 +50,7 @@ class VersionsView(QWidget):
         row, self.buttons = button_row(
             (
                 ("Loa&d", "Load its table, mask, spectra and fits into the list", lambda: self._one(self.loaded)),
-                ("C&ompare", "Put the selected versions side by side", self._compare),
+                ("C&ompare", COMPARE, self.compare_asked.emit),
                 ("App&ly …", "Focus another run with its table and mask", lambda: self._one(self.apply_asked)),
                 (
                     "R&etire …",
@@ -127,6 +128,3 @@ class VersionsView(QWidget):
         chosen = self.table.selected()
         if chosen:
             signal.emit(chosen[0])
-
-    def _compare(self) -> None:
-        self.compared.emit(self.table.selected())

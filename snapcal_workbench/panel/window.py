@@ -249,10 +249,10 @@ class CalibrationWindow(QMainWindow):
         iterations.remove_asked.connect(self.dialogs.remove)
         iterations.label_asked.connect(self.dialogs.label)
         iterations.apply_asked.connect(lambda number: self.dialogs.apply(str(number)))
-        iterations.compared.connect(presenter.compare)
+        iterations.compare_asked.connect(self._compare)
         iterations.save_asked.connect(self.dialogs.save)
         self.versions.loaded.connect(presenter.load_version)
-        self.versions.compared.connect(presenter.compare)
+        self.versions.compare_asked.connect(self._compare)
         self.versions.retire_asked.connect(self.dialogs.retire)
         self.versions.unretire_asked.connect(self.dialogs.unretire)
         self.versions.apply_asked.connect(self.dialogs.apply)
@@ -438,6 +438,12 @@ class CalibrationWindow(QMainWindow):
         if self._results is not None:
             count = self.presenter.exclude_above(self._results, chi2)
             self.log("information", f"{count} peaks are left out of the next calibration.")
+
+    def _compare(self) -> None:
+        numbers, versions = self.iterations.table.selected(), self.versions.table.selected()
+        if len(numbers) + len(versions) < 2:
+            numbers = self.iterations.table.keys()
+        self.presenter.compare([*map(str, sorted(numbers)), *versions])
 
     def _open_report(self) -> None:
         number = self.presenter.selected

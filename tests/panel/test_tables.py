@@ -149,6 +149,20 @@ def test_versions_are_listed_retired_and_brought_back(qtbot, open_worked: Open, 
     qtbot.waitUntil(lambda: window.results.compare.comparison is not None, timeout=20_000)
 
 
+def test_iterations_and_versions_are_compared_with_each_other(qtbot, open_worked: Open, worked: SimulatedTree) -> None:
+    saved_twice(worked)
+    window = open_worked()
+    versions_shown(qtbot, window, 3)
+    window.iterations.table.clearSelection()
+    window.iterations.table.select(2)
+    window.tables.setCurrentWidget(window.versions)
+    click(qtbot, window.versions, f"lite/{STATE}/1", "Compare")
+    qtbot.waitUntil(lambda: window.results.compare.comparison is not None, timeout=20_000)
+    comparison = window.results.compare.comparison
+    assert comparison is not None
+    assert [entry.label for entry in comparison.entries] == ["iteration 2", f"version lite/{STATE}/1"]
+
+
 def damage_record(folder: Path) -> None:
     (folder / "CalibrationRecord.json").write_text("{")
 

@@ -26,7 +26,7 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     assert "Terms of a group: DIFC+TZERO" in " ".join(cells)
     assert "diffract_consts_058882_01" in window.workspaces_shown()
 
-    window.iterations.compared.emit(["1", "2"])
+    qtbot.mouseClick(window.iterations.buttons["Compare"], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.results.compare.comparison is not None, timeout=20_000)
 
     dialog = SaveDialog(window.presenter, [1, 2], 1, "")

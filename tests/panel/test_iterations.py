@@ -1,0 +1,90 @@
+"""What is done with an iteration of the table, the script of what ran, and what the panel remembers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from snapcal_workbench.panel.questions import TextsDialog
+from snapcal_workbench.panel.window import CalibrationWindow
+from snapcal_workbench.simulation.tree import SimulatedTree
+from tests.panel.driving import Open, log
+
+
+def click(qtbot, window: CalibrationWindow, number: int, button: str) -> None:
+    """Select an iteration and press a button below the table."""
+    window.iterations.table.clearSelection()
+    window.iterations.table.select(number)
+    qtbot.mouseClick(window.iterations.buttons[button], Qt.MouseButton.LeftButton)
+
+
+def test_its_inputs_and_its_table_are_used_again(qtbot, open_worked: Open) -> None:
+    window = open_worked()
+    assert window.calibrate.text() == "&Iterate"
+    click(qtbot, window, 2, "Use inputs")
+    assert window.inputs["pixels.skip"] is True
+    assert window.inputs["start_from"] == "default"
+    click(qtbot, window, 3, "Use as start")
+    assert window.inputs["start_from"] == "iteration 3"
+    assert window.inputs["pixels.skip"] == window.presenter.session.iteration(3).request.options.pixels.skip
+    assert window.inputs["groups.model"] == "DIFC"
+
+
+def test_a_name_of_its_own_is_shown_and_kept(qtbot, open_worked: Open) -> None:
+    window = open_worked()
+    click(qtbot, window, 2, "Rename")
+    (dialog,) = [dialog for dialog in window.findChildren(TextsDialog) if dialog.isVisible()]
+    dialog.lines[0].setText("without pixels")
+    qtbot.mouseClick(dialog.agree, Qt.MouseButton.LeftButton)
+    table = window.iterations.table
+    assert table.item(table.row_of(2), 0).text() == "without pixels"
+    window.close()
+    again = open_worked().iterations.table
+    assert again.item(again.row_of(2), 0).text() == "without pixels"
+
+
+def test_the_copied_script_makes_the_iterations_again(qtbot, open_worked: Open, worked: SimulatedTree) -> None:
+    window = open_worked()
+    for number in (1, 3):  # the second is quick
+        window.presenter.remove(number)
+    qtbot.waitUntil(lambda: window.iterations.table.keys() == [2] and not window.busy, timeout=20_000)
+    qtbot.mouseClick(window.script, Qt.MouseButton.LeftButton)
+    assert "clipboard" in log(window)
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    session = window.presenter.session
+    environment = {**os.environ, "SNAPCAL_CONFIG": str(worked.config_path)}
+    subprocess.run([sys.executable, "-c", clipboard.text()], env=environment, check=True, timeout=120)
+    (old, new) = session.folders.numbers()
+    tables = [session.folders.values(number)["table"].difc for number in (old, new)]
+    np.testing.assert_array_equal(*tables)
+
+
+def test_the_layout_is_remembered(qtbot, open_worked: Open) -> None:
+    window = open_worked()
+    window.resize(1300, 760)
+    qtbot.wait(50)
+    window.upright.setSizes([300, 500])
+    window.iterations.table.setColumnWidth(2, 123)
+    window.iterations.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    assert window.workspaces is not None
+    dock = window.workspaces.parentWidget()
+    assert dock is not None
+    dock.setVisible(False)
+    qtbot.wait(50)
+    sizes, order = window.upright.sizes(), window.iterations.table.keys()
+    assert order == [3, 2, 1]
+    window.close()
+
+    again = open_worked()
+    qtbot.wait(50)
+    assert again.upright.sizes() == sizes
+    assert again.iterations.table.columnWidth(2) == 123
+    assert again.iterations.table.keys() == order
+    assert again.workspaces is not None
+    assert not again.workspaces.isVisible()
