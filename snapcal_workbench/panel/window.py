@@ -34,6 +34,7 @@ from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.hosts.default import default_host
+from snapcal_workbench.panel.binding import require_sound_binding
 from snapcal_workbench.panel.changes import WorkspaceChanges
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results
 from snapcal_workbench.panel.dialogs import Dialogs
@@ -125,7 +126,12 @@ def _workbench_window() -> tuple[QWidget | None, Any]:
 
 
 def run(settings: Settings) -> int:
-    """Open the panel in an application of its own; returns when it is closed."""
+    """Open the panel in an application of its own; returns when it is closed.
+
+    Raises:
+        InputError: The Qt binding would end the program after a while.
+    """
+    require_sound_binding()
     application = QApplication.instance() or QApplication(sys.argv[:1])
     show(default_host(settings))
     return int(application.exec())
