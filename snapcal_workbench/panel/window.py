@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import sys
-import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -38,6 +36,7 @@ from snapcal_workbench.panel.binding import require_sound_binding
 from snapcal_workbench.panel.changes import WorkspaceChanges
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results
 from snapcal_workbench.panel.dialogs import Dialogs
+from snapcal_workbench.panel.favour import favour_the_gui
 from snapcal_workbench.panel.help_dialog import HelpDialog
 from snapcal_workbench.panel.inputs_view import InputsView
 from snapcal_workbench.panel.iterations_view import IterationsView
@@ -63,10 +62,6 @@ WORKSPACES_WIDTH = 330
 """Of the workspace list at first, px: its names fit."""
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
-COLLECTIONS = 10_000, 2, 4
-"""Thresholds of the garbage collection: each visits few enough objects."""
-LIBRARIES = "snapcal_workbench.calibration.likelihood", "snapcal_workbench.report.html"
-"""What a calibration loads, with the libraries behind it."""
 CALIBRATE, ITERATE = "&Calibrate", "&Iterate"
 CANCEL_RUNNING = "End the running step; nothing of it is kept"
 CANCEL_IDLE = "Reset the form to the defaults; you are asked whether the session's workspaces should go, too"
@@ -89,26 +84,6 @@ def show(host: Host | None = None) -> CalibrationWindow:
     _window.raise_()
     _window.activateWindow()
     return _window
-
-
-def favour_the_gui() -> None:
-    """Let the GUI thread have the interpreter when it asks for it.
-
-    A thread in Python gives way after a millisecond instead of five, since one click needs it several times. A garbage
-    collection stops all threads for as long as it visits and frees objects. So the libraries are kept out of it, with
-    those that a calibration needs loaded now; and figures, of which each leaves thousands of objects behind, are
-    collected before many are old.
-    """
-    sys.setswitchinterval(1e-3)
-    gc.collect()
-    gc.set_threshold(*COLLECTIONS)
-    threading.Thread(target=_load_libraries, daemon=True, name="snapcal libraries").start()
-
-
-def _load_libraries() -> None:
-    for name in LIBRARIES:
-        importlib.import_module(name)
-    gc.freeze()
 
 
 def _forget() -> None:

@@ -1,0 +1,33 @@
+"""What lets the GUI thread answer while other threads compute and draw; no Qt here."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import sys
+import threading
+
+COLLECTIONS = 10_000, 2, 4
+"""Thresholds of the garbage collection: each visits few enough objects."""
+LIBRARIES = "snapcal_workbench.calibration.likelihood", "snapcal_workbench.report.html"
+"""What a calibration loads, with the libraries behind it."""
+
+
+def favour_the_gui() -> None:
+    """Let the GUI thread have the interpreter when it asks for it.
+
+    A thread in Python gives way after a millisecond instead of five, since one click needs it several times. A garbage
+    collection stops all threads for as long as it visits and frees objects. So the libraries are kept out of it, with
+    those that a calibration needs loaded now; and figures, of which each leaves thousands of objects behind, are
+    collected before many are old.
+    """
+    sys.setswitchinterval(1e-3)
+    gc.collect()
+    gc.set_threshold(*COLLECTIONS)
+    threading.Thread(target=_load_libraries, daemon=True, name="snapcal libraries").start()
+
+
+def _load_libraries() -> None:
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    gc.freeze()
