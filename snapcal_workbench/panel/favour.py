@@ -6,6 +6,7 @@ import gc
 import importlib
 import sys
 import threading
+from contextlib import suppress
 
 COLLECTIONS = 10_000, 2, 4
 """Thresholds of the garbage collection: each visits few enough objects."""
@@ -28,6 +29,7 @@ def favour_the_gui() -> None:
 
 
 def _load_libraries() -> None:
-    for name in LIBRARIES:
-        importlib.import_module(name)
+    with suppress(ImportError):  # said by the calibration that needs it
+        for name in LIBRARIES:
+            importlib.import_module(name)
     gc.freeze()
