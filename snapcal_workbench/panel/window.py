@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -60,6 +61,7 @@ from snapcal_workbench.workspaces.protocol import Host
 
 WORKSPACES_WIDTH = 330
 """Of the workspace list at first, px: its names fit."""
+LOOK_AT_SIGNALS_MS = 200
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
 CALIBRATE, ITERATE = "&Calibrate", "&Iterate"
@@ -101,15 +103,22 @@ def _workbench_window() -> tuple[QWidget | None, Any]:
 
 
 def run(settings: Settings) -> int:
-    """Open the panel in an application of its own; returns when it is closed.
+    """Open the panel in an application of its own; returns when it is closed, also by Ctrl-C in the shell.
 
     Raises:
         InputError: The Qt binding would end the program after a while.
     """
     require_sound_binding()
     application = QApplication.instance() or QApplication(sys.argv[:1])
-    show(default_host(settings))
-    return int(application.exec())
+    window = show(default_host(settings))
+    awake = QTimer()  # Python looks at signals only when it is called
+    awake.timeout.connect(lambda: None)
+    awake.start(LOOK_AT_SIGNALS_MS)
+    before = signal.signal(signal.SIGINT, lambda *_: window.close())
+    try:
+        return int(application.exec())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class CalibrationWindow(QMainWindow):
