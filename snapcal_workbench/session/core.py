@@ -427,11 +427,11 @@ class Session:
         return found.loaded
 
     def workspaces(self) -> list[str]:
-        """Names of all workspaces that this session has made and that still exist."""
+        """Names of all workspaces that the session has made and that still exist."""
         return sorted(self._ledger.names().values())
 
     def clear_workspaces(self) -> None:
-        """Delete all workspaces that this session has made. Iterations stay on disk."""
+        """Delete all workspaces that the session has made. Iterations stay on disk."""
         for owner in self._ledger.owners():
             self._ledger.delete(owner)
         self._ingredients.forget()

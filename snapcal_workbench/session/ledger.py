@@ -180,7 +180,7 @@ class Ledger:
             elif change.kind == "delete" and self._forget(change.name, "deleted"):
                 self._remarks.append(f"'{change.name}' was deleted by hand; it can be restored from disk.")
             elif change.kind in ("replace", "group") and self._forget(change.name, "overwritten"):
-                self._remarks.append(f"'{change.name}' was overwritten by hand and is no longer this session's.")
+                self._remarks.append(f"'{change.name}' was overwritten by hand; it is yours now.")
 
     def _renamed(self, change: Change) -> None:
         self._forget(change.new_name, "overwritten")

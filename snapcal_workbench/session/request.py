@@ -15,7 +15,7 @@ class Request(BaseModel):
 
     Either `runs` or `workspace` says what is calibrated. `start_from` is "default" (the geometry in the logs), a
     version ("STATE/N" or "RUN:N", with "lite/" or "native/" before it where needed), the path of a DiffCal file, or
-    "iteration N" of this session.
+    "iteration N" of the session.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
