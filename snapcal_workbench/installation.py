@@ -153,9 +153,13 @@ def _logical_lines(data: bytes) -> list[bytes]:
             lines[-1] += line
         else:
             lines.append(line)
-        text = line.rstrip(b"\r\n")
-        goes_on = text.endswith(b"\\") and not lines[-1].lstrip().startswith((b"#", b"!"))
+        goes_on = _goes_on(lines[-1])
     return lines
+
+
+def _goes_on(line: bytes) -> bool:
+    """Whether a logical line goes on in the next one; a comment does not."""
+    return line.splitlines()[-1].endswith(b"\\") and not line.lstrip().startswith((b"#", b"!"))
 
 
 def _key_positions(lines: list[bytes]) -> list[int]:
@@ -211,6 +215,8 @@ def _with(lines: list[bytes], folder: str) -> list[bytes]:
         return [*lines[: places[-1]], head + value + end, *lines[places[-1] + 1 :]]
     end = b"\r\n" if lines and lines[-1].endswith(b"\r\n") else b"\n"
     last = [] if not lines or lines[-1].endswith((b"\n", b"\r")) else [end]
+    if lines and _goes_on(lines[-1]):
+        last.append(end)  # an empty line ends it; else it would swallow ours
     return [*lines, *last, KEY.encode() + b" = " + entry + end]
 
 

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snapcal_workbench import installation
@@ -96,6 +96,8 @@ lines = st.lists(
 
 
 @given(lines=lines, end=st.sampled_from([b"\n", b"\r\n"]))
+@example(lines=[b"\\"], end=b"\n")
+@example(lines=[b"a = b\\", b""], end=b"\r\n")
 def test_all_other_lines_and_entries_stay_whatever_the_file_holds(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], end: bytes
 ) -> None:
