@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from snapcal_workbench.cli.demo import simulate_into_tree
 from snapcal_workbench.progress import Progress
@@ -20,6 +21,13 @@ def reference_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("SNAPCAL_REFERENCE_DATA does not name the folder of the measured reference data")
     return Path(folder)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let property tests try the same examples every time, so that a failure is the change's; `-m` tries new ones."""
+    settings.register_profile("same", derandomize=True, deadline=None)
+    settings.register_profile("new", deadline=None)
+    settings.load_profile("new" if config.getoption("-m") else "same")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
