@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from snapcal_workbench import __version__
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.installation import configured_folders, is_ours, plugin_folder
 from snapcal_workbench.manifest import load_object, read_manifest
+from snapcal_workbench.options import Settings
 
 Level = Literal["ok", "warning", "error"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snapcal_workbench.calibration.estimator import PassEstimate, PixelEstimator
+from snapcal_workbench.calibration.pixels.estimator import PassEstimate, PixelEstimator
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,

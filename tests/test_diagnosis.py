@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.diagnosis import Finding, conda_records, diagnose, replaced_packages
 from snapcal_workbench.installation import KEY, plan_install
+from snapcal_workbench.options import Settings
 
 
 def environment(folder: Path, **versions: str) -> Path:

@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -18,11 +19,6 @@ from snapcal_workbench.algorithms.catalogue import ALGORITHMS
 from snapcal_workbench.manifest import AlgorithmEntry, InterfaceEntry, Manifest, load_object, read_manifest
 
 ROOT = Path(__file__).parents[1]
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def project() -> dict:

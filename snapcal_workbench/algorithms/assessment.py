@@ -15,9 +15,9 @@ from snapcal_workbench.algorithms.ingredients import (
     peaks_of,
 )
 from snapcal_workbench.calibration.focus import focus
-from snapcal_workbench.calibration.group import fit_group_terms
-from snapcal_workbench.calibration.metrics import group_metrics
-from snapcal_workbench.calibration.peakfit import fit_peaks, fitted_curves
+from snapcal_workbench.calibration.groups.group import fit_group_terms
+from snapcal_workbench.calibration.groups.metrics import group_metrics
+from snapcal_workbench.calibration.peaks.peakfit import fit_peaks, fitted_curves
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     ExpectedPeaks,
@@ -27,8 +27,8 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     Spectra,
 )
-from snapcal_workbench.config import CalibrationOptions, GroupOptions
-from snapcal_workbench.facility.calibrants import read_calibrant
+from snapcal_workbench.instrument.calibrants import read_calibrant
+from snapcal_workbench.options import CalibrationOptions, GroupOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import Host
 

@@ -13,7 +13,7 @@ from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import PixelIngredients, pixel_ingredients
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMap, PixelMask, PixelResults
 from snapcal_workbench.calibration.units import tof_from_d
-from snapcal_workbench.config import PixelOptions
+from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.names import OutputNames
 from snapcal_workbench.workspaces.protocol import Host

@@ -16,7 +16,7 @@ from snapcal_workbench.algorithms.assessment import (
 )
 from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import PixelIngredients, parameters_of, peaks_of, pixel_ingredients
-from snapcal_workbench.calibration.group import calibrate_groups
+from snapcal_workbench.calibration.groups.group import calibrate_groups
 from snapcal_workbench.calibration.types import DiffCalTable, GroupCalibration, GroupParameters, PixelMask, as_dict
 from snapcal_workbench.calibration.units import tof_from_d
 from snapcal_workbench.progress import Progress

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from snapcal_workbench.algorithms.base import Parameters, reads
-from snapcal_workbench.calibration.crystal import reflections_from_cif
-from snapcal_workbench.calibration.expected import expected_peaks, group_parameters
+from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
+from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -20,11 +20,11 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     RunInfo,
 )
-from snapcal_workbench.config import CalibrationOptions, PeakOptions
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.calibrants import read_calibrant
-from snapcal_workbench.facility.instrument_parameters import read_instrument_parameters
-from snapcal_workbench.facility.state import InstrumentState, instrument_state
+from snapcal_workbench.instrument.calibrants import read_calibrant
+from snapcal_workbench.instrument.snap.instrument_parameters import read_instrument_parameters
+from snapcal_workbench.instrument.snap.state import InstrumentState, instrument_state
+from snapcal_workbench.options import CalibrationOptions, PeakOptions
 from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
 
 Hkl = tuple[int, int, int]

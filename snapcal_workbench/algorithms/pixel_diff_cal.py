@@ -9,7 +9,7 @@ from pydantic import Field
 
 from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import StepInputs, parameters_of, pixel_ingredients
-from snapcal_workbench.calibration.pixel import calibrate_pixels
+from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     GroupParameters,
@@ -19,7 +19,7 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     as_dict,
 )
-from snapcal_workbench.config import PixelOptions
+from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import Host
 

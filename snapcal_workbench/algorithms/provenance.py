@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,5 +47,5 @@ def identity(path: Path) -> dict[str, Any]:
             digest.update(file.read(SAMPLE))
     except OSError:
         return {"path": str(path)}
-    changed = datetime.fromtimestamp(status.st_mtime, timezone.utc).isoformat(timespec="seconds")
+    changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
     return {"path": str(path), "size": status.st_size, "changed": changed, "endsSha256": digest.hexdigest()}

@@ -10,12 +10,12 @@ from pydantic import Field
 from snapcal_workbench.algorithms.base import Algorithm, Parameters, reads
 from snapcal_workbench.algorithms.ingredients import ExcludedPeak, parameters_for, peaks_of, state_of
 from snapcal_workbench.algorithms.provenance import files_of, software
-from snapcal_workbench.calibration.metrics import group_metrics
+from snapcal_workbench.calibration.groups.metrics import group_metrics
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
-from snapcal_workbench.config import CalibrationOptions, Settings
-from snapcal_workbench.facility.calibrants import read_calibrant
-from snapcal_workbench.facility.geometry import geometry_of_state
-from snapcal_workbench.facility.state import InstrumentState
+from snapcal_workbench.instrument.calibrants import read_calibrant
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.options import CalibrationOptions, Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.contents import VersionContents
 from snapcal_workbench.store.elsewhere import prepare, settings_at

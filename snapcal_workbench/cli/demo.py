@@ -12,8 +12,8 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import FitTable, FloatArray
 from snapcal_workbench.cli.console import note, out, show_table, step
-from snapcal_workbench.facility.calibrants import read_calibrant
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
 from snapcal_workbench.simulation.run import simulate_run, visible_reflections

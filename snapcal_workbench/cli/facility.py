@@ -13,7 +13,7 @@ from snapcal_workbench.cli.console import guarded, note, out, show_json, show_ta
 from snapcal_workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from snapcal_workbench.config import Settings
+    from snapcal_workbench.options import Settings
     from snapcal_workbench.session import RunSummary
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a script")]
@@ -32,7 +32,7 @@ class SettingsSource:
         Raises:
             InputError: A setting does not exist or does not fit.
         """
-        from snapcal_workbench.config import Settings
+        from snapcal_workbench.options import Settings
 
         overrides: dict[str, Any] = {}
         for text in self.overrides:
@@ -134,8 +134,8 @@ def init_state_command(
 
     def work() -> None:
         from snapcal_workbench.algorithms.ingredients import state_of
-        from snapcal_workbench.facility.loading import identify_run
         from snapcal_workbench.hosts.embedded import EmbeddedHost
+        from snapcal_workbench.instrument.loading import identify_run
         from snapcal_workbench.session import Request
         from snapcal_workbench.session.checks import run_request
         from snapcal_workbench.store.state_init import init_state

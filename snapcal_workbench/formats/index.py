@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -117,7 +117,7 @@ def format_timestamp(time: int) -> str:
             "Only times between 1970 and 9999 can be written.", found=str(time), fix="Check the clock of this computer."
         )
     seconds, fraction = divmod(time, NANOSECONDS)
-    local = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=timezone.utc).astimezone()
+    local = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=UTC).astimezone()
     return f"{local:%Y-%m-%dT%H:%M:%S}.{fraction:09d}{local.strftime('%z')[:5]}"
 
 

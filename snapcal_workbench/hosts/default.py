@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.options import Settings
 from snapcal_workbench.workspaces.protocol import Host
 
 

@@ -13,10 +13,10 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 
 from snapcal_workbench.algorithms.base import Algorithm
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import InputError, NotFoundError
-from snapcal_workbench.facility.loading import load_events
 from snapcal_workbench.hosts.history import History
+from snapcal_workbench.instrument.loading import load_events
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.names import check_name
 from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, RunRequest, Value

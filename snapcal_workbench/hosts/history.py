@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,7 +35,7 @@ class History:
         entry: dict[str, Any] = {
             "algorithm": algorithm.name,
             "inputs": inputs.model_dump(mode="json", exclude_defaults=True),
-            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "outcome": "running",
         }
         with self._lock:

@@ -15,18 +15,18 @@ from pydantic import BaseModel
 from snapcal_workbench.algorithms import mantid_algorithms
 from snapcal_workbench.algorithms.base import Algorithm
 from snapcal_workbench.calibration.types import Events, TofWindow
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import FileFormatError, NotFoundError
-from snapcal_workbench.facility.geometry import geometry_of_state
-from snapcal_workbench.facility.lite import lite_map
-from snapcal_workbench.facility.loading import IdentifiedRun, identify_run, load_events, summed_events
-from snapcal_workbench.facility.runs import find_run
 from snapcal_workbench.hosts.conversions import merged_pixels
 from snapcal_workbench.hosts.history import History
 from snapcal_workbench.hosts.mantid_execution import run_child
 from snapcal_workbench.hosts.mantid_reading import read_events
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
 from snapcal_workbench.hosts.mantid_writing import describe
+from snapcal_workbench.instrument.loading import IdentifiedRun, identify_run, load_events, summed_events
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap.lite import lite_map
+from snapcal_workbench.instrument.snap.runs import find_run
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import RunRequest
 

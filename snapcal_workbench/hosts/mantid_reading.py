@@ -24,11 +24,11 @@ from snapcal_workbench.calibration.types import (
     Unit,
 )
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.geometry import with_snap_layout
-from snapcal_workbench.facility.loading import cropped
 from snapcal_workbench.formats.tables import Table, table_to_fit_table
 from snapcal_workbench.hosts import conversions
 from snapcal_workbench.hosts.conversions import NOTE, RESULT_COLUMNS, note_of, plain_log
+from snapcal_workbench.instrument.loading import cropped
+from snapcal_workbench.instrument.snap.geometry import with_snap_layout
 
 _UNITS: dict[str, Unit] = {"TOF": "TOF", "dSpacing": "dSpacing"}
 

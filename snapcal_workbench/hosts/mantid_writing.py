@@ -31,13 +31,13 @@ from snapcal_workbench.calibration.types import (
     TofWindow,
 )
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.geometry import NATIVE_PIXELS
 from snapcal_workbench.formats.diffcal import DiffCalRows, write_rows
 from snapcal_workbench.formats.events import BankEvents, write_events
 from snapcal_workbench.formats.instrument_xml import instrument_definition
 from snapcal_workbench.formats.tables import fit_table_to_table
 from snapcal_workbench.hosts.conversions import NOTE, flat_arrays, logs_to_write, make_note, results_to_rows
 from snapcal_workbench.hosts.mantid_execution import run_child
+from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS
 
 _SOME_TIME = "2000-01-01T00:00:00"
 """Start and end of a run that does not say when it was: pulse times need one."""

@@ -14,9 +14,9 @@ from typing import Any
 
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import Cancelled, SnapcalError
-from snapcal_workbench.facility.calibrants import find_calibrants
-from snapcal_workbench.facility.geometry import geometry_of_state
 from snapcal_workbench.formats.files import replacing
+from snapcal_workbench.instrument.calibrants import find_calibrants
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, View, Write
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.session import (

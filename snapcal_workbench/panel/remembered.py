@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QMainWindow, QSplitter
 
-from snapcal_workbench.panel.table import Table
+from snapcal_workbench.panel.widgets.table import Table
 
 SETTINGS = "CustomInterfaces/SNAPCalWorkbench"
 LAYOUT_VERSION = 1

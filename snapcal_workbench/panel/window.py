@@ -30,31 +30,31 @@ from qtpy.QtWidgets import (
 )
 
 from snapcal_workbench.calibration.types import DiffCalTable
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.hosts.default import default_host
+from snapcal_workbench.options import Settings
 from snapcal_workbench.panel.binding import require_sound_binding
 from snapcal_workbench.panel.changes import WorkspaceChanges
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results
-from snapcal_workbench.panel.dialogs import Dialogs
+from snapcal_workbench.panel.dialogs.dialogs import Dialogs
+from snapcal_workbench.panel.dialogs.help_dialog import HelpDialog
+from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
+from snapcal_workbench.panel.dialogs.save_dialog import SavedBox
 from snapcal_workbench.panel.favour import favour_the_gui
-from snapcal_workbench.panel.help_dialog import HelpDialog
-from snapcal_workbench.panel.inputs_view import InputsView
-from snapcal_workbench.panel.iterations_view import IterationsView
-from snapcal_workbench.panel.layouts import FormArea, button
-from snapcal_workbench.panel.log_view import LogView
 from snapcal_workbench.panel.pace import Pace
-from snapcal_workbench.panel.plot_window import PlotWindow
 from snapcal_workbench.panel.presenter import Presenter
-from snapcal_workbench.panel.questions import show_error
 from snapcal_workbench.panel.remembered import SETTINGS, Layout
-from snapcal_workbench.panel.results_view import ResultsView
-from snapcal_workbench.panel.save_dialog import SavedBox
-from snapcal_workbench.panel.spectra_view import peak_text
 from snapcal_workbench.panel.tasks import Worker
-from snapcal_workbench.panel.versions_view import VersionsView
+from snapcal_workbench.panel.views.inputs_view import InputsView
+from snapcal_workbench.panel.views.iterations_view import IterationsView
+from snapcal_workbench.panel.views.log_view import LogView
+from snapcal_workbench.panel.views.results_view import ResultsView
+from snapcal_workbench.panel.views.spectra_view import peak_text
+from snapcal_workbench.panel.views.versions_view import VersionsView
+from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
+from snapcal_workbench.panel.widgets.layouts import FormArea, button
+from snapcal_workbench.panel.widgets.questions import show_error
 from snapcal_workbench.panel.workspace_plots import Plot
-from snapcal_workbench.panel.workspace_tree import WorkspaceTree
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.workspaces.protocol import Host

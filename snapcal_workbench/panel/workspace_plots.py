@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from snapcal_workbench.calibration.types import Events, FitTable, Geometry, Spectra
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.report.theme import Theme
 from snapcal_workbench.report.workspaces import Lines, Pixels, draw_lines, draw_pixels
 from snapcal_workbench.session import Session

@@ -20,7 +20,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
-from snapcal_workbench.config import CalibrationOptions
+from snapcal_workbench.options import CalibrationOptions
 
 
 @dataclass(frozen=True, eq=False)

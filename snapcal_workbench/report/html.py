@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from snapcal_workbench import __version__
 from snapcal_workbench.calibration.types import Geometry, PixelMask
-from snapcal_workbench.config import PixelOptions
+from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.report import tables
 from snapcal_workbench.report.contents import ComparisonEntry, ReportContents

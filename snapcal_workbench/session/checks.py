@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
-from snapcal_workbench.calibration.crystal import reflections_from_cif
+from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import Events, PixelMask, RunInfo
 from snapcal_workbench.errors import InputError, SnapcalError
-from snapcal_workbench.facility.calibrants import find_calibrants, read_calibrant
-from snapcal_workbench.facility.groupings import groupings_of_state, locate_grouping
-from snapcal_workbench.facility.loading import identify_run
-from snapcal_workbench.facility.state import InstrumentState
+from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
+from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.snap.groupings import groupings_of_state, locate_grouping
+from snapcal_workbench.instrument.snap.state import InstrumentState
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.request import Problem, Request, RunSummary
 from snapcal_workbench.session.starting import iteration_number

@@ -20,8 +20,8 @@ from snapcal_workbench.calibration.types import (
     from_dict,
 )
 from snapcal_workbench.errors import FileFormatError, InputError
-from snapcal_workbench.facility.geometry import geometry_of_state
-from snapcal_workbench.facility.state import InstrumentState
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap.state import InstrumentState
 from snapcal_workbench.session.iteration import Iteration
 from snapcal_workbench.store.stored import StoredVersion
 

@@ -26,7 +26,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.state import InstrumentState
+from snapcal_workbench.instrument.snap.state import InstrumentState
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
 from snapcal_workbench.session.checks import check_request, identified, identify, require

@@ -8,8 +8,8 @@ from snapcal_workbench.algorithms import calibrate as chain
 from snapcal_workbench.algorithms import load_run
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping, PixelMask
-from snapcal_workbench.facility.groupings import read_grouping_named
 from snapcal_workbench.formats.masks import read_mask
+from snapcal_workbench.instrument.snap.groupings import read_grouping_named
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identify
 from snapcal_workbench.session.iteration import Iteration, IterationFolders

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from snapcal_workbench.config import PRESETS, CalibrationOptions, PresetName
 from snapcal_workbench.errors import InputError
+from snapcal_workbench.options import PRESETS, CalibrationOptions, PresetName
 
 
 class Request(BaseModel):

@@ -9,9 +9,9 @@ from pathlib import Path
 from snapcal_workbench.algorithms.ingredients import check_pixels, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, MaskReason, PixelMask
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.geometry import geometry_of_state, pixel_count
-from snapcal_workbench.facility.lite import expand_to_native, lite_map, reduce_to_lite
 from snapcal_workbench.formats.diffcal import read_diffcal
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state, pixel_count
+from snapcal_workbench.instrument.snap.lite import expand_to_native, lite_map, reduce_to_lite
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.request import Request

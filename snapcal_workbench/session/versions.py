@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.layout import RECORD

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.integrate import trapezoid
 
-from snapcal_workbench.calibration.smooth_field import robust_spread
+from snapcal_workbench.calibration.pixels.smooth_field import robust_spread
 from snapcal_workbench.calibration.types import FloatArray, Geometry, PixelGrouping
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
-from snapcal_workbench.facility.lite import lite_map_by_formula
+from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
 from snapcal_workbench.simulation.model import RunModel
 from snapcal_workbench.simulation.spectrum import PixelSpectrum
 from snapcal_workbench.simulation.truth import Truth

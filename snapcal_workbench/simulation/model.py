@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflections, Resolution
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.lite import lite_map_by_formula
-from snapcal_workbench.facility.state import NATIVE_PIXEL_BOX
+from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
+from snapcal_workbench.instrument.snap.state import NATIVE_PIXEL_BOX
 from snapcal_workbench.simulation.misalignment import MisalignedInstrument, Misalignment, misalign
 from snapcal_workbench.simulation.spectrum import (
     IncidentSpectrum,

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.chunks import in_order
-from snapcal_workbench.calibration.crystal import reflections_from_cif
+from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import FloatArray, LogValue, Reflections, RunInfo
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.geometry import MODULES, NATIVE_SIDE, bank_name, snap_geometry
-from snapcal_workbench.facility.state import POSITION_LOGS
-from snapcal_workbench.facility.state_id import WAVELENGTH_LOG, log_value
 from snapcal_workbench.formats.events import BankEvents, write_events
+from snapcal_workbench.instrument.snap.geometry import MODULES, NATIVE_SIDE, bank_name, snap_geometry
+from snapcal_workbench.instrument.snap.state import POSITION_LOGS
+from snapcal_workbench.instrument.snap.state_id import WAVELENGTH_LOG, log_value
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.bound import pixel_information
 from snapcal_workbench.simulation.misalignment import Misalignment

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import erfcx, ndtr
 
-from snapcal_workbench.calibration.profiles import PROFILES
+from snapcal_workbench.calibration.peaks.profiles import PROFILES
 from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflections, Resolution
 from snapcal_workbench.calibration.units import Value
 

@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 
 from snapcal_workbench.calibration.types import PixelGrouping
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import InputError, PermissionDeniedError, StoreError
-from snapcal_workbench.facility.geometry import NATIVE_PIXELS, instrument_name, pixel_count, snap_layout
-from snapcal_workbench.facility.groupings import DEFAULT_MAP
-from snapcal_workbench.facility.instrument_parameters import FILE_NAME, INDEX_NAME
-from snapcal_workbench.facility.lite import lite_map_by_formula
-from snapcal_workbench.facility.state_id import GUIDE_LOG, LEGACY_SCHEMA
 from snapcal_workbench.formats.files import replacing
 from snapcal_workbench.formats.grouping import write_grouping
 from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS, instrument_name, pixel_count, snap_layout
+from snapcal_workbench.instrument.snap.groupings import DEFAULT_MAP
+from snapcal_workbench.instrument.snap.instrument_parameters import FILE_NAME, INDEX_NAME
+from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
+from snapcal_workbench.instrument.snap.state_id import GUIDE_LOG, LEGACY_SCHEMA
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 
 MARKER = "snapcal-simulation.json"

@@ -14,11 +14,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from snapcal_workbench.calibration.smooth_field import robust_spread
+from snapcal_workbench.calibration.pixels.smooth_field import robust_spread
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, IntArray, PixelGrouping, PixelMask
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
-from snapcal_workbench.facility.lite import lite_map_by_formula
 from snapcal_workbench.formats.hdf5 import create_hdf5
+from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
 
 FORMAT = "snapcal truth 1"
 

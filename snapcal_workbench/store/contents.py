@@ -18,8 +18,8 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
-from snapcal_workbench.config import CalibrationOptions
-from snapcal_workbench.facility.state import InstrumentState
+from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.options import CalibrationOptions
 
 
 @dataclass(frozen=True, eq=False)

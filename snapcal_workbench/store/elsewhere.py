@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snapcal_workbench.config import Settings
-from snapcal_workbench.facility.state import InstrumentState
+from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.layout import has_mode_level
 from snapcal_workbench.store.state_init import init_state

@@ -14,9 +14,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.index import MAX_VERSION
+from snapcal_workbench.options import Settings
 from snapcal_workbench.store.owner import Owner
 
 INDEX = "CalibrationIndex.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from snapcal_workbench.config import Settings
-from snapcal_workbench.facility.loading import identify_run
+from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.options import Settings
 from snapcal_workbench.store.layout import mode_name
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.workspaces.protocol import RunRequest

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import StoreError
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs, snapred_lock
 from snapcal_workbench.store.owner import Owner, describe

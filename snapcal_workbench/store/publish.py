@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from snapcal_workbench import __version__
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp, next_version
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import RECORD_HASH, Snapshot, read_snapshot, write_index

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import InputError, NotFoundError
-from snapcal_workbench.facility.loading import identify_run
+from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.options import Settings
 from snapcal_workbench.store.layout import has_mode_level
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.stored import StoredVersion

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import Snapshot, index_bytes, read_snapshot, replace_index

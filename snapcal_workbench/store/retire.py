@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import read_snapshot, write_index

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.calibration.types import DiffCalTable
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import FileFormatError, InputError, PermissionDeniedError
-from snapcal_workbench.facility.geometry import geometry_of_state, instrument_name
-from snapcal_workbench.facility.state import InstrumentState
 from snapcal_workbench.formats.diffcal import write_diffcal
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.formats.json_file import read_json
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state, instrument_name
+from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import read_snapshot

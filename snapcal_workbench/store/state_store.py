@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import InputError, NotFoundError, PermissionDeniedError
-from snapcal_workbench.facility.geometry import pixel_count
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
+from snapcal_workbench.instrument.snap.geometry import pixel_count
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents

@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.facility.geometry import pixel_count
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.instrument.snap.geometry import pixel_count
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import Snapshot, read_snapshot

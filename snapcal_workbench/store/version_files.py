@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from snapcal_workbench.calibration.peakfit import fitted_curves
+from snapcal_workbench.calibration.peaks.peakfit import fitted_curves
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, Spectra
 from snapcal_workbench.errors import InputError, StoreError
-from snapcal_workbench.facility.geometry import instrument_name
 from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
 from snapcal_workbench.formats.processed import Table, read_processed, write_processed
 from snapcal_workbench.formats.values import read_values, write_values
+from snapcal_workbench.instrument.snap.geometry import instrument_name
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents

@@ -24,7 +24,7 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
-from snapcal_workbench.config import Settings
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 
 Group = tuple[str, ...]

@@ -19,7 +19,7 @@ from snapcal_workbench.algorithms.properties import (
     property_values,
     result_properties,
 )
-from snapcal_workbench.config import GroupOptions, PeakOptions, PixelOptions
+from snapcal_workbench.options import GroupOptions, PeakOptions, PixelOptions
 
 each = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
 CALIBRATE = ALGORITHMS["CalibrateDiffraction"].inputs

@@ -24,12 +24,12 @@ from qtpy.QtWidgets import QApplication
 
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, PixelResults
 from snapcal_workbench.cli.demo import simulate_into_tree
-from snapcal_workbench.facility.geometry import geometry_of_state
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.panel.canvas import FigurePane
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
+from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.pixel_quantities import QUANTITIES, PixelQuantities
-from snapcal_workbench.panel.plot_window import PlotWindow
-from snapcal_workbench.panel.save_dialog import SaveDialog
+from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.window import CalibrationWindow, show
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session

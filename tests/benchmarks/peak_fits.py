@@ -11,9 +11,9 @@ from typing import get_args
 import numpy as np
 from scipy.stats import norm
 
-from snapcal_workbench.calibration.peakfit import fit_peaks
+from snapcal_workbench.calibration.peaks.peakfit import fit_peaks
 from snapcal_workbench.calibration.types import ExpectedPeaks, Spectra
-from snapcal_workbench.config import GroupOptions, PeakFunction
+from snapcal_workbench.options import GroupOptions, PeakFunction
 from snapcal_workbench.progress import Progress
 
 GROUPS, PEAKS, DELTA_D = 6, 20, 0.003

@@ -26,10 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from snapcal_workbench.calibration.correlation import CorrelationEstimator
-from snapcal_workbench.calibration.estimator import PixelEstimator
-from snapcal_workbench.calibration.likelihood import LikelihoodEstimator
-from snapcal_workbench.calibration.pixel import calibrate_pixels
+from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
+from snapcal_workbench.calibration.pixels.estimator import PixelEstimator
+from snapcal_workbench.calibration.pixels.likelihood import LikelihoodEstimator
+from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -40,8 +40,8 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     RunInfo,
 )
-from snapcal_workbench.config import PixelOptions
 from snapcal_workbench.formats.events import write_events
+from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
 from tests.benchmarks import event_reading
 from tests.benchmarks.direct_method import direct_pass, lags_of_window, measured_rate

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from snapcal_workbench.facility.geometry import snap_geometry
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.simulation.bound import group_statistics
 from snapcal_workbench.simulation.run import DEFAULT_EVENTS, simulate_run, visible_reflections
 from snapcal_workbench.simulation.tree import make_tree, sample_text, snap_grouping

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from snapcal_workbench.calibration.expected import expected_peaks
+from snapcal_workbench.calibration.peaks.expected import expected_peaks
 from snapcal_workbench.calibration.types import ExpectedPeaks, FloatArray, GroupParameters, Reflections, Spectra
 from snapcal_workbench.calibration.units import tof_from_d
-from snapcal_workbench.config import PeakOptions
 from snapcal_workbench.formats.processed import read_processed
+from snapcal_workbench.options import PeakOptions
 
 LATTICE = 5.43123
 WIDTHS = np.array([0.002772, 0.003235, 0.004015, 0.004310, 0.005408, 0.007549])

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.facility.geometry import snap_geometry
 from snapcal_workbench.formats.diffcal import write_diffcal
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.simulation.tree import SimulatedTree
 
 RUN = "58882"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import example, given, settings
@@ -68,7 +68,7 @@ def test_written_timestamps_have_nine_digits_and_mean_the_same(time):
     assert len(rest) == 14
     assert rest[:9].isdigit()
     by_library = datetime.strptime(f"{stamp}.{rest[:6]}{rest[9:]}", "%Y-%m-%dT%H:%M:%S.%f%z")
-    since = by_library - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    since = by_library - datetime(1970, 1, 1, tzinfo=UTC)
     assert (since.days * 86400 + since.seconds) * 10**6 + since.microseconds == time // 1000
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snapcal_workbench.config import Settings
+from snapcal_workbench.options import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hosts"))
 

@@ -18,10 +18,10 @@ from snapcal_workbench.algorithms.catalogue import ALGORITHMS
 from snapcal_workbench.algorithms.load_run import LOAD_CALIBRATION_RUN
 from snapcal_workbench.algorithms.properties import input_properties, result_properties
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask
-from snapcal_workbench.config import Settings
 from snapcal_workbench.errors import Cancelled, NotFoundError, SnapcalError
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.hosts.mantid_host import MantidHost
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.names import OutputNames
 from snapcal_workbench.workspaces.protocol import Host

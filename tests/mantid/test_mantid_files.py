@@ -13,8 +13,6 @@ from contract import events, fit_table, grouping, mask, spectra, table
 from mantid.api import AnalysisDataService
 
 from snapcal_workbench.calibration.types import Events, Spectra
-from snapcal_workbench.config import Settings
-from snapcal_workbench.facility.loading import load_events
 from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
 from snapcal_workbench.formats.instrument_xml import instrument_definition
 from snapcal_workbench.formats.processed import read_processed, write_processed
@@ -23,6 +21,8 @@ from snapcal_workbench.hosts.mantid_execution import run_child, run_on_list
 from snapcal_workbench.hosts.mantid_host import MantidHost
 from snapcal_workbench.hosts.mantid_reading import read_grouping, read_mask, read_spectra, read_table
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
+from snapcal_workbench.instrument.loading import load_events
+from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import RunRequest
 

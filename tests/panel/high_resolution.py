@@ -9,7 +9,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from snapcal_workbench.panel.canvas import FigurePane
+from snapcal_workbench.panel.widgets.canvas import FigurePane
 
 
 def main() -> None:

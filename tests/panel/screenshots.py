@@ -13,8 +13,8 @@ from pathlib import Path
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QApplication
 
-from snapcal_workbench.config import Settings
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.options import Settings
 from snapcal_workbench.panel.window import CalibrationWindow
 
 TABS = ("convergence", "detectors", "spectra", "groups", "compare")

@@ -14,8 +14,8 @@ from qtpy.QtGui import QFont
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QTabBar, QWidget
 
-from snapcal_workbench.panel.dialogs import ApplyDialog
-from snapcal_workbench.panel.save_dialog import SaveDialog
+from snapcal_workbench.panel.dialogs.dialogs import ApplyDialog
+from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from tests.panel.driving import Open
 

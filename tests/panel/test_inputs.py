@@ -10,11 +10,11 @@ import pytest
 from qtpy.QtWidgets import QMenu
 
 from snapcal_workbench.calibration.types import MaskReason, PixelMask
-from snapcal_workbench.config import PRESETS, CalibrationOptions
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.panel.inputs_view import InputsView
-from snapcal_workbench.panel.options_view import LABELS, option_infos
+from snapcal_workbench.options import PRESETS, CalibrationOptions
 from snapcal_workbench.panel.pace import PATIENCE, Pace
+from snapcal_workbench.panel.views.inputs_view import InputsView
+from snapcal_workbench.panel.views.options_view import LABELS, option_infos
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.session import InputProblemError, Request, build_request
 from snapcal_workbench.simulation.tree import SimulatedTree

@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from snapcal_workbench.panel.questions import TextsDialog
+from snapcal_workbench.panel.widgets.questions import TextsDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.panel.driving import Open, log

@@ -15,9 +15,9 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
-from snapcal_workbench.panel.canvas import FigurePane
 from snapcal_workbench.panel.contract import Results
 from snapcal_workbench.panel.pixel_quantities import CHANGE, REASON
+from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.report.theme import Theme
 from tests.panel.driving import GuiBlocks, Open, log

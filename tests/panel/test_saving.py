@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QDialogButtonBox, QPushButton
 
 from snapcal_workbench.errors import SnapcalError, StoreError
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.panel.save_dialog import SavedBox, SaveDialog
+from snapcal_workbench.panel.dialogs.save_dialog import SavedBox, SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session

@@ -14,11 +14,11 @@ from qtpy.QtWidgets import QMessageBox
 import snapcal_workbench
 from snapcal_workbench.calibration.types import PixelMask, Spectra
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.panel.dialogs import ApplyDialog
-from snapcal_workbench.panel.iterations_view import IterationsView
-from snapcal_workbench.panel.questions import TextsDialog
-from snapcal_workbench.panel.table import Table
-from snapcal_workbench.panel.versions_view import VersionsView
+from snapcal_workbench.panel.dialogs.dialogs import ApplyDialog
+from snapcal_workbench.panel.views.iterations_view import IterationsView
+from snapcal_workbench.panel.views.versions_view import VersionsView
+from snapcal_workbench.panel.widgets.questions import TextsDialog
+from snapcal_workbench.panel.widgets.table import Table
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QMessageBox
 
 from snapcal_workbench.calibration.types import PixelMask
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.panel.save_dialog import SaveDialog
+from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.panel.driving import LONG, RUN, Open, fill_in, log, run

@@ -12,10 +12,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
 from snapcal_workbench.calibration.types import DiffCalTable, Events, FitTable, Spectra
-from snapcal_workbench.panel.plot_window import PlotWindow
-from snapcal_workbench.panel.questions import TextsDialog
+from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
+from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
+from snapcal_workbench.panel.widgets.questions import TextsDialog
 from snapcal_workbench.panel.window import CalibrationWindow
-from snapcal_workbench.panel.workspace_tree import WorkspaceTree
 from snapcal_workbench.workspaces.protocol import WorkspaceList
 from tests.panel.driving import Open, log
 
@@ -124,7 +124,9 @@ def test_a_plot_is_exported(
 ) -> None:
     (shown,) = plotted(qtbot, restored, FOCUSED)
     path = tmp_path / "spectra.png"
-    monkeypatch.setattr("snapcal_workbench.panel.plot_window.QFileDialog.getSaveFileName", lambda *_: (str(path), ""))
+    monkeypatch.setattr(
+        "snapcal_workbench.panel.dialogs.plot_window.QFileDialog.getSaveFileName", lambda *_: (str(path), "")
+    )
     qtbot.mouseClick(shown.export, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(path.is_file, timeout=20_000)
     assert imread(path).std() > 0.02

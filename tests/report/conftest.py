@@ -26,7 +26,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
-from snapcal_workbench.config import CalibrationOptions
+from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.report.html import ReportContents
 
 SI_HKL = np.array(

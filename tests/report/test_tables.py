@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.types import MaskReason, PixelMask
-from snapcal_workbench.config import PRESETS
+from snapcal_workbench.options import PRESETS
 from snapcal_workbench.report import tables
 from snapcal_workbench.report.html import ComparisonEntry
 

@@ -12,9 +12,9 @@ import pytest
 
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, Spectra
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, SnapcalError
-from snapcal_workbench.facility.loading import identify_run
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Request, Session
 from snapcal_workbench.simulation.tree import SimulatedTree

@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import quad, trapezoid
 
 from snapcal_workbench.calibration.types import Reflections
-from snapcal_workbench.facility.geometry import snap_geometry
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.simulation.bound import (
     group_statistics,
     information_per_event,

@@ -9,7 +9,7 @@ import pytest
 
 from snapcal_workbench.calibration.types import Geometry
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.facility.geometry import snap_geometry
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.simulation.misalignment import Misalignment, misalign, positions
 
 H_OVER_M = 6.62606896e-34 / 1.674927211e-27

@@ -15,10 +15,10 @@ from scipy.stats import kstest
 
 from snapcal_workbench.calibration.types import Reflections, RunInfo
 from snapcal_workbench.errors import Cancelled, InputError
-from snapcal_workbench.facility.instrument_parameters import InstrumentParameters
-from snapcal_workbench.facility.state import instrument_state
-from snapcal_workbench.facility.state_id import ALTERNATIVES
 from snapcal_workbench.formats.events import read_run_info
+from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
+from snapcal_workbench.instrument.snap.state import instrument_state
+from snapcal_workbench.instrument.snap.state_id import ALTERNATIVES
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects, RunModel

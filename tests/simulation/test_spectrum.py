@@ -10,7 +10,7 @@ from scipy.integrate import quad, trapezoid
 from scipy.stats import kstest, norm
 
 from snapcal_workbench.calibration.types import Reflections
-from snapcal_workbench.facility.geometry import snap_geometry
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.simulation.model import SNAP_RESOLUTION
 from snapcal_workbench.simulation.spectrum import IncidentSpectrum, PeakProfile, bragg_rates, relative_width
 from snapcal_workbench.simulation.tree import snap_grouping

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.crystal import reflections_from_cif
+from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, PermissionDeniedError
-from snapcal_workbench.facility.calibrants import find_calibrants, read_calibrant
-from snapcal_workbench.facility.groupings import groupings_of_state
-from snapcal_workbench.facility.instrument_parameters import read_instrument_parameters
-from snapcal_workbench.facility.lite import lite_map, lite_map_by_formula
-from snapcal_workbench.facility.runs import find_run
 from snapcal_workbench.formats.grouping import read_grouping
+from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
+from snapcal_workbench.instrument.snap.groupings import groupings_of_state
+from snapcal_workbench.instrument.snap.instrument_parameters import read_instrument_parameters
+from snapcal_workbench.instrument.snap.lite import lite_map, lite_map_by_formula
+from snapcal_workbench.instrument.snap.runs import find_run
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import MARKER, SimulatedTree, make_tree, snap_grouping
 

@@ -28,12 +28,12 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
-from snapcal_workbench.config import CalibrationOptions, Settings
-from snapcal_workbench.facility.geometry import geometry_of_state
-from snapcal_workbench.facility.instrument_parameters import InstrumentParameters
-from snapcal_workbench.facility.state import InstrumentState, instrument_state
 from snapcal_workbench.formats.diffcal import write_diffcal
 from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
+from snapcal_workbench.instrument.snap.state import InstrumentState, instrument_state
+from snapcal_workbench.options import CalibrationOptions, Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs, state_init
 from snapcal_workbench.store.contents import VersionContents

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError, StoreError
-from snapcal_workbench.facility.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.state_init import init_state

@@ -1,0 +1,1 @@
+"""The pixel step: the shift of each pixel against its group, repeated until converged."""

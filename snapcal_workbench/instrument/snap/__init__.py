@@ -1,0 +1,1 @@
+"""SNAP: its geometry, lite map, states, parameters, runs and groupings."""

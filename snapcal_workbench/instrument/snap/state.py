@@ -1,0 +1,228 @@
+"""State of the instrument during a run: detector positions, wavelength band, and what follows from them.
+
+`InstrumentState` has the shape of `instrumentState` in a calibration record: dumped by alias it is that object.
+Wavelengths in A, times in us, lengths in m, detector angles (arcs) in degrees.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from snapcal_workbench.calibration.types import ParticleBounds, Resolution, RunInfo, TofWindow
+from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
+from snapcal_workbench.errors import FileFormatError
+from snapcal_workbench.instrument.snap.geometry import LITE_FACTOR, PIXEL_DEPTH, PIXEL_WIDTH
+from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
+from snapcal_workbench.instrument.snap.state_id import (
+    GUIDE_LOG,
+    LEGACY_DELTA_THETA,
+    LEGACY_SCHEMA,
+    WAVELENGTH_LOG,
+    derived_value,
+    effective_schema,
+    log_value,
+    state_id_of,
+    state_values,
+)
+from snapcal_workbench.options import CalibrationOptions, PeakOptions
+
+POSITION_LOGS = ("det_arc1", "det_arc2", "det_lin1", "det_lin2")
+STANDARD_DELTA_THETA = CalibrationOptions().delta_theta
+"""Beam divergence (rad) of the standard preset."""
+SHORTEST_WAVELENGTH = 0.05
+"""Shortest wavelength (A) of the band; a band that would start at or below 0 has no logarithm."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
+
+
+class StateId(_Record):
+    """A state id; a bare text is read as well."""
+
+    hex: str = Field(pattern=r"^[0-9a-f]+$")
+    decoded_key: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"hex": value} if isinstance(value, str) else value
+
+
+class DetectorState(_Record):
+    """Logs that define the state, not rounded, and the id they lead to; the older form is read as well."""
+
+    pvs: dict[str, Any] = Field(alias="PVs")
+    state_id: StateId | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_older_form(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not {"arc", "wav", "freq", "guideStat", "lin"} <= value.keys():
+            return value
+        logs = {
+            "det_arc1": value["arc"][0],
+            "det_arc2": value["arc"][1],
+            WAVELENGTH_LOG: value["wav"],
+            "BL3:Det:TH:BL:Frequency": value["freq"],
+            GUIDE_LOG: value["guideStat"],
+            "det_lin1": value["lin"][0],
+            "det_lin2": value["lin"][1],
+        }
+        values = state_values(logs, LEGACY_SCHEMA)
+        return {"PVs": values, "stateId": state_id_of(values, LEGACY_SCHEMA)}
+
+
+class Limits(_Record):
+    """A range."""
+
+    minimum: float
+    maximum: float
+
+
+class RecordedBounds(_Record):
+    """Wavelength (A) and TOF (us) of the neutrons that can be recorded."""
+
+    wavelength: Limits
+    tof: Limits
+
+
+class GsasParameters(_Record):
+    """Moderator tail: alpha, (beta_0, beta_1)."""
+
+    alpha: float
+    beta: tuple[float, float]
+
+
+class FwhmMultipliers(_Record):
+    """Half widths of the peak windows in units of the peak's half width."""
+
+    left: float
+    right: float
+
+
+class InstrumentState(_Record):
+    """The state of the instrument, in the shape of a calibration record's `instrumentState`."""
+
+    id: StateId
+    instrument_config: InstrumentParameters
+    detector_state: DetectorState
+    gsas_parameters: GsasParameters
+    particle_bounds: RecordedBounds
+    default_grouping_slice_value: float = 5.0
+    fwhm_multipliers: FwhmMultipliers
+    peak_tail_coefficient: float
+
+    @property
+    def state_id(self) -> str:
+        """Hexadecimal digits of the state id; the name of the state's folder."""
+        return self.id.hex
+
+    @property
+    def bounds(self) -> ParticleBounds:
+        """The neutrons that can be recorded."""
+        wavelength, tof = self.particle_bounds.wavelength, self.particle_bounds.tof
+        return ParticleBounds(wavelength.minimum, wavelength.maximum, tof.minimum, tof.maximum)
+
+    @property
+    def window(self) -> TofWindow:
+        """TOF range to keep, with a gap [n/f, n/f + width] after each prompt pulse (n = 0, 1, …) that falls in it."""
+        low, high = self.particle_bounds.tof.minimum, self.particle_bounds.tof.maximum
+        period, width = 1e6 / self.instrument_config.frequency, self.instrument_config.width
+        pulses = (n * period for n in range(math.floor(high / period) + 1))
+        gaps = tuple((max(p, low), min(p + width, high)) for p in pulses if width > 0 and p + width > low and p < high)
+        return TofWindow(low, high, gaps)
+
+    def resolution(self, lite: bool, *, delta_theta: float | None = STANDARD_DELTA_THETA) -> Resolution:
+        """Terms of the resolution.
+
+        Args:
+            lite: Whether pixels are the lite ones. Their solid angle is left out and their box is the degenerate one of
+                SNAPLite_Definition.xml, as in the resolutions that SNAPRed stores and that measured peaks confirm.
+            delta_theta: Beam divergence (rad) for instrument parameters that have none in `stateIdSchema.derivedPVs`;
+                None: SNAPRed's built-in one for the guide's position.
+
+        Raises:
+            FileFormatError: The parameters have divergences, but none for this state.
+        """
+        parameters = self.instrument_config
+        return Resolution(
+            delta_t_over_t=parameters.del_t_over_t,
+            delta_l=parameters.del_l_over_l * (parameters.l1 + parameters.l2),
+            delta_theta=self._delta_theta(delta_theta),
+            l1=parameters.l1,
+            l2=parameters.l2,
+            pixel_size=LITE_PIXEL_BOX if lite else NATIVE_PIXEL_BOX,
+            with_solid_angle=not lite,
+        )
+
+    def _delta_theta(self, default: float | None) -> float:
+        own = self.instrument_config.state_id_schema or {}
+        schema = effective_schema(own)
+        rule = (own.get("derivedPVs") or {}).get("deltaTheta")
+        if rule is None and default is not None:
+            return default
+        return derived_value(rule or LEGACY_DELTA_THETA, self.detector_state.pvs, schema, "deltaTheta")
+
+    def with_peak_options(self, peaks: PeakOptions) -> InstrumentState:
+        """The same state with the peak shape and window values that a calibration used."""
+        return self.model_copy(update=_peak_fields(peaks))
+
+
+NATIVE_PIXEL_BOX = (PIXEL_WIDTH, PIXEL_WIDTH, PIXEL_DEPTH)
+LITE_PIXEL_BOX = (0.0, 2 * LITE_FACTOR * PIXEL_WIDTH, PIXEL_DEPTH)
+"""Pixel boxes (dx, dy, dz), m. In the lite definition the right corner repeats the top one, so y is counted twice."""
+
+
+def instrument_state(run_info: RunInfo, parameters: InstrumentParameters) -> InstrumentState:
+    """The state that a run was measured in.
+
+    Args:
+        run_info: The run, with its logs.
+        parameters: The instrument parameters that apply to it.
+
+    Raises:
+        NotFoundError: Logs are missing; names all of them.
+        FileFormatError: A log or the parameters' schema cannot be understood.
+    """
+    schema = effective_schema(parameters.state_id_schema)
+    values = state_values(run_info.logs, schema, without_value=run_info.unreadable_logs)
+    state_id = StateId(hex=state_id_of(values, schema))
+    for log in (*POSITION_LOGS, WAVELENGTH_LOG):
+        values.setdefault(log, log_value(run_info.logs, log))
+    return InstrumentState(
+        id=state_id,
+        instrument_config=parameters,
+        detector_state=DetectorState(pvs=values, state_id=state_id),
+        particle_bounds=_bounds(values[WAVELENGTH_LOG], parameters),
+        **_peak_fields(PeakOptions()),
+    )
+
+
+def _bounds(wavelength: float, parameters: InstrumentParameters) -> RecordedBounds:
+    """Wavelength -+ bandwidth / 2, low end cropped; TOF = lambda (L1 + L2) / k."""
+    low = max(wavelength - parameters.bandwidth / 2 + parameters.low_wavelength_crop, SHORTEST_WAVELENGTH)
+    high = wavelength + parameters.bandwidth / 2
+    if high <= low:
+        raise FileFormatError(
+            "The wavelength log and the instrument parameters leave no neutrons.",
+            found=f"{WAVELENGTH_LOG} {wavelength} A, bandwidth {parameters.bandwidth} A",
+            fix="Check the log in the run's file and 'bandwidth' in the instrument parameters.",
+        )
+    per_wavelength = (parameters.l1 + parameters.l2) / WAVELENGTH_PER_TOF
+    return RecordedBounds(
+        wavelength=Limits(minimum=low, maximum=high),
+        tof=Limits(minimum=low * per_wavelength, maximum=high * per_wavelength),
+    )
+
+
+def _peak_fields(peaks: PeakOptions) -> dict[str, Any]:
+    return {
+        "gsas_parameters": GsasParameters(alpha=peaks.gsas_alpha, beta=(peaks.gsas_beta0, peaks.gsas_beta1)),
+        "fwhm_multipliers": FwhmMultipliers(left=peaks.fwhm_left, right=peaks.fwhm_right),
+        "peak_tail_coefficient": peaks.tail_coefficient,
+    }

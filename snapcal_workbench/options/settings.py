@@ -1,0 +1,259 @@
+"""Settings of the plugin: where things are, and which options of the calibration are in force.
+
+Sources, strongest first: flags, environment variables (SNAPCAL_*), the TOML file, the preset, the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
+from snapcal_workbench.options.model import PRESETS, CalibrationOptions, PresetName
+
+IndexLayout = Literal["auto", "with mode level", "without mode level"]
+ENVIRONMENT_PREFIX = "SNAPCAL_"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Home = Annotated[Path, AfterValidator(_absolute)]
+"""A folder or file of the facility: absolute, "~" expanded."""
+
+
+def _derived(parent: str, *parts: str, description: str) -> Any:
+    """A field that lies below another home unless it is set."""
+
+    def place(data: dict[str, Any]) -> Path:
+        return data.get(parent, Path()).joinpath(*parts)
+
+    return Field(default_factory=place, description=description, json_schema_extra={"derived_from": parent})
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / fallback)
+
+
+class Settings(BaseSettings):
+    """Where things are, and the defaults. `Settings(...)` takes what is given and reads nothing; `Settings.load` reads.
+
+    Homes that are not set are derived: `calibration_home` from `instrument_home`, and so on down the tree.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_prefix_target="all",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+    )
+
+    preset: PresetName = Field("standard", description="Preset of the calibration options: standard or snapred")
+    ipts_root: Home = Field(Path("/SNS"), description="Root of the proposals: <root>/SNAP/IPTS-<number>")
+    instrument_home: Home = _derived("ipts_root", "SNAP", description="Home of the instrument")
+    calibration_home: Home = _derived(
+        "instrument_home", "shared", "Calibration", description="Root of all calibrations"
+    )
+    calibrant_samples: Home = _derived(
+        "calibration_home", "CalibrantSamples", description="Folder of the calibrants (JSON and CIF)"
+    )
+    instrument_parameters: Home = _derived(
+        "calibration_home", "SNAPInstPrm", description="Indexed folder of the instrument parameters"
+    )
+    powder_home: Home = _derived("calibration_home", "Powder", description="Folder of the states")
+    pixel_groupings: Home = _derived(
+        "powder_home", "PixelGroupingDefinitions", description="Folder of the grouping files"
+    )
+    lite_map: Home = _derived("powder_home", "LiteGroupMap.hdf", description="File of the native to lite map")
+    index_layout: IndexLayout = Field(
+        "auto",
+        description="Whether a state has a lite or native level above 'diffraction'; auto: as the tree has it, else no",
+    )
+    lock_directory: Home = Field(
+        Path("/SNS/EXAMPLES/scratch/snapred"), description="Folder of the lock files that SNAPRed uses"
+    )
+    honour_snapred_locks: bool = Field(True, description="Take and respect SNAPRed's lock files where their folder is")
+    read_lite_from_ipts: bool = Field(
+        False, description="Read <IPTS>/shared/lite instead of making lite data from the native file"
+    )
+    minimum_run: int = Field(46342, ge=0, description="Lowest run number of which the state can be known")
+    session_directory: Home = Field(
+        default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state") / "snapcal" / "session",
+        description="Folder of the iterations of the current work",
+    )
+    option_changes: CalibrationOptions = Field(
+        default_factory=lambda: CalibrationOptions(),
+        alias="options",
+        description="Options of the calibration that differ from the preset",
+    )
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed: `load` reads the other sources itself, so that it can say where each value is from."""
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, config_file: Path | str | None = None, **overrides: Any) -> Settings:
+        """The settings from all sources: overrides > environment > TOML file > preset > default.
+
+        Args:
+            config_file: TOML file; else the one SNAPCAL_CONFIG names; else config.toml in ~/.config/snapcal if present.
+                Relative paths in it are relative to its folder.
+            overrides: Fields by name, `options` as nested dicts, e.g. options={"pixels": {"max_passes": 3}}. None means
+                "not given"; "" empties an option that may be empty.
+
+        Raises:
+            NotFoundError: A configuration file was named but is absent.
+            FileFormatError: The configuration file is not TOML.
+            InputError: A value or name is wrong; says which, what was found and where it came from.
+        """
+        merged: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        for values, where in cls._layers(config_file, overrides):
+            flat = {key: value for key, value in _flattened(values) if value is not None}
+            merged.update(flat)
+            sources.update({key: where(key) for key in flat})
+        try:
+            settings = cls(**_nested(merged, sources))
+        except ValidationError as error:
+            raise _wrong_settings(error, sources) from None
+        settings._sources.update(sources)
+        return settings
+
+    @classmethod
+    def _layers(
+        cls, config_file: Path | str | None, overrides: dict[str, Any]
+    ) -> Iterator[tuple[dict[str, Any], Callable[[str], str]]]:
+        """Each source's values with what names it, weakest first."""
+        path = _config_file(config_file)
+        if path:
+            yield _read_toml(cls, path), lambda key: f"file {path}"
+        try:
+            environment = EnvSettingsSource(cls)()
+        except SettingsError as error:
+            raise InputError(
+                "An environment variable of the settings cannot be read.",
+                found=str(error),
+                fix=f"Write nested options one by one, e.g. {ENVIRONMENT_PREFIX}OPTIONS__PIXELS__MAX_PASSES=3.",
+            ) from None
+        yield environment, lambda key: f"environment {ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"
+        yield overrides, lambda key: "flag"
+
+    def options(self, preset: PresetName | None = None) -> CalibrationOptions:
+        """The calibration options of a preset (default: the one that is set), with the user's changes."""
+        base = PRESETS[preset or self.preset].model_dump()
+        changes = _flattened(self.option_changes.model_dump(exclude_unset=True))
+        return CalibrationOptions.model_validate(_nested({**dict(_flattened(base)), **dict(changes)}, {}))
+
+    def effective(self) -> dict[str, Any]:
+        """The value of every setting and option, by dotted name, e.g. "options.pixels.max_passes"."""
+        own = {name: getattr(self, name) for name in type(self).model_fields if name != "option_changes"}
+        return {**own, **{f"options.{key}": value for key, value in _flattened(self.options().model_dump())}}
+
+    def origins(self) -> dict[str, str]:
+        """Where each value of `effective` came from, by dotted name."""
+        given = dict(_flattened(self.model_dump(by_alias=True, exclude_unset=True)))
+        return {
+            key: self._sources.get(key) or ("program" if key in given else self._default_origin(key))
+            for key in self.effective()
+        }
+
+    def _default_origin(self, key: str) -> str:
+        if not key.startswith("options."):
+            extra = type(self).model_fields[key].json_schema_extra
+            return f"derived from {extra['derived_from']}" if isinstance(extra, dict) else "default"
+        name = key.removeprefix("options.")
+        preset, standard = (dict(_flattened(PRESETS[p].model_dump()))[name] for p in (self.preset, "standard"))
+        return "default" if preset == standard else f"preset {self.preset}"
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of every leaf of nested dicts."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _nested(flat: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
+    """The nested dicts of which `_flattened` gave the leaves."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, name = key.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+            if not isinstance(branch, dict):
+                raise InputError(
+                    f"Setting '{key}' lies below '{parent}', which has a value of its own.",
+                    found=f"{branch!r} ({sources.get(parent, 'another source')})",
+                    fix="Give the options one by one, e.g. max_passes below [options.pixels].",
+                )
+        branch[name] = value
+    return tree
+
+
+def _config_file(named: Path | str | None) -> Path | None:
+    named = named or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    path = Path(named).expanduser() if named else _xdg("XDG_CONFIG_HOME", ".config") / "snapcal" / "config.toml"
+    if os.path.isfile(path):
+        return path.absolute()
+    if named:
+        raise NotFoundError(
+            "The configuration file does not exist.",
+            found=str(path),
+            fix=f"Correct --config or {ENVIRONMENT_PREFIX}CONFIG, or leave them out.",
+        )
+    return None
+
+
+def _read_toml(settings: type[Settings], path: Path) -> dict[str, Any]:
+    try:
+        values = dict(TomlConfigSettingsSource(settings, path)())
+    except (ValueError, OSError) as error:
+        raise FileFormatError(
+            f"The configuration file {path} cannot be read as TOML.", found=str(error), fix="Correct the file."
+        ) from None
+    for name, field in settings.model_fields.items():
+        if field.annotation is Path and isinstance(values.get(name), str):
+            values[name] = path.parent / Path(values[name]).expanduser()
+    return values
+
+
+def _wrong_settings(error: ValidationError, sources: Mapping[str, str]) -> InputError:
+    """One error for all wrong settings: name, value, what is wrong with it, and where it came from."""
+    lines = []
+    known = {*Settings.model_fields, *(f"options.{key}" for key, _ in _flattened(CalibrationOptions().model_dump()))}
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        where = sources.get(key) or next((w for k, w in sources.items() if k.startswith(f"{key}.")), "program")
+        reason = item["msg"]
+        if item["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, known, 1)
+            reason = "there is no such setting" + (f"; did you mean '{near[0]}'?" if near else "")
+        lines.append(f"{key} = {item['input']!r} ({where}): {reason}")
+    return InputError(
+        "The settings have a wrong value or name.",
+        found="\n       ".join(lines),
+        fix="Correct it there; `snapcal config` lists all settings with their values and sources.",
+    )

@@ -1,0 +1,1 @@
+"""Windows that open over the panel; none of them blocks."""

@@ -1,0 +1,1 @@
+"""The panel's views: they show, and say what was clicked."""

@@ -1,0 +1,1 @@
+"""Parts that views and dialogs are made of."""
