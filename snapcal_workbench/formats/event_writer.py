@@ -37,7 +37,7 @@ class BankEvents(NamedTuple):
         event_id: uint32[events], native detector ids.
         tof: float32[events], us.
         event_time_zero: float64[pulses], time of each pulse since the start of the run, s.
-        event_index: uint64[pulses], first event of each pulse.
+        event_index: uint64[pulses], first event of each pulse. A bank with events gets a second pulse if it has one.
         weight: float32[events], or None where every event counts 1.
     """
 
@@ -87,7 +87,7 @@ def write_events(
         _write_instrument(entry, instrument, beamline, instrument_xml)
         _write_logs(entry, run_info, {**_UNITS, **(log_units or {})})
         for bank in banks:
-            _write_bank(entry, BankEvents(*bank), run_info.start_time, pool)
+            _write_bank(entry, _with_two_pulses(BankEvents(*bank)), run_info.start_time, pool)
             progress.check()
 
 
@@ -130,6 +130,22 @@ def _write_value(log: h5py.Group, value: LogValue, unit: str) -> None:
         new_numbers(log, "value", np.array([value], np.int64), **attributes)
     else:
         new_numbers(log, "value", np.array([value], np.float64), **attributes)
+
+
+def _with_two_pulses(bank: BankEvents) -> BankEvents:
+    """The bank with an empty pulse or two after its own where it has fewer than two.
+
+    LoadEventNexus, in every release, takes an `event_index` of nothing but one 0 for the sign of a bank without events.
+    """
+    missing = 2 - len(bank.event_index)
+    if missing <= 0 or len(bank.tof) == 0 or len(bank.event_index) != len(bank.event_time_zero):
+        return bank
+    last = bank.event_time_zero[-1] if len(bank.event_time_zero) else 0.0
+    ends = np.array([0, len(bank.tof)], np.uint64)[-missing:]
+    return bank._replace(
+        event_time_zero=np.append(bank.event_time_zero, np.full(missing, last)),
+        event_index=np.append(np.asarray(bank.event_index, np.uint64), ends),
+    )
 
 
 def _write_bank(entry: h5py.Group, bank: BankEvents, start_time: str, pool: ThreadPoolExecutor) -> None:

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
-    Events,
     FloatArray,
-    Geometry,
     IntArray,
     LogValue,
     MaskReason,
@@ -160,19 +158,6 @@ def window_of(tof: NDArray[np.float32], note: Mapping[str, Any]) -> TofWindow:
     slack = CROPPED_FRACTION * (high - low) if len(finite) else np.inf
     gaps = tuple((start, end) for start, end in stated["gaps"])
     return TofWindow(low if first - low <= slack else first, high if high - last <= slack else last, gaps)
-
-
-def merged_pixels(events: Events, pixel_of: IntArray, geometry: Geometry) -> Events:
-    """The events of pixels of `geometry` that sum pixels of the run: `pixel_of` is the new pixel of each detid."""
-    pixel = pixel_of[events.geometry.detid]
-    order = np.argsort(pixel, kind="stable")
-    counts = np.diff(events.start)[order]
-    shift = events.start[:-1][order] - (np.cumsum(counts) - counts)
-    places = np.arange(len(events.tof)) + np.repeat(shift, counts)
-    total = np.bincount(pixel, weights=np.diff(events.start), minlength=len(geometry))
-    start = np.concatenate([[0], np.cumsum(total)]).astype(np.int64)
-    weight = None if events.weight is None else events.weight[places]
-    return replace(events, tof=events.tof[places], start=start, weight=weight, geometry=geometry)
 
 
 # -- spectra and maps -----------------------------------------------------------------------------------------------

@@ -14,17 +14,15 @@ from pydantic import BaseModel
 
 from snapcal_workbench.algorithms import mantid_algorithms
 from snapcal_workbench.algorithms.base import Algorithm
-from snapcal_workbench.calibration.types import Events, TofWindow
+from snapcal_workbench.calibration.types import TofWindow
 from snapcal_workbench.errors import FileFormatError, NotFoundError
-from snapcal_workbench.hosts.conversions import merged_pixels
+from snapcal_workbench.formats.events import read_events as read_file
 from snapcal_workbench.hosts.history import History
-from snapcal_workbench.hosts.mantid_execution import run_child
-from snapcal_workbench.hosts.mantid_reading import read_events
+from snapcal_workbench.hosts.mantid_execution import run_child, run_watched, start_framework
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
-from snapcal_workbench.hosts.mantid_writing import describe
-from snapcal_workbench.instrument.loading import IdentifiedRun, identify_run, load_events, summed_events
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
-from snapcal_workbench.instrument.snap.lite import lite_map
+from snapcal_workbench.hosts.mantid_writing import check_number_of_events, describe
+from snapcal_workbench.instrument.loading import IdentifiedRun, identify_run, load_events
+from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS
 from snapcal_workbench.instrument.snap.runs import find_run
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -37,6 +35,7 @@ class MantidHost:
     name = "mantid"
 
     def __init__(self, settings: Settings | None = None) -> None:
+        start_framework()
         self._settings = settings if settings is not None else Settings.load()
         self._workspaces = MantidWorkspaces()
         self._history = History()
@@ -64,9 +63,15 @@ class MantidHost:
         return run
 
     def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
-        identified = identify_run(self.resolve(request), self._settings, progress)
+        """Load a run: lite pixels by our own reader, which Mantid then takes over; native ones by Mantid's.
+
+        The native run of a lite one never becomes a workspace: its million spectra would take Python half a minute.
+        """
+        request = self.resolve(request)
+        identified = identify_run(request, self._settings, progress)
         if request.lite:
-            self._workspaces.write(output, self._lite_events(request, identified, progress))
+            events = load_events(request, self._settings, progress.part(0.0, 0.6), identified=identified)
+            self._workspaces.write_events(output, events, progress.part(0.6, 1.0))
             return
         made = self._load_native(identified, progress)
         describe(made, "Events", identified.info, window=identified.state.window)
@@ -81,25 +86,10 @@ class MantidHost:
             if total is None:
                 total = loaded
             else:
-                summed = run_child("Plus", LHSWorkspace=total, RHSWorkspace=loaded, OutputWorkspace="unnamed")
-                total = summed.getProperty("OutputWorkspace").value
+                total = run_child(
+                    "Plus", "OutputWorkspace", LHSWorkspace=total, RHSWorkspace=loaded, OutputWorkspace="unnamed"
+                )
         return total
-
-    def _lite_events(self, request: RunRequest, identified: IdentifiedRun, progress: Progress) -> Events:
-        """Lite pixels summed from the native run that Mantid loads; the facility's lite file where it is asked for."""
-        if any(file.lite_path for file in identified.files):
-            return load_events(request, self._settings, progress, identified=identified)
-        pixel_of = lite_map(self._settings, progress)
-        geometry = geometry_of_state(identified.state, lite=True)
-        window = identified.state.window
-        parts = []
-        for i, file in enumerate(identified.files):
-            share = progress.part(i / len(identified.files), (i + 1) / len(identified.files))
-            loaded = _load_file(file.path, window, share.part(0.0, 0.6))
-            describe(loaded, "Events", identified.info, window=window)
-            parts.append(merged_pixels(read_events(loaded), pixel_of, geometry))
-            share.report(1.0, f"Made lite pixels of {file.path.name}")
-        return replace(summed_events(parts), run=identified.info)
 
     def run(self, algorithm: Algorithm, inputs: BaseModel, progress: Progress) -> BaseModel:
         own = not mantid_algorithms.is_inside() and AlgorithmFactory.exists(algorithm.name)
@@ -116,7 +106,11 @@ class MantidHost:
 
 
 def _load_file(path: Path, window: TofWindow, progress: Progress) -> MatrixWorkspace:
-    """The neutrons of a run, with the instrument and the logs; monitors are not loaded."""
+    """The neutrons of a run, with the instrument and the logs; monitors are not loaded, gaps of the window are.
+
+    Raises:
+        FileFormatError: Mantid cannot load it, or has not as many events as our own reader.
+    """
     properties = {
         "Filename": str(path),
         "OutputWorkspace": "unnamed",
@@ -125,13 +119,17 @@ def _load_file(path: Path, window: TofWindow, progress: Progress) -> MatrixWorks
         "LoadMonitors": False,
     }
     try:
-        return run_child("LoadEventNexus", progress, **properties).getProperty("OutputWorkspace").value
+        loaded = run_watched("LoadEventNexus", progress.part(0.0, 0.7), "OutputWorkspace", **properties)
     except RuntimeError as error:
         raise FileFormatError(
             "Mantid could not load the run.",
             found=f"{path}: {error}",
             fix="Ask the facility's data team about the file.",
         ) from error
+    whole = TofWindow(window.minimum, window.maximum)
+    expected, _ = read_file(path, pixel_of=None, n_pixels=NATIVE_PIXELS, window=whole, progress=progress.part(0.7, 1.0))
+    check_number_of_events(loaded, len(expected), str(path))
+    return loaded
 
 
 def _in_search_directories(run: str) -> Path | None:

@@ -30,8 +30,9 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.hosts import mantid_reading as reading
 from snapcal_workbench.hosts import mantid_writing as writing
-from snapcal_workbench.hosts.mantid_execution import ONE_AT_A_TIME, run_on_list
+from snapcal_workbench.hosts.mantid_execution import ONE_AT_A_TIME, is_passing, run_on_list, start_framework
 from snapcal_workbench.hosts.mantid_writing import Donor
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.names import check_name
 from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, Value
 
@@ -56,13 +57,14 @@ class MantidWorkspaces:
     """A `WorkspaceList` over the AnalysisDataService."""
 
     def __init__(self) -> None:
+        start_framework()
         self._donors: dict[str, Geometry] = {}
         self._observers: list[_Observer] = []
         self._renamed_to = ""
         self._lock = threading.RLock()
 
     def names(self) -> list[str]:
-        return sorted(AnalysisDataService.getObjectNames())
+        return sorted(name for name in AnalysisDataService.getObjectNames() if not is_passing(name))
 
     def kind(self, name: str) -> str:
         return reading.kind_of(self._existing(name))
@@ -89,9 +91,16 @@ class MantidWorkspaces:
                 self._existing(member)
             run_on_list("GroupWorkspaces", InputWorkspaces=",".join(value), OutputWorkspace=name)
             return
-        AnalysisDataService.addOrReplace(name, self._workspace_of(value))
         if isinstance(value, Events):
-            self._remember(name, value)
+            self.write_events(name, value, Progress())
+            return
+        AnalysisDataService.addOrReplace(name, self._workspace_of(value))
+
+    def write_events(self, name: str, events: Events, progress: Progress) -> None:
+        """As `write`, with progress; nothing is replaced when the user cancels."""
+        check_name(name)
+        AnalysisDataService.addOrReplace(name, writing.events_workspace(events, progress))
+        self._remember(name, events)
 
     def rename(self, name: str, new_name: str) -> None:
         check_name(new_name)
@@ -165,8 +174,6 @@ class MantidWorkspaces:
         return AnalysisDataService.retrieve(name)
 
     def _workspace_of(self, value: Value) -> Workspace:
-        if isinstance(value, Events):
-            return writing.events_workspace(value)
         if isinstance(value, DiffCalTable):
             return writing.table_workspace(value)
         if isinstance(value, FitTable):
@@ -227,6 +234,8 @@ class _Observer(AnalysisDataServiceObserver):
         self.observeGroupUpdate(on)
 
     def _tell(self, kind: ChangeKind, name: str = "", new_name: str = "") -> None:
+        if is_passing(name):
+            return
         try:
             self._callback(Change(kind, name, new_name))
         except Exception as error:

@@ -96,6 +96,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tof, tofs[np.argsort(ids, kind="stable")])
 
 
+@pytest.mark.parametrize("pulses", [0, 1])
+def test_every_bank_with_events_has_two_pulses(tmp_path: Path, pulses: int) -> None:
+    """LoadEventNexus takes a bank whose event_index is nothing but 0 for an empty one, and says nothing."""
+    one = next(_banks({"bank11_events": 100}))
+    bank = one._replace(event_time_zero=one.event_time_zero[:pulses], event_index=np.zeros(pulses, np.uint64))
+    path = tmp_path / "a.nxs.h5"
+    write_events(path, run_info=RUN, banks=[bank])
+    with h5py.File(path) as file:
+        written = file["entry/bank11_events"]
+        assert written["event_index"][()].tolist() == [0, 100]
+        assert len(written["event_time_zero"]) == 2
+        assert len(written["event_id"]) == 100
+
+
 def test_equal_events_make_equal_files(tmp_path: Path) -> None:
     """Whatever the order in which the threads finish."""
     for name in ("a.nxs.h5", "b.nxs.h5"):

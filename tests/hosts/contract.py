@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,16 @@ class WorkspaceListContract:
         np.testing.assert_allclose(found.geometry.difc, wanted.geometry.difc, rtol=1e-6)
         assert found.run.logs["det_arc2"] == pytest.approx(104.95)
         assert found.run.run_number == "58882"
+
+    def test_every_event_that_is_written_is_there(self, workspaces: WorkspaceList) -> None:
+        for pixels_with_events in (1, N):
+            counts = np.where(np.arange(N) < pixels_with_events, 1000, 0)
+            start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+            tof = np.random.default_rng(4).uniform(3000.0, 12000.0, start[-1]).astype(np.float32)
+            workspaces.write("run", replace(events(), tof=tof, start=start))
+            found = workspaces.read("run", Events)
+            np.testing.assert_array_equal(found.counts, counts)
+            assert len(found.tof) == len(tof)
 
     def test_a_table_comes_back_as_written(self, workspaces: WorkspaceList) -> None:
         workspaces.write("table", table())

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapcal_workbench.calibration.types import (
-    Events,
     Geometry,
     MaskReason,
     PixelMask,
@@ -101,23 +100,6 @@ def test_bins_of_points_have_the_points_between_them_and_meet_in_the_middle(step
 
 def test_one_point_gets_a_bin_of_width_one() -> None:
     assert conversions.bin_edges(np.array([[2.0]]), 1).tolist() == [[1.5, 2.5]]
-
-
-def test_merged_pixels_own_the_events_of_the_pixels_that_they_sum() -> None:
-    n = 12
-    counts = RNG.integers(0, 6, n)
-    start = np.concatenate([[0], np.cumsum(counts)])
-    tof = np.arange(start[-1], dtype=np.float32)
-    weight = tof + 1.0
-    pixel_of = RNG.permutation(np.repeat(np.arange(4), 3)).astype(np.int32)
-    events = Events(tof, start, geometry(n), TofWindow(0.0, 100.0), RunInfo("1"), weight)
-    merged = conversions.merged_pixels(events, pixel_of, geometry(4))
-    for pixel in range(4):
-        wanted = [t for i in np.flatnonzero(pixel_of == pixel) for t in tof[start[i] : start[i + 1]]]
-        part = slice(merged.start[pixel], merged.start[pixel + 1])
-        assert merged.tof[part].tolist() == wanted
-        assert merged.weight is not None
-        assert merged.weight[part].tolist() == [t + 1.0 for t in wanted]
 
 
 @pytest.mark.parametrize("ragged", [False, True])

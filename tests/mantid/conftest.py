@@ -21,6 +21,7 @@ N_EVENTS = 2_000_000
 def empty_list() -> Iterator[None]:
     """Each test begins and ends with an empty workspace list."""
     api = pytest.importorskip("mantid.api")
+    api.FrameworkManager.Instance()
     api.AnalysisDataService.clear()
     yield
     api.AnalysisDataService.clear()

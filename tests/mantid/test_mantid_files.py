@@ -17,7 +17,7 @@ from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
 from snapcal_workbench.formats.instrument_xml import instrument_definition
 from snapcal_workbench.formats.processed import read_processed, write_processed
 from snapcal_workbench.formats.tables import table_to_fit_table
-from snapcal_workbench.hosts.mantid_execution import run_child, run_on_list
+from snapcal_workbench.hosts.mantid_execution import run_on_list
 from snapcal_workbench.hosts.mantid_host import MantidHost
 from snapcal_workbench.hosts.mantid_reading import read_grouping, read_mask, read_spectra, read_table
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
@@ -37,14 +37,13 @@ def definition(tmp_path: Path) -> str:
 def test_load_diffcal_reads_our_file(tmp_path: Path, definition: str) -> None:
     path = tmp_path / "calibration.h5"
     write_diffcal(path, table(), mask(), grouping())
-    loaded = run_child("LoadDiffCal", Filename=str(path), InstrumentFilename=definition, WorkspaceName="w")
-    found = read_table(loaded.getProperty("OutputCalWorkspace").value)
+    run_on_list("LoadDiffCal", Filename=str(path), InstrumentFilename=definition, WorkspaceName="w")
+    loaded = {kind: AnalysisDataService.retrieve(f"w_{kind}") for kind in ("cal", "mask", "group")}
+    found = read_table(loaded["cal"])
     for name in ("detid", "difc", "difa", "tzero"):
         np.testing.assert_array_equal(getattr(found, name), getattr(table(), name))
-    masked = read_mask(loaded.getProperty("OutputMaskWorkspace").value).masked
-    np.testing.assert_array_equal(masked, mask().masked)
-    groups = read_grouping(loaded.getProperty("OutputGroupingWorkspace").value).group
-    np.testing.assert_array_equal(groups, grouping().group)
+    np.testing.assert_array_equal(read_mask(loaded["mask"]).masked, mask().masked)
+    np.testing.assert_array_equal(read_grouping(loaded["group"]).group, grouping().group)
 
 
 def test_we_read_what_save_diffcal_writes(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ print("algorithms", *[name for name in {list(ALGORITHMS)!r} if hasattr(sapi, nam
 
 def in_new_mantid(home: Path) -> dict[str, str]:
     """What a Mantid that is started anew, with this home, says."""
-    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
     lines = (line.partition(" ") for line in done.stdout.splitlines())
     return {key: value for key, _, value in lines if key in ("properties", "folders", "algorithms")}

@@ -1,0 +1,84 @@
+"""What crashes, or goes wrong silently, in some release of Mantid: looked for in the text of all code that uses it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([*(ROOT / "snapcal_workbench").rglob("*.py"), *(ROOT / "tests" / "mantid").rglob("*.py")])
+BARE_POINTERS = ("getProperty", "run", "mutableRun", "spectrumInfo", "detectorInfo", "componentInfo")
+"""Methods whose result Mantid does not keep the owner alive for."""
+OWNERS = ("create", "createUnmanaged", "run_child", "run_watched")
+"""Calls whose result belongs to nobody else."""
+
+
+def called(node: ast.AST) -> str:
+    """The last name of what a call calls; "" for another node."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def of_temporaries(tree: ast.AST) -> Iterator[int]:
+    """Lines that use a bare pointer into something that is gone with the expression."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in BARE_POINTERS:
+            owner = node.value
+            if called(owner) in OWNERS or (node.attr == "getProperty" and called(owner) not in ("", "run")):
+                yield node.lineno
+
+
+def unobservable(tree: ast.AST) -> Iterator[int]:
+    """Lines of functions that make an observer of an algorithm that AlgorithmObserver does not take."""
+    observers = {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any(getattr(base, "id", "") == "AlgorithmObserver" for base in node.bases)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            calls = {called(inner) for inner in ast.walk(node)}
+            if calls & observers and ("createUnmanaged" in calls or "create" not in calls):
+                yield node.lineno
+
+
+OBSERVER = "class W(AlgorithmObserver):\n    pass\n"
+
+
+def parsed(path: Path) -> ast.AST:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("look", [of_temporaries, unobservable])
+def test_no_code_steps_into_a_trap(look) -> None:
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in SOURCES for line in look(parsed(path))]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("look", "code"),
+    [
+        (of_temporaries, "run_child('LoadDiffCal', Filename=f).getProperty('OutputCalWorkspace').value"),
+        (of_temporaries, "AlgorithmManager.create('Rebin').getProperty('Params').value"),
+        (of_temporaries, "run_child('LoadEventNexus', 'OutputWorkspace').run().keys()"),
+        (unobservable, OBSERVER + "def f():\n    a = AlgorithmManager.createUnmanaged('Load')\n    W(a)"),
+        (unobservable, OBSERVER + "def f(a):\n    W(a)"),
+    ],
+)
+def test_the_traps_are_recognised(look, code: str) -> None:
+    assert list(look(ast.parse(code)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "a = AlgorithmManager.create('Load')\na.execute()\nvalue = a.getProperty('OutputWorkspace').value",
+        "value = workspace.run().getProperty('start_time').value",
+    ],
+)
+def test_what_lives_long_enough_is_no_trap(code: str) -> None:
+    assert not list(of_temporaries(ast.parse(code)))
