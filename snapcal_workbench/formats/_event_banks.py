@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.errors import Cancelled
-from snapcal_workbench.formats.hdf5 import attribute, child, dataset, wrong
+from snapcal_workbench.formats._chunks import filters_of, inflated
+from snapcal_workbench.formats.hdf5 import attribute, child, dataset, element, wrong
 
 UNPLACED = ("bank_error_events", "bank_unmapped_events")
 """Groups of the events that the data acquisition itself could not place."""
@@ -127,7 +128,7 @@ def _last(group: h5py.Group, name: str) -> Any:
     found = child(group, name)
     if not isinstance(found, h5py.Dataset) or found.size == 0 or found.dtype.kind not in "iuf":
         return None
-    return found[()] if found.ndim == 0 else found[tuple(length - 1 for length in found.shape)]
+    return element(found, tuple(length - 1 for length in found.shape))
 
 
 def _read_column(source: h5py.Dataset, dtype: np.dtype, stop: threading.Event) -> NDArray[Any]:
@@ -144,9 +145,7 @@ def _read_column(source: h5py.Dataset, dtype: np.dtype, stop: threading.Event) -
 
 def _is_deflated(source: h5py.Dataset, dtype: np.dtype) -> bool:
     """Whether the chunks hold the wanted type and nothing but deflate was done to them."""
-    filters = source.id.get_create_plist()
-    only_deflate = filters.get_nfilters() == 1 and filters.get_filter(0)[0] == h5py.h5z.FILTER_DEFLATE
-    return bool(source.dtype == dtype and source.chunks and only_deflate)
+    return bool(source.dtype == dtype and source.chunks and filters_of(source) == [h5py.h5z.FILTER_DEFLATE])
 
 
 def _inflate(source: h5py.Dataset, out: NDArray[Any], stop: threading.Event) -> None:
@@ -155,7 +154,7 @@ def _inflate(source: h5py.Dataset, out: NDArray[Any], stop: threading.Event) -> 
     for offset in range(0, len(out), length):
         _check(stop)
         skipped, raw = source.id.read_direct_chunk((offset,))
-        chunk = raw if skipped else zlib.decompress(raw, bufsize=size)
+        chunk = raw if skipped else inflated(raw, size)
         if len(chunk) != size:
             raise ValueError(f"a chunk of {len(chunk)} bytes instead of {size}")
         part = out[offset : offset + length]

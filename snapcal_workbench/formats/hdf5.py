@@ -17,12 +17,25 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats.files import damaged, replacing, require_file
+from snapcal_workbench.formats._chunks import read_element, read_whole
+from snapcal_workbench.formats.files import LARGEST_TEXT, damaged, replacing, require_file
 
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, zlib.error)
 
 _LARGEST_RATIO = 1100
 """Deflate packs at most 1032 bytes into one, so a dataset that claims more is damaged."""
+
+LARGEST_COLUMN = 256 << 20
+"""Largest dataset (bytes) that is read as a whole unless more is asked for: 27 times a number of each native pixel."""
+
+LARGEST_SPECTRA = 2 << 30
+"""Largest dataset (bytes) of spectra: those of all lite pixels with 14,000 bins."""
+
+LARGEST_EVENTS = 16 << 30
+"""Largest dataset (bytes) of events that is read as a whole: 4e9 events."""
+
+_LINKS = 16
+"""Soft links that are followed one after the other, as HDF5 itself does."""
 
 
 @contextmanager
@@ -66,9 +79,21 @@ def wrong(node: h5py.Group | h5py.Dataset, expected: str, found: str, fix: str =
 
 
 def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """A member of a group, None if there is none. Links into other files count as absent."""
-    found = group.get(name)
-    return None if found is None or found.file.filename != group.file.filename else found
+    """A member of a group, None if there is none. Links into other files count as absent and are not opened."""
+    return _member(group, name, _LINKS)
+
+
+def _member(group: h5py.Group, name: str, links: int) -> h5py.Group | h5py.Dataset | None:
+    found: Any = group.file["/"] if name.startswith("/") else group
+    for part in filter(None, name.split("/")):
+        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        if isinstance(link, h5py.HardLink):
+            found = found.get(part)
+        elif isinstance(link, h5py.SoftLink) and links:
+            found = _member(found, link.path, links - 1)
+        else:
+            return None
+    return found if isinstance(found, (h5py.Group, h5py.Dataset)) else None
 
 
 def subgroup(group: h5py.Group, name: str) -> h5py.Group:
@@ -87,14 +112,31 @@ def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     """A dataset within a group, of a size that the file can hold.
 
     Raises:
-        FileFormatError: There is none, or it claims to be larger than the file can hold.
+        FileFormatError: There is none, its values are in other files, or it claims to be larger than the file can hold.
     """
     found = child(group, name)
     if not isinstance(found, h5py.Dataset):
         raise wrong(group, f"the dataset {name}", _members(group))
+    if found.is_virtual or found.external:
+        raise wrong(found, "values in this file", "a dataset whose values are in other files")
     if found.nbytes > _LARGEST_RATIO * found.file.id.get_filesize():
         raise wrong(found, "a dataset that fits into the file", f"shape {found.shape}")
     return found
+
+
+def all_values(found: h5py.Dataset, limit: int = LARGEST_COLUMN) -> NDArray[Any]:
+    """All values of a dataset.
+
+    Raises:
+        FileFormatError: They take more than `limit` bytes, or cannot be read.
+    """
+    if found.nbytes > limit:
+        size = f"{found.nbytes} bytes (shape {found.shape}, {found.dtype}); no more than {limit} are read"
+        raise wrong(found, "a dataset of a usual size", size)
+    try:
+        return read_whole(found)
+    except _DAMAGE as error:
+        raise wrong(found, "values that can be read", str(error), "The file is damaged: copy it anew.") from error
 
 
 def _members(group: h5py.Group) -> str:
@@ -110,6 +152,7 @@ def numbers(
     ndim: int = 1,
     size: int | None = None,
     finite: bool = True,
+    limit: int = LARGEST_COLUMN,
 ) -> NDArray[Any]:
     """The numbers of a dataset.
 
@@ -120,9 +163,10 @@ def numbers(
         ndim: Number of dimensions that it must have.
         size: Length of the first dimension that it must have.
         finite: Whether NaN and infinite values are refused.
+        limit: Most bytes that it may have.
 
     Raises:
-        FileFormatError: There is no such dataset, or its type, shape or values are wrong.
+        FileFormatError: There is no such dataset, or its type, shape, size or values are wrong.
     """
     found = dataset(group, name)
     if found.dtype.kind not in "iufb":
@@ -130,7 +174,7 @@ def numbers(
     if found.ndim != ndim or (size is not None and found.shape[0] != size):
         wanted = f"{ndim}-dimensional numbers" + (f", {size} of them" if size is not None else "")
         raise wrong(found, wanted, f"shape {found.shape}")
-    return _converted(found, found[()], np.dtype(dtype), finite)
+    return _converted(found, all_values(found, limit), np.dtype(dtype), finite)
 
 
 def _converted(found: h5py.Dataset, values: NDArray[Any], dtype: np.dtype, finite: bool) -> NDArray[Any]:
@@ -149,13 +193,27 @@ def _converted(found: h5py.Dataset, values: NDArray[Any], dtype: np.dtype, finit
     return values.astype(dtype, copy=False)
 
 
+def element(found: h5py.Dataset, index: tuple[int, ...]) -> Any:
+    """One value of a dataset.
+
+    Raises:
+        FileFormatError: It cannot be read, or the part of the file that it is in is too large.
+    """
+    if found.dtype.itemsize > LARGEST_TEXT or (found.chunks and np.prod(found.chunks) > LARGEST_COLUMN):
+        raise wrong(found, "a dataset of a usual size", f"type {found.dtype}, chunks {found.chunks}")
+    try:
+        return read_element(found, index)
+    except _DAMAGE as error:
+        raise wrong(found, "values that can be read", str(error), "The file is damaged: copy it anew.") from error
+
+
 def text(group: h5py.Group, name: str, default: str = "") -> str:
     """The (first) text of a dataset, `default` where there is none."""
     found = child(group, name)
-    if not isinstance(found, h5py.Dataset) or found.size == 0:
+    if not isinstance(found, h5py.Dataset) or not found.size:
         return default
-    value = dataset(group, name)[()] if found.ndim == 0 else found[(0,) * found.ndim]
-    return plain_text(value)
+    found = dataset(group, name)
+    return plain_text(element(found, (0,) * found.ndim))
 
 
 def plain_text(value: Any) -> str:

@@ -75,7 +75,7 @@ def _time(value: object) -> int | None:
         return None
     if isinstance(value, int):
         return value * 1_000_000
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, float) and abs(value) <= _LAST_TIME:
         return round(value * 1e6) * 1000
     return None
 

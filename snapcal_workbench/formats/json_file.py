@@ -1,12 +1,17 @@
-"""Reading JSON files."""
+"""Reading JSON that is not trusted."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.formats.files import damaged, read_bytes
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -21,11 +26,38 @@ def read_json(path: Path, what: str) -> Any:
         FileFormatError: It is not JSON; the message has line and column.
     """
     try:
-        return json.loads(read_bytes(path, what).decode("utf-8-sig"))
+        return json_value(read_bytes(path, what).decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         found = f"line {error.lineno}, column {error.colno}: {error.msg}"
     except UnicodeDecodeError as error:
         found = f"byte {error.start} is not UTF-8 text"
-    except (RecursionError, ValueError) as error:
+    except ValueError as error:
         found = f"not readable as JSON: {error}"
     raise damaged(path, f"{what} (JSON)", found, "Correct the file with a text editor, or take it from a backup.")
+
+
+def json_value(text: str, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """The value of a JSON text. Halves of a surrogate pair, which no text can hold, become U+FFFD.
+
+    Args:
+        text: The text.
+        parse_constant: What NaN and infinities become, as in `json.loads`.
+
+    Raises:
+        ValueError: It is no JSON text, or nested too deeply.
+    """
+    try:
+        value = json.loads(text, parse_constant=parse_constant)
+        return _without_halves(value) if _SURROGATE.search(text) else value
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_halves(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_halves(key): _without_halves(item) for key, item in value.items()}
+    return value

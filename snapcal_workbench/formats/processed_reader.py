@@ -29,7 +29,19 @@ from snapcal_workbench.calibration.types import (
     Unit,
 )
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats.hdf5 import attribute, child, dataset, numbers, open_hdf5, subgroup, text, wrong
+from snapcal_workbench.formats.hdf5 import (
+    LARGEST_EVENTS,
+    LARGEST_SPECTRA,
+    all_values,
+    attribute,
+    child,
+    dataset,
+    numbers,
+    open_hdf5,
+    subgroup,
+    text,
+    wrong,
+)
 from snapcal_workbench.formats.run_info import last_value
 from snapcal_workbench.formats.tables import Column, Table
 
@@ -111,8 +123,8 @@ def _read_entry(entry: h5py.Group, source: str) -> ProcessedValue:
 
 
 def _spectra(entry: h5py.Group, data: h5py.Group, source: str) -> Spectra:
-    y = numbers(data, "values", np.float64, ndim=2, finite=False)
-    e = numbers(data, "errors", np.float64, ndim=2, size=len(y), finite=False)
+    y = numbers(data, "values", np.float64, ndim=2, finite=False, limit=LARGEST_SPECTRA)
+    e = numbers(data, "errors", np.float64, ndim=2, size=len(y), finite=False, limit=LARGEST_SPECTRA)
     axis = dataset(data, "axis1")
     edges = numbers(data, "axis1", np.float64, ndim=2 if axis.ndim == 2 else 1)
     if e.shape != y.shape or edges.shape[-1] != y.shape[1] + 1 or (edges.ndim == 2 and len(edges) != len(y)):
@@ -177,7 +189,11 @@ def _mask(entry: h5py.Group, data: h5py.Group, source: str) -> PixelMask:
 
 
 def _events(entry: h5py.Group, data: h5py.Group, source: str) -> Events:
-    tof = numbers(data, "tof", np.float32) if child(data, "tof") is not None else np.empty(0, np.float32)
+    tof, weight = np.empty(0, np.float32), None
+    if child(data, "tof") is not None:
+        tof = numbers(data, "tof", np.float32, limit=LARGEST_EVENTS)
+    if child(data, "weight") is not None:
+        weight = numbers(data, "weight", np.float32, size=len(tof), limit=LARGEST_EVENTS)
     start = numbers(data, "indices", np.int64)
     if len(start) < 2 or start[0] != 0 or start[-1] != len(tof) or np.any(np.diff(start) < 0):
         raise wrong(data, "indices that ascend from 0 to the number of events", f"{len(start)}, {len(tof)} events")
@@ -185,7 +201,6 @@ def _events(entry: h5py.Group, data: h5py.Group, source: str) -> Events:
     if _unit(axis) != "TOF":
         raise wrong(axis, "events in TOF", "d-spacing", "Use ConvertUnits to TOF, and save again.")
     edges = numbers(data, "axis1", np.float64, ndim=axis.ndim).ravel()
-    weight = numbers(data, "weight", np.float32, size=len(tof)) if child(data, "weight") is not None else None
     geometry, order = _geometry(entry, len(start) - 1)
     places = _places(start, order)
     limits = np.concatenate([edges, tof])
@@ -239,10 +254,10 @@ def _table(entry: h5py.Group, data: h5py.Group, source: str) -> Table:
 
 def _table_column(found: h5py.Dataset) -> Column:
     if found.dtype.kind == "S" and found.ndim in (1, 2):
-        rows = found[()] if found.ndim == 2 else found[()][:, np.newaxis]
+        rows = all_values(found) if found.ndim == 2 else all_values(found)[:, np.newaxis]
         return [b"".join(row.tolist()).decode("utf-8", "replace").rstrip(" \0") for row in rows]
     if found.dtype.kind in "iufb" and found.ndim >= 1:
-        return np.asarray(found[()])
+        return all_values(found)
     raise wrong(found, "a column of numbers or text", f"type {found.dtype}, shape {found.shape}")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from snapcal_workbench.formats.json_file import json_value
 from snapcal_workbench.store import fs
 
 
@@ -54,7 +55,7 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _item(line: bytes) -> dict[str, Any] | None:
     try:
-        item = json.loads(line)
-    except (ValueError, RecursionError):
+        item = json_value(line.decode("utf-8"))
+    except ValueError:
         return None
     return item if isinstance(item, dict) else None

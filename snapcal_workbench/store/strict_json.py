@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import Any
 
+from snapcal_workbench.formats.json_file import json_value
+
 
 def parse_json(data: bytes) -> Any:
     """The value that bytes hold; NaN and infinities, which are no JSON, become None.
@@ -13,10 +15,7 @@ def parse_json(data: bytes) -> Any:
     Raises:
         ValueError: They are no JSON text, or nested too deeply.
     """
-    try:
-        return json.loads(data.decode("utf-8"), parse_constant=lambda _: None)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    return json_value(data.decode("utf-8"), parse_constant=lambda _: None)
 
 
 def json_bytes(value: Any) -> bytes:
