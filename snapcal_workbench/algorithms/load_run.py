@@ -10,6 +10,7 @@ from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping
 from snapcal_workbench.instrument.snap.groupings import read_grouping_named
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import Host, RunRequest
 
@@ -56,7 +57,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
 
 
 def _run_or_path(text: str) -> str | Path:
-    return text if text.isdigit() else Path(text).expanduser()
+    return text if text.isdigit() else user_path(text)
 
 
 LOAD_CALIBRATION_RUN = Algorithm(

@@ -14,6 +14,7 @@ from snapcal_workbench.calibration.types import FitTable, FloatArray
 from snapcal_workbench.cli.console import note, out, show_table, step
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.calibrants import read_calibrant
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
 from snapcal_workbench.simulation.run import simulate_run, visible_reflections
@@ -87,7 +88,7 @@ def run_demo(directory: Path, *, events: int) -> None:
             peak_shape="gaussian",
             progress=progress,
         )
-    tree = SimulatedTree(directory.expanduser().absolute())
+    tree = SimulatedTree(user_path(directory).absolute())
     session = Session(EmbeddedHost(tree.settings))
     first = session.folders.next_number()
     config = str(simulated.config_path)

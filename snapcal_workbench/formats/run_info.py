@@ -19,6 +19,7 @@ from snapcal_workbench.formats.hdf5 import attribute, child, dataset, open_hdf5,
 
 WHAT = "an SNS event NeXus file"
 MICROAMPERE_HOURS_PER_PICOCOULOMB = 1e-6 / 3600.0
+LONGEST_NUMBER = 80
 
 _CHARGE_UNITS = {
     "picocoulomb": MICROAMPERE_HOURS_PER_PICOCOULOMB,
@@ -78,6 +79,8 @@ def find_entry(file: h5py.File) -> h5py.Group:
 
 def _run_number(entry: h5py.Group) -> str:
     number = text(entry, "run_number").strip()
+    if len(number) > LONGEST_NUMBER:
+        raise wrong(entry, f"a run_number of at most {LONGEST_NUMBER} characters", f"{len(number)} characters")
     return number.lstrip("0") or number[:1]
 
 

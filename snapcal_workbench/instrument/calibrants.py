@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, SnapcalError
 from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.options import CalibrationOptions, PeakFunction, Settings
+from snapcal_workbench.paths import user_path
 
 
 class Overrides(BaseModel):
@@ -117,7 +118,7 @@ def read_calibrant(path_or_name: str | Path, settings: Settings) -> Calibrant:
 
 
 def _locate(path_or_name: str | Path, settings: Settings) -> Path:
-    given = Path(path_or_name).expanduser()
+    given = user_path(path_or_name)
     if os.path.isfile(given):
         return given.absolute()
     calibrants = find_calibrants(settings)

@@ -23,13 +23,17 @@ from pydantic_settings import (
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.options.model import PRESETS, CalibrationOptions, PresetName
+from snapcal_workbench.paths import user_path
 
 IndexLayout = Literal["auto", "with mode level", "without mode level"]
 ENVIRONMENT_PREFIX = "SNAPCAL_"
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return user_path(path).absolute()
+    except InputError as error:
+        raise ValueError(error.found) from None
 
 
 Home = Annotated[Path, AfterValidator(_absolute)]
@@ -129,7 +133,14 @@ class Settings(BaseSettings):
         merged: dict[str, Any] = {}
         sources: dict[str, str] = {}
         for values, where in cls._layers(config_file, overrides):
-            flat = {key: value for key, value in _flattened(values) if value is not None}
+            try:
+                flat = {key: value for key, value in _flattened(values) if value is not None}
+            except RecursionError:
+                raise InputError(
+                    "Settings are nested one level deep, options two.",
+                    found=f"{where('')}: tables that are nested much deeper",
+                    fix="Give the options one by one, e.g. max_passes below [options.pixels].",
+                ) from None
             merged.update(flat)
             sources.update({key: where(key) for key in flat})
         try:
@@ -215,7 +226,7 @@ def _nested(flat: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, An
 
 def _config_file(named: Path | str | None) -> Path | None:
     named = named or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
-    path = Path(named).expanduser() if named else _xdg("XDG_CONFIG_HOME", ".config") / "snapcal" / "config.toml"
+    path = user_path(named) if named else _xdg("XDG_CONFIG_HOME", ".config") / "snapcal" / "config.toml"
     if os.path.isfile(path):
         return path.absolute()
     if named:
@@ -230,13 +241,15 @@ def _config_file(named: Path | str | None) -> Path | None:
 def _read_toml(settings: type[Settings], path: Path) -> dict[str, Any]:
     try:
         values = dict(TomlConfigSettingsSource(settings, path)())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
+        found = "tables or lists that are nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise FileFormatError(
-            f"The configuration file {path} cannot be read as TOML.", found=str(error), fix="Correct the file."
+            f"The configuration file {path} cannot be read as TOML.", found=found, fix="Correct the file."
         ) from None
     for name, field in settings.model_fields.items():
-        if field.annotation is Path and isinstance(values.get(name), str):
-            values[name] = path.parent / Path(values[name]).expanduser()
+        given = values.get(name)
+        if field.annotation is Path and isinstance(given, str) and not given.startswith("~"):
+            values[name] = path.parent / given
     return values
 
 

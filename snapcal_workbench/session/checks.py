@@ -13,6 +13,7 @@ from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibr
 from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.instrument.snap.groupings import groupings_of_state, locate_grouping
 from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.request import Problem, Request, RunSummary
 from snapcal_workbench.session.starting import iteration_number
@@ -29,7 +30,7 @@ def run_request(request: Request) -> RunRequest:
     """
     if not request.runs:
         raise InputError("A run is needed.", found="no run", fix="Give a run number, a NeXus file or a workspace.")
-    runs = tuple(text if text.isdigit() else Path(text).expanduser() for text in request.runs)
+    runs = tuple(text if text.isdigit() else user_path(text) for text in request.runs)
     return RunRequest(runs, request.lite)
 
 
@@ -143,7 +144,7 @@ def _check_masks(request: Request, host: Host) -> None:
 
 
 def _check_file(what: str, text: str) -> None:
-    path = Path(text).expanduser()
+    path = user_path(text)
     if not path.is_file():
         raise InputError(f"There is no {what} file {path}.", fix="Choose an existing file or a workspace.")
 

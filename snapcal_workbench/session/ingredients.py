@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from snapcal_workbench.algorithms import calibrate as chain
 from snapcal_workbench.algorithms import load_run
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping, PixelMask
 from snapcal_workbench.formats.masks import read_mask
 from snapcal_workbench.instrument.snap.groupings import read_grouping_named
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identify
 from snapcal_workbench.session.iteration import Iteration, IterationFolders
@@ -96,7 +95,7 @@ class Ingredients:
             if mask in self._host.workspaces.names():
                 masks.append(mask)
             else:
-                made[f"mask_{position + 1}_{token}"] = read_mask(Path(mask).expanduser(), events.geometry.detid)
+                made[f"mask_{position + 1}_{token}"] = read_mask(user_path(mask), events.geometry.detid)
                 masks.append(f"mask_{position + 1}_{token}")
         kept = {name: self._keep(name, value) for name, value in made.items()}
         outputs = chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip)

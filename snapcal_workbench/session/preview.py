@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def preview_of(entries: Sequence[IndexEntry], run_number: str, applies_to: str, 
     run = int(run_number.split("+")[0])
     text = applies_to.strip() or f">={run}"
     condition = AppliesTo.parse(text)
-    runs = {run} | {int(entry.run_number) for entry in entries if entry.run_number.isdigit()}
+    runs = {run} | {int(entry.run_number) for entry in entries if re.fullmatch(r"\d{1,9}", entry.run_number)}
     selected = sorted(number for number in runs if condition.accepts(number))
     now = (choose_version(entries, number, lite) for number in selected)
     hidden = {entry.version for entry in now if entry is not None and entry.version > 0}

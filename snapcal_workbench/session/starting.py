@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from snapcal_workbench.algorithms.ingredients import check_pixels, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, MaskReason, PixelMask
@@ -12,6 +11,7 @@ from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.instrument.snap.geometry import geometry_of_state, pixel_count
 from snapcal_workbench.instrument.snap.lite import expand_to_native, lite_map, reduce_to_lite
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.request import Request
@@ -55,7 +55,7 @@ def _found(text: str, events: Events, host: Host, folders: IterationFolders, pro
         return values["table"], _inherited(values["mask"])
     if text in host.workspaces.names():
         return host.workspaces.read(text, DiffCalTable), None
-    path = Path(text).expanduser()
+    path = user_path(text)
     if path.suffix.lower() in (".h5", ".hdf", ".hdf5", ".nxs"):
         found = read_diffcal(path)
         return found.table, _inherited(found.mask)

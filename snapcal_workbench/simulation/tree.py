@@ -32,6 +32,7 @@ from snapcal_workbench.instrument.snap.instrument_parameters import FILE_NAME, I
 from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
 from snapcal_workbench.instrument.snap.state_id import GUIDE_LOG, LEGACY_SCHEMA
 from snapcal_workbench.options import Settings
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 
 MARKER = "snapcal-simulation.json"
@@ -94,7 +95,7 @@ def make_tree(directory: Path, *, progress: Progress | None = None) -> Simulated
         Cancelled: The user cancelled; what is complete stays.
     """
     progress = progress or Progress()
-    tree = SimulatedTree(Path(directory).expanduser().absolute())
+    tree = SimulatedTree(user_path(directory).absolute())
     _claim(tree.directory)
     for path in (tree.run_path(""), tree.truth_path("")):
         _make_folder(path.parent)

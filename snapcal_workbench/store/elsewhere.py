@@ -10,6 +10,7 @@ from pathlib import Path
 
 from snapcal_workbench.instrument.snap.state import InstrumentState
 from snapcal_workbench.options import Settings
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.layout import has_mode_level
 from snapcal_workbench.store.state_init import init_state
@@ -18,7 +19,7 @@ from snapcal_workbench.store.state_store import StateStore
 
 def settings_at(settings: Settings, place: Path, state_id: str) -> Settings:
     """The settings with the states in another folder; all else (groupings, calibrants, map) stays where it is."""
-    powder = place.expanduser().absolute()
+    powder = user_path(place).absolute()
     layout = "with mode level" if has_mode_level(settings, state_id) else "without mode level"
     known = (powder / state_id).is_dir()
     return settings.model_copy(update={"powder_home": powder, "index_layout": "auto" if known else layout})

@@ -53,7 +53,7 @@ def test_a_chunk_of_events_is_not_inflated_beyond_its_size(event_file: Path, nam
         read_events(event_file, pixel_of=None, n_pixels=40, window=TofWindow(1000.0, 12_000.0))
 
 
-@pytest.mark.parametrize("packing", [{}, {"shuffle": True}, {"fletcher32": True}, {"shuffle": True, "fletcher32": True}])
+@pytest.mark.parametrize("packing", [{"shuffle": a, "fletcher32": b} for a in (False, True) for b in (False, True)])
 @pytest.mark.parametrize("dtype", ["u1", "<i4", ">f8", "?", "S7"])
 def test_values_are_those_that_the_library_reads(tmp_path: Path, packing: dict[str, bool], dtype: str) -> None:
     """Two dimensions, a last chunk that is not full, and one that was never written."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
+from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, SnapcalError
 from snapcal_workbench.options import PRESETS, CalibrationOptions, Settings
 
 
@@ -176,3 +176,26 @@ def test_the_session_folder_is_under_the_users_state(monkeypatch: pytest.MonkeyP
     assert Settings.load().session_directory.is_relative_to(tmp_path)
     monkeypatch.delenv("XDG_STATE_HOME")
     assert Settings.load().session_directory.is_relative_to(Path.home() / ".local" / "state")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a = {'[' * 100_000}{']' * 100_000}",
+        f"a = {'{a = ' * 100_000}1{'}' * 100_000}",
+        f"[{'.'.join('a' * 100_000)}]\nb = 1",
+        f"a = {'9' * 5000}",
+    ],
+)
+def test_a_file_nested_without_end_is_refused_by_name(toml, text: str) -> None:
+    path = toml(text)
+    with pytest.raises(SnapcalError) as caught:
+        Settings.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_home_of_nobody_is_named(toml) -> None:
+    with pytest.raises(InputError, match=r"calibration_home(.|\n)*nosuchuser"):
+        Settings.load(toml("calibration_home = '~nosuchuser/x'\n"))
+    with pytest.raises(InputError, match="nosuchuser"):
+        Settings.load("~nosuchuser/config.toml")

@@ -18,6 +18,7 @@ from snapcal_workbench.errors import FileFormatError, NotFoundError
 from snapcal_workbench.formats.grouping import read_grouping
 from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.options import Settings
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 
 STATE_MAP = "groupingMap.json"
@@ -113,7 +114,7 @@ def locate_grouping(
     progress: Progress | None = None,
 ) -> tuple[str, Path]:
     """Name and file of a grouping; arguments and errors as for `read_grouping_named`."""
-    given = Path(name_or_path).expanduser() if name_or_path else None
+    given = user_path(name_or_path) if name_or_path else None
     if given and os.path.isfile(given):
         return name_of_file(given), given.absolute()
     groupings = groupings_of_state(settings, state_id, lite, progress)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.options import Settings
+from snapcal_workbench.paths import user_path
 
 RunFileKind = Literal["native", "legacy", "path"]
 RESERVED_RUNS = {"000000": "0000000000000000", "000001": "0000000000000001"}
@@ -58,7 +59,7 @@ def find_run(run: str | int | Path, settings: Settings) -> RunFile:
     """
     text = str(run).strip()
     if isinstance(run, Path) or "/" in text or text.lower().endswith((".h5", ".nxs", ".hdf5")):
-        return _given_file(Path(text).expanduser().absolute(), settings)
+        return _given_file(user_path(text).absolute(), settings)
     return _facility_file(run_number_of(text, settings), settings)
 
 
