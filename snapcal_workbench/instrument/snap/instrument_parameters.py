@@ -24,7 +24,10 @@ INDEX_NAME = "InstrumentParameterIndex.json"
 FILE_NAME = "SNAPInstPrm.json"
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6, allow_inf_nan=False)]
+"""What is more or less than that is not of an instrument, in any unit."""
+Frequency = Annotated[float, Field(strict=True, ge=0.1, le=1e4, allow_inf_nan=False)]
+"""Each pulse makes a gap in the TOF window: at 10 kHz there are hundreds."""
 
 
 class Cycle(BaseModel):
@@ -68,7 +71,7 @@ class InstrumentParameters(BaseModel):
         description="Relative uncertainty of the flight path",
     )
     width: Number = Field(ge=0, description="TOF removed after each prompt pulse")
-    frequency: Positive = Field(description="Frequency of the prompt pulses")
+    frequency: Frequency = Field(description="Frequency of the prompt pulses")
     low_wavelength_crop: Number = Field(0.05, ge=0, description="Cut off the low end of the bandwidth")
     cycle: Cycle | None = Field(None, description="Run cycle")
     state_id_schema: dict[str, Any] | None = Field(None, description="How the state id follows from the logs")

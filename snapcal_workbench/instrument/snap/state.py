@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from snapcal_workbench.calibration.types import ParticleBounds, Resolution, RunInfo, TofWindow
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
-from snapcal_workbench.errors import FileFormatError
+from snapcal_workbench.errors import FileFormatError, SnapcalError
 from snapcal_workbench.instrument.snap.geometry import LITE_FACTOR, PIXEL_DEPTH, PIXEL_WIDTH
 from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
 from snapcal_workbench.instrument.snap.state_id import (
@@ -35,6 +35,9 @@ STANDARD_DELTA_THETA = CalibrationOptions().delta_theta
 """Beam divergence (rad) of the standard preset."""
 SHORTEST_WAVELENGTH = 0.05
 """Shortest wavelength (A) of the band; a band that would start at or below 0 has no logarithm."""
+
+LONGEST_WAVELENGTH = 100.0
+"""Longest wavelength (A) that can be meant: no moderator makes such neutrons, and their TOF would have endless gaps."""
 
 
 class _Record(BaseModel):
@@ -64,16 +67,20 @@ class DetectorState(_Record):
     def _from_older_form(cls, value: Any) -> Any:
         if not isinstance(value, dict) or not {"arc", "wav", "freq", "guideStat", "lin"} <= value.keys():
             return value
-        logs = {
-            "det_arc1": value["arc"][0],
-            "det_arc2": value["arc"][1],
-            WAVELENGTH_LOG: value["wav"],
-            "BL3:Det:TH:BL:Frequency": value["freq"],
-            GUIDE_LOG: value["guideStat"],
-            "det_lin1": value["lin"][0],
-            "det_lin2": value["lin"][1],
-        }
-        values = state_values(logs, LEGACY_SCHEMA)
+        try:
+            (arc1, arc2), (lin1, lin2) = value["arc"], value["lin"]
+            logs = {
+                "det_arc1": arc1,
+                "det_arc2": arc2,
+                WAVELENGTH_LOG: value["wav"],
+                "BL3:Det:TH:BL:Frequency": value["freq"],
+                GUIDE_LOG: value["guideStat"],
+                "det_lin1": lin1,
+                "det_lin2": lin2,
+            }
+            values = state_values(logs, LEGACY_SCHEMA)
+        except (TypeError, ValueError, SnapcalError) as error:
+            raise ValueError(f"not the older form of a detector state: {error}") from None
         return {"PVs": values, "stateId": state_id_of(values, LEGACY_SCHEMA)}
 
 
@@ -163,7 +170,8 @@ class InstrumentState(_Record):
     def _delta_theta(self, default: float | None) -> float:
         own = self.instrument_config.state_id_schema or {}
         schema = effective_schema(own)
-        rule = (own.get("derivedPVs") or {}).get("deltaTheta")
+        derived = own.get("derivedPVs")
+        rule = derived.get("deltaTheta") if isinstance(derived, dict) else None
         if rule is None and default is not None:
             return default
         return derived_value(rule or LEGACY_DELTA_THETA, self.detector_state.pvs, schema, "deltaTheta")
@@ -207,9 +215,9 @@ def _bounds(wavelength: float, parameters: InstrumentParameters) -> RecordedBoun
     """Wavelength -+ bandwidth / 2, low end cropped; TOF = lambda (L1 + L2) / k."""
     low = max(wavelength - parameters.bandwidth / 2 + parameters.low_wavelength_crop, SHORTEST_WAVELENGTH)
     high = wavelength + parameters.bandwidth / 2
-    if high <= low:
+    if not low < high <= LONGEST_WAVELENGTH:
         raise FileFormatError(
-            "The wavelength log and the instrument parameters leave no neutrons.",
+            f"The wavelength log and the instrument parameters leave no neutrons of up to {LONGEST_WAVELENGTH:g} A.",
             found=f"{WAVELENGTH_LOG} {wavelength} A, bandwidth {parameters.bandwidth} A",
             fix="Check the log in the run's file and 'bandwidth' in the instrument parameters.",
         )

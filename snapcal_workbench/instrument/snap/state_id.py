@@ -17,7 +17,6 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -50,6 +49,13 @@ LEGACY_SCHEMA: dict[str, Any] = {
 LEGACY_DELTA_THETA: dict[str, Any] = {"keyPVs": [GUIDE_LOG], "items": [[[1], 6.40e-3], [[2], 2.00e-3]]}
 """SNAPRed's built-in beam divergence (rad): guide in, guide out."""
 
+MOST_DIGITS = 128
+"""Longest state id: longer ones say no more, and the name of a folder may have 255 characters."""
+FINEST_RESOLUTION = 1e-9
+LARGEST_NUMBER = 1e12
+"""Beyond these a log is not that of a device, and the whole multiple of a resolution no longer exact."""
+DEEPEST_ARRAY = 4
+
 
 def effective_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The schema of the instrument parameters, or the legacy one if that has no length or no properties.
@@ -60,22 +66,25 @@ def effective_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if not schema or "length" not in schema or "properties" not in schema:
         return LEGACY_SCHEMA
     length, properties = schema["length"], schema["properties"]
-    if not isinstance(length, int) or length < 1 or not isinstance(properties, Mapping):
-        raise _bad_schema(f"length {length!r}, properties {type(properties).__name__}")
+    if type(length) is not int or not 1 <= length <= MOST_DIGITS or not isinstance(properties, Mapping):
+        raise _bad_schema(f"length {length!r:.40}, properties {type(properties).__name__}")
     for log, rule in properties.items():
         _check_rule(log, rule)
     return schema
 
 
-def _check_rule(log: str, rule: Any) -> None:
+def _check_rule(log: str, rule: Any, depth: int = 0) -> None:
     kind = rule.get("type") if isinstance(rule, Mapping) else None
-    if kind == "array":
-        return _check_rule(log, rule.get("items"))
+    if kind == "array" and depth < DEEPEST_ARRAY:
+        return _check_rule(log, rule.get("items"), depth + 1)
     if kind not in ("number", "integer", "boolean", "string"):
-        raise _bad_schema(f"type {kind!r} of '{log}'")
+        raise _bad_schema(f"type {kind!r:.40} of '{log:.80}'")
+    if not isinstance(rule.get("alias", ""), str):
+        raise _bad_schema(f"alias {rule['alias']!r:.40} of '{log:.80}'")
     resolution = rule.get("resolution", 0.0)
-    if not isinstance(resolution, (int, float)) or resolution < 0 or (resolution and kind != "number"):
-        raise _bad_schema(f"resolution {resolution!r} of '{log}' ({kind})")
+    known = isinstance(resolution, (int, float)) and (resolution == 0 or FINEST_RESOLUTION <= resolution <= 1e12)
+    if not known or (resolution and kind != "number"):
+        raise _bad_schema(f"resolution {resolution!r:.40} of '{log:.80}' ({kind})")
     return None
 
 
@@ -84,7 +93,7 @@ def _bad_schema(found: str) -> FileFormatError:
         "The state id schema of the instrument parameters cannot be followed, so the state id would be wrong.",
         found=found,
         fix="Correct 'stateIdSchema' in SNAPInstPrm.json: types number, integer, boolean, string, array with items; "
-        "resolution >= 0 and for numbers only.",
+        f"resolution 0, or {FINEST_RESOLUTION:g} and more, for numbers only; length up to {MOST_DIGITS}.",
     )
 
 
@@ -161,16 +170,20 @@ def _typed(value: Any, rule: Mapping[str, Any], name: str) -> Any:
         value = value[-1]
     if rule["type"] == "string":
         return _text(value, name)
-    if not isinstance(value, (Real, np.bool_)) or not math.isfinite(value):
-        raise _wrong_type(name, "a finite number", value)
+    if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)) or not _is_measure(value):
+        raise _wrong_type(name, f"a number within +-{LARGEST_NUMBER:g}", value)
     if rule["type"] == "boolean":
         return bool(value)
     return float(value) if rule["type"] == "number" else round(float(value))
 
 
+def _is_measure(value: Any) -> bool:
+    return bool(-LARGEST_NUMBER <= value <= LARGEST_NUMBER)
+
+
 def _text(value: Any, name: str) -> str:
     if isinstance(value, bytes):
-        return value.decode("utf-8")
+        return value.decode("utf-8", "replace")
     if isinstance(value, str):
         return str(value)
     raise _wrong_type(name, "a text", value)
@@ -224,6 +237,12 @@ def state_id_of(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return hashlib.shake_256(hashed_text(values, schema).encode()).hexdigest((digits + 1) // 2)[:digits]
 
 
+def _not_negative(value: Any) -> float:
+    if not 0 <= float(value) <= LARGEST_NUMBER:
+        raise ValueError(f"the value {value!r:.40}")
+    return float(value)
+
+
 def derived_value(rule: Mapping[str, Any], values: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> float:
     """The value of a derived quantity for the rounded values of its key logs.
 
@@ -239,8 +258,8 @@ def derived_value(rule: Mapping[str, Any], values: Mapping[str, Any], schema: Ma
     legacy = bool(schema.get("use_legacy_rounding", False))
     try:
         key = [rounded(values[log], schema["properties"][log], legacy=legacy) for log in rule["keyPVs"]]
-        items = [(list(item_key), float(value)) for item_key, value in rule["items"]]
-    except (KeyError, TypeError, ValueError) as error:
+        items = [(list(item_key), _not_negative(value)) for item_key, value in rule["items"]]
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise _bad_schema(f"derivedPVs.{name}: {type(error).__name__} {error}") from None
     for item_key, value in items:
         if item_key == key:

@@ -71,7 +71,18 @@ def test_older_names_and_versions_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"L1": "15.0"}, {"bandwidth": None}, {"frequency": 0.0}, {"width": -1.0}, {"delTOverT": "x"}]
+    "changes",
+    [
+        {"L1": "15.0"},
+        {"bandwidth": None},
+        {"frequency": 0.0},
+        {"width": -1.0},
+        {"delTOverT": "x"},
+        {"frequency": 1e9},
+        {"frequency": 1e-320},
+        {"bandwidth": 1e300},
+        {"L2": 1e-320},
+    ],
 )
 def test_wrong_values_are_named(settings: Settings, changes: dict[str, Any]) -> None:
     write_parameters(settings, {0: (">=0", _stamp(1), changes)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from snapcal_workbench.calibration.types import RunInfo
 from snapcal_workbench.errors import FileFormatError, NotFoundError
@@ -96,6 +97,13 @@ def test_a_record_reads_back_as_the_same_state() -> None:
     assert record["instrumentConfig"]["madeUp"] == "kept"
     record["id"] = "04bd2c53f6bf6754"
     assert InstrumentState.model_validate(record).state_id == state.state_id
+
+
+@pytest.mark.parametrize("change", [{"arc": []}, {"lin": 3}, {"arc": "ab"}, {"wav": 1e308}, {"freq": None}])
+def test_a_damaged_older_form_is_no_detector_state(change: dict[str, Any]) -> None:
+    older = {"arc": [-65.3, 104.95], "wav": 2.1, "freq": 60.0, "guideStat": 1, "lin": [0.045, 0.043]}
+    with pytest.raises(ValidationError, match="older form"):
+        DetectorState.model_validate(older | change)
 
 
 def test_the_older_form_of_the_detector_state_is_read() -> None:

@@ -215,3 +215,43 @@ def test_a_derived_value_that_cannot_be_found_is_an_error(rule: dict[str, Any]) 
     values = state_values(_logs(-65.3, 104.95, 2.1, 60, 2), LEGACY_SCHEMA)
     with pytest.raises(FileFormatError, match="deltaTheta"):
         derived_value(rule, values, LEGACY_SCHEMA, "deltaTheta")
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**400, 1e13])
+@pytest.mark.parametrize("log", ["det_arc1", "BL3:Det:TH:BL:Frequency", WAVELENGTH_LOG])
+def test_a_log_beyond_all_devices_is_named(log: str, value: float) -> None:
+    """Such a value has no whole multiple of the resolution."""
+    logs = _logs(-65.3, 104.95, 2.1, 60.0, 1) | {log: value}
+    with pytest.raises(FileFormatError, match=log):
+        _id(logs)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"length": 10**9}, "length 1000000000"),
+        ({"length": True}, "length True"),
+        ({"properties": {"a": {"type": "number", "resolution": 1e-320}}}, "resolution 1e-320"),
+        ({"properties": {"a": {"type": "number", "alias": {}}}}, "alias"),
+        ({"properties": {"a": {"type": "array", "items": {"type": "array", "items": {}}}}}, "type None"),
+    ],
+)
+def test_a_schema_without_measure_is_refused(change: dict[str, Any], found: str) -> None:
+    """Refused before its numbers are used, with the number in the message."""
+    with pytest.raises(FileFormatError, match=found):
+        effective_schema({**LEGACY_SCHEMA, **change})
+
+
+def test_arrays_within_arrays_end_somewhere() -> None:
+    rule: dict[str, Any] = {"type": "number"}
+    for _ in range(900):
+        rule = {"type": "array", "items": rule}
+    with pytest.raises(FileFormatError, match="type 'array'"):
+        effective_schema({"length": 16, "properties": {"a": rule}})
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1e-3, 10**400, "x", None, [1]])
+def test_a_divergence_that_is_none_is_refused(value: Any) -> None:
+    rule = {"keyPVs": [GUIDE_LOG], "items": [[[1], value]]}
+    with pytest.raises(FileFormatError, match="deltaTheta"):
+        derived_value(rule, {GUIDE_LOG: 1}, LEGACY_SCHEMA, "deltaTheta")
