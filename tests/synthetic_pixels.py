@@ -136,13 +136,17 @@ def _peak_d(sample: Sample, difc: FloatArray, owner: np.ndarray, rng: np.random.
 
 
 def panel(modules: int, side: int, *, two_theta: float = 90.0, tilt: float = 16.0) -> Geometry:
-    """Square modules one above the other at one mean scattering angle (degrees), `tilt` degrees wide."""
+    """Square modules one above the other at one mean scattering angle (degrees), `tilt` degrees wide.
+
+    Modules of 64 pixels a side and more have blocks of 8 x 8.
+    """
     module, x, y = np.unravel_index(np.arange(modules * side * side), (modules, side, side))
     across = (x + 0.5) / side - 0.5
     up = (y + 0.5) / side - 0.5 + (module - (modules - 1) / 2)
     angle = np.radians(two_theta + tilt * across) + 0.03 * up**2
     l2 = 0.5 + 0.04 * (across**2 + up**2)
-    layout = PixelLayout(module.astype(np.int16), x.astype(np.int16), y.astype(np.int16), side)
+    block = 8 if side >= 64 else 1
+    layout = PixelLayout(module.astype(np.int16), x.astype(np.int16), y.astype(np.int16), side, block=block)
     detid = np.arange(len(x), dtype=np.int32)
     return Geometry(detid, 15.0, l2, angle, np.zeros(len(x)), layout, "panel")
 
@@ -153,7 +157,7 @@ def module_shape(
     """A misalignment like a real one: a step for each module and a smooth part within it."""
     layout = geometry.layout
     assert layout is not None
-    x, y = layout.x / layout.side - 0.5, layout.y / layout.side - 0.5
+    x, y = layout.x / layout.columns - 0.5, layout.y / layout.columns - 0.5
     step, tilt, bow, twist = rng.normal(0, 1, (4, int(layout.module.max()) + 1))
     m = layout.module
     return steps * step[m] + smooth * 2.0 * (tilt[m] * x + bow[m] * (4 * y**2 - 0.33) + twist[m] * 4 * x * y)

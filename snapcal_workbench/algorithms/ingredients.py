@@ -71,7 +71,7 @@ class PixelIngredients:
 
 def is_lite(geometry: Geometry) -> bool:
     """Whether the pixels are 8x8 blocks of native ones."""
-    return geometry.layout is not None and geometry.layout.side == 32
+    return geometry.layout is not None and geometry.layout.columns == 32
 
 
 def state_of(run: RunInfo, host: Host) -> InstrumentState:

@@ -57,7 +57,8 @@ class PixelQuantities:
         parts = [f"pixel {geometry.detid[index]}"]
         if geometry.layout is not None:
             module = int(geometry.layout.module[index])
-            parts.append(f"module {module + 1} (column {module // 3 + 1}, row {module % 3 + 1})")
+            column, row = divmod(module, geometry.layout.arrangement.rows)
+            parts.append(f"module {module + 1} (column {column + 1}, row {row + 1})")
         change = 1e6 * (difc / baseline.difc[index] - 1.0) if baseline.difc[index] > 0 else np.nan
         parts.append(f"2θ {np.degrees(geometry.two_theta[index]):.2f}°")
         parts.append(f"DIFC {difc:.2f} µs/Å ({change:+.0f} ppm)")

@@ -1,8 +1,8 @@
 """Pictures of the detectors: one value, one change of DIFC, or one mask reason a pixel.
 
-A *panel* is a square of 3 x 3 *modules*. SNAP has an East and a West panel, drawn as seen from the sample when looking
-downstream: East on the left, West on the right, so that the scattering angle grows outwards in both. Module m is in
-column m // 3 + 1 and row m % 3 + 1 (bank<column><row> in the instrument definition); rows count upwards.
+The *modules* hang together in *panels* as `Panels` says, drawn side by side as seen from the sample when looking
+downstream, so that with one panel on either side of the beam the scattering angle grows outwards in both. Columns count
+through all panels; rows count upwards.
 """
 
 from __future__ import annotations
@@ -26,23 +26,16 @@ from snapcal_workbench.calibration.types import (
     Geometry,
     IntArray,
     MaskReason,
+    Panels,
     PixelLayout,
     PixelMask,
 )
 from snapcal_workbench.report.theme import LIGHT, NORMAL, SMALL, Theme, begin, legend, note, robust_range, style
 
-PANEL_NAMES = ("East", "West")
-MODULES_PER_PANEL = 9
 LABELS_HEIGHT = 0.7
 """Of the labels below the panels, inches."""
-GAP = 0.0593
-"""Gap between two modules as a fraction of a module's width (pitch 0.167548 m, width 0.158208 m)."""
-
-
-def panel_name(module: int) -> str:
-    """Name of the panel that a module is in."""
-    index = module // MODULES_PER_PANEL
-    return PANEL_NAMES[index] if index < len(PANEL_NAMES) else f"Panel {index + 1}"
+MOST_LABELS = 12
+"""Labels along an edge of a panel; of more columns or rows some go without."""
 
 
 def panels_of_groups(geometry: Geometry, groups: Mapping[int, IntArray]) -> dict[int, str]:
@@ -54,11 +47,11 @@ def panels_of_groups(geometry: Geometry, groups: Mapping[int, IntArray]) -> dict
     """
     if geometry.layout is None:
         return {}
-    panels = {}
+    panels, arrangement = {}, geometry.layout.arrangement
     for group, detids in groups.items():
         index = np.searchsorted(geometry.detid, detids)
         index = index[index < len(geometry)]
-        names = {panel_name(int(module)) for module in np.unique(geometry.layout.module[index])}
+        names = {arrangement.panel_of(int(module)) for module in np.unique(geometry.layout.module[index])}
         if len(names) == 1:
             panels[group] = names.pop()
     return panels
@@ -70,33 +63,41 @@ class Mosaic:
 
     layout: PixelLayout
 
+    @cached_property
+    def arrangement(self) -> Panels:
+        """How the modules hang together."""
+        return self.layout.arrangement
+
     @property
     def panels(self) -> int:
         """Number of panels."""
-        return int(self.layout.module.max(initial=0)) // MODULES_PER_PANEL + 1
+        return int(self.layout.module.max(initial=0)) // self.arrangement.size + 1
 
     @property
-    def pitch(self) -> int:
-        """Pixels from one module to the next."""
-        return self.layout.side + max(1, round(GAP * self.layout.side))
+    def pitch(self) -> tuple[int, int]:
+        """Pixels from one module to the next, across and up."""
+        gap = max(1, round(self.arrangement.gap * self.layout.columns))
+        return self.layout.columns + gap, self.layout.rows + gap
 
     @property
-    def size(self) -> int:
-        """Pixels along an edge of a panel's picture."""
-        return 2 * self.pitch + self.layout.side
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a panel's picture."""
+        across, up = self.pitch
+        layout, arrangement = self.layout, self.arrangement
+        return (arrangement.rows - 1) * up + layout.rows, (arrangement.columns - 1) * across + layout.columns
 
     @cached_property
     def place(self) -> NDArray[np.int64]:
         """int64[n]: flat index of each pixel in the array of the pictures [panel, row, column]."""
-        module = self.layout.module.astype(np.int64)
-        panel, rest = np.divmod(module, MODULES_PER_PANEL)
-        row = (rest % 3) * self.pitch + self.layout.y
-        column = (rest // 3) * self.pitch + self.layout.x
-        return (panel * self.size + row) * self.size + column
+        (across, up), (height, width) = self.pitch, self.shape
+        panel, rest = np.divmod(self.layout.module.astype(np.int64), self.arrangement.size)
+        row = (rest % self.arrangement.rows) * up + self.layout.y
+        column = (rest // self.arrangement.rows) * across + self.layout.x
+        return (panel * height + row) * width + column
 
     def pictures(self, values: NDArray, empty: float) -> NDArray:
         """[panel, row, column]: the values in their places, `empty` elsewhere."""
-        pictures = np.full((self.panels, self.size, self.size), empty, values.dtype)
+        pictures = np.full((self.panels, *self.shape), empty, values.dtype)
         pictures.reshape(-1)[self.place] = values
         return pictures
 
@@ -119,7 +120,8 @@ class DetectorPicture:
         if axes not in self.axes:
             return None
         row, column = int(np.floor(y + 0.5)), int(np.floor(x + 0.5))
-        if not (0 <= row < self.mosaic.size and 0 <= column < self.mosaic.size):
+        height, width = self.mosaic.shape
+        if not (0 <= row < height and 0 <= column < width):
             return None
         index = int(self.mosaic.index[self.axes.index(axes), row, column])
         return index if index >= 0 else None
@@ -222,7 +224,7 @@ def draw_mask_reasons(
         images = tuple(_image(a, p, cmap=cmap, norm=norm) for a, p in zip(axes, pictures, strict=True))
         drawn = DetectorPicture(tuple(axes), images, mosaic)
         module = geometry.layout.module.astype(np.int64)
-        names = [f"{m // 3 + 1}{m % 3 + 1}" for m in range(int(module.max(initial=0)) + 1)]
+        names = mosaic.arrangement.modules[: int(module.max(initial=0)) + 1]
         _draw_shares(figure.add_subplot(grid[1, :]), module, names, mask, present, theme)
     legend(figure, handles, theme, columns=3)
     return drawn
@@ -255,22 +257,32 @@ def _draw_grey(axes: Sequence[Axes], mosaic: Mosaic, hidden: NDArray[np.bool_], 
 
 def _panel_axes(figure: Figure, grid: GridSpec, geometry: Geometry, mosaic: Mosaic, theme: Theme) -> list[Axes]:
     axes = [figure.add_subplot(grid[0, panel]) for panel in range(mosaic.panels)]
-    angles = _column_angles(geometry)
-    centres = [i * mosaic.pitch + (mosaic.layout.side - 1) / 2 for i in range(3)]
+    angles, arrangement, (across, up) = _column_angles(geometry), mosaic.arrangement, mosaic.pitch
+    columns, rows = _labelled(arrangement.columns), _labelled(arrangement.rows)
     for panel, each in enumerate(axes):
-        style(each, theme, title=f"{panel_name(MODULES_PER_PANEL * panel)} panel", grid=False)
-        columns = [3 * panel + i for i in range(3)]
-        each.set_xticks(centres, [f"{c + 1}\n{angles[c]:.0f}°" if c in angles else f"{c + 1}" for c in columns])
-        each.set_yticks(centres, ["1", "2", "3"])
+        style(each, theme, title=_title(arrangement.names[panel]), grid=False)
+        numbers = [arrangement.columns * panel + i for i in columns]
+        labels = [f"{c + 1}\n{angles[c]:.0f}°" if c in angles else f"{c + 1}" for c in numbers]
+        each.set_xticks([i * across + (mosaic.layout.columns - 1) / 2 for i in columns], labels)
+        each.set_yticks([i * up + (mosaic.layout.rows - 1) / 2 for i in rows], [f"{i + 1}" for i in rows])
         each.tick_params(length=0)
         each.set_xlabel("Column of modules and its mean 2θ", fontsize=SMALL, color=theme.text)
     axes[0].set_ylabel("Row of modules", fontsize=SMALL, color=theme.text)
     return axes
 
 
+def _title(panel: str) -> str:
+    return f"{panel} panel" if panel else "All modules"
+
+
+def _labelled(count: int) -> range:
+    """The columns or rows that have a label."""
+    return range(0, count, -(-count // MOST_LABELS))
+
+
 def _column_angles(geometry: Geometry) -> dict[int, float]:
     assert geometry.layout is not None
-    column = geometry.layout.module.astype(np.int64) // 3
+    column = geometry.layout.module.astype(np.int64) // geometry.layout.arrangement.rows
     count = np.bincount(column)
     total = np.bincount(column, weights=geometry.two_theta)
     return {int(c): float(np.degrees(total[c] / count[c])) for c in np.flatnonzero(count)}
@@ -304,7 +316,7 @@ def _draw_shares(
     reasons: Sequence[MaskReason],
     theme: Theme,
 ) -> None:
-    style(axes, theme, xlabel="Module (column and row)", ylabel="Masked (%)")
+    style(axes, theme, xlabel="Module", ylabel="Masked (%)")
     total = np.maximum(np.bincount(module, minlength=len(names)), 1)
     bottom = np.zeros(len(names))
     for reason in reasons:

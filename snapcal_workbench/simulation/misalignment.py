@@ -204,27 +204,28 @@ def _module_medians(nominal: Geometry, sizes: Misalignment, rng: np.random.Gener
     """Median change of each module.
 
     The values run from `smallest` to `largest` with `middle` as their median, evenly in their logarithm on either
-    side. Each column of three modules gets one of the lowest, one of the middle and one of the highest third, in
-    random order; within a third the larger ones belong to the columns at smaller angles.
+    side. They are cut into as many classes as a column has modules (thirds for columns of three), and each column gets
+    one of each class, in random order; within a class the larger ones belong to the columns at smaller angles.
     """
     assert nominal.layout is not None
     angle = np.bincount(nominal.layout.module, nominal.two_theta) / np.bincount(nominal.layout.module)
     if not sizes.largest:
         return np.zeros(len(angle))
-    columns = len(angle) // 3
+    rows = nominal.layout.arrangement.rows
+    columns = len(angle) // rows
     rank = np.linspace(0.0, 1.0, len(angle))
     anchors = np.log([sizes.smallest, sizes.middle, sizes.largest])
-    thirds = np.exp(np.interp(rank, [0.0, 0.5, 1.0], anchors)).reshape(3, columns)
-    order = np.argsort(-angle.reshape(columns, 3).mean(axis=1))
-    medians = np.empty((columns, 3))
+    classes = np.exp(np.interp(rank, [0.0, 0.5, 1.0], anchors)).reshape(rows, columns)
+    order = np.argsort(-angle.reshape(columns, rows).mean(axis=1))
+    medians = np.empty((columns, rows))
     for place, column in enumerate(order):
-        medians[column] = rng.permutation(thirds[:, place])
+        medians[column] = rng.permutation(classes[:, place])
     return medians.ravel()
 
 
 def _thinned(layout: PixelLayout, own: NDArray[np.int64]) -> NDArray[np.bool_]:
-    step = max(layout.side // _SHOWN, 1)
-    return (layout.x[own] % step == step // 2) & (layout.y[own] % step == step // 2)
+    across, up = (max(side // _SHOWN, 1) for side in (layout.columns, layout.rows))
+    return (layout.x[own] % across == across // 2) & (layout.y[own] % up == up // 2)
 
 
 def _smooth_part(layout: PixelLayout, rigid: FloatArray, sizes: Misalignment, rng: np.random.Generator) -> FloatArray:
@@ -241,19 +242,19 @@ def _smooth_part(layout: PixelLayout, rigid: FloatArray, sizes: Misalignment, rn
         return change
     for module in range(int(layout.module.max()) + 1):
         own = np.flatnonzero(layout.module == module)
-        field = _random_polynomial(layout.side, rng)[layout.x[own], layout.y[own]]
+        field = _random_polynomial(layout.columns, layout.rows, rng)[layout.x[own], layout.y[own]]
         field *= _amplitude(rigid[own], field, rng.uniform(*sizes.smooth))
         change[own] = field + np.median(rigid[own]) - np.median(rigid[own] + field)
     return change
 
 
-def _random_polynomial(side: int, rng: np.random.Generator) -> FloatArray:
-    """float64[side, side]: a sum of Legendre polynomials in x and y up to a total degree, without the constant."""
-    basis = np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, side), _DEGREE).T
+def _random_polynomial(columns: int, rows: int, rng: np.random.Generator) -> FloatArray:
+    """float64[columns, rows]: a sum of Legendre polynomials in x and y up to a total degree, without the constant."""
+    in_x, in_y = (np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, side), _DEGREE).T for side in (columns, rows))
     weights = rng.standard_normal((_DEGREE + 1, _DEGREE + 1))
     weights[0, 0] = 0.0
     weights[np.add.outer(np.arange(_DEGREE + 1), np.arange(_DEGREE + 1)) > _DEGREE] = 0.0
-    return np.einsum("ij,ix,jy->xy", weights, basis, basis, optimize=True)
+    return np.einsum("ij,ix,jy->xy", weights, in_x, in_y, optimize=True)
 
 
 def _amplitude(rigid: FloatArray, field: FloatArray, deviation: float) -> float:

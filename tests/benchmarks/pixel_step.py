@@ -79,7 +79,9 @@ def snap(side: int, groups: int = 6) -> tuple[Geometry, PixelGrouping, GroupPara
     size = len(columns[0])
     layouts = [c.layout for c in columns if c.layout is not None]
     module = np.concatenate([p.module + 3 * i for i, p in enumerate(layouts)]).astype(np.int16)
-    layout = PixelLayout(module, *(np.concatenate([getattr(p, axis) for p in layouts]) for axis in "xy"), side)
+    layout = PixelLayout(
+        module, *(np.concatenate([getattr(p, axis) for p in layouts]) for axis in "xy"), side, block=layouts[0].block
+    )
     detid = np.arange(groups * size, dtype=np.int32)
     places = [np.concatenate([getattr(c, name) for c in columns]) for name in ("l2", "two_theta", "azimuth")]
     geometry = Geometry(detid, 15.0, *places, layout, "SNAP")

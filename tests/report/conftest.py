@@ -26,6 +26,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
+from snapcal_workbench.instrument.snap.geometry import PANELS
 from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.report.html import ReportContents
 
@@ -49,7 +50,7 @@ def snap_like_geometry(side: int) -> Geometry:
     arc = np.radians(np.where(module < 9, 104.95, -65.3))
     world = np.stack([0.5 * np.sin(arc) - across * np.cos(arc), up, 0.5 * np.cos(arc) + across * np.sin(arc)])
     l2 = np.sqrt((world**2).sum(axis=0))
-    layout = PixelLayout(module.astype(np.int16), x.astype(np.int16), y.astype(np.int16), side)
+    layout = PixelLayout(module.astype(np.int16), x.astype(np.int16), y.astype(np.int16), side, panels=PANELS)
     name = "SNAPLite" if side == 32 else "SNAP"
     azimuth = np.arctan2(world[1], world[0])
     return Geometry(index.astype(np.int32), 15.0, l2, np.arccos(world[2] / l2), azimuth, layout, name)

@@ -4,8 +4,8 @@ Words:
 
 - A *cell* is the part of a module that lies in one group. Its *field* is a polynomial of low degree in the pixel's
   place; the degree is the one that the data pay for.
-- The value of a pixel is field + block + pixel: at native resolution the 8 x 8 pixels of a lite pixel are a *block* and
-  share a deviation of variance `block_variance`; each pixel has its own deviation of variance `pixel_variance`.
+- The value of a pixel is field + block + pixel: the pixels that a coarser mode sums into one are a *block* and share a
+  deviation of variance `block_variance`; each pixel has its own deviation of variance `pixel_variance`.
 - An observation is a value with two variances: the *expected* one, which weighs it, and the *seen* one, whose excess in
   the scatter is what the variance components are made of.
 
@@ -23,10 +23,6 @@ from scipy.stats import norm
 
 from snapcal_workbench.calibration.types import FloatArray, Geometry
 
-BLOCK = 8
-"""Native pixels along each side of a lite pixel."""
-NATIVE_SIDE = 64
-"""Modules with at least this many pixels a side are native: their pixels have blocks."""
 MAX_DEGREE = 4
 SMALLEST_DEVIATION = 5e-6
 """Least standard deviation of a pixel from its field: other effects than counts are not smaller."""
@@ -82,13 +78,15 @@ def places_of(geometry: Geometry, pixels: Index) -> Places:
     column, row = layout.x[pixels].astype(np.int64), layout.y[pixels].astype(np.int64)
     module = layout.module[pixels].astype(np.int64)
     cell = np.unique(module, return_inverse=True)[1].reshape(-1)
-    scale = np.float64(2.0 / max(layout.side - 1, 1))
+    x, y = (
+        np.float64(2.0 / max(side - 1, 1)) * at - 1.0 for side, at in ((layout.columns, column), (layout.rows, row))
+    )
     block = None
-    if layout.side >= NATIVE_SIDE:
-        across = -(-layout.side // BLOCK)
-        key = (module * across + column // BLOCK) * across + row // BLOCK
+    if layout.block > 1:
+        across, up = -(-layout.columns // layout.block), -(-layout.rows // layout.block)
+        key = (module * across + column // layout.block) * up + row // layout.block
         block = np.unique(key, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return Places(cell.astype(np.int64), block, column * scale - 1.0, row * scale - 1.0)
+    return Places(cell.astype(np.int64), block, x, y)
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,17 +46,63 @@ _REASON_TEXT = {
 }
 
 
+@dataclass(frozen=True)
+class Panels:
+    """How the modules of an instrument hang together: in *panels*, each filled column by column, rows from below.
+
+    Attributes:
+        names: Of the panels, in the order of their modules.
+        columns, rows: Modules across and up a panel.
+        gap: Between two modules, as a fraction of a module's width.
+        modules: Name of each module.
+    """
+
+    names: tuple[str, ...]
+    columns: int
+    rows: int
+    gap: float
+    modules: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Modules of a panel."""
+        return self.columns * self.rows
+
+    def panel_of(self, module: int) -> str:
+        """Name of the panel that a module hangs in."""
+        return self.names[module // self.size]
+
+
 @dataclass(frozen=True, eq=False)
 class PixelLayout:
-    """Where each pixel sits in its module: module index, and column x and row y on a square grid of `side` pixels."""
+    """Where each pixel sits in its module.
+
+    Attributes:
+        module: int16[n], index of the module.
+        x, y: int16[n], column and row of the pixel in the module.
+        columns, rows: Pixels across and up a module; rows 0: as many as columns.
+        block: Pixels along each side of the blocks that a coarser mode sums into one; 1: there are none.
+        panels: How the modules hang together, where that is known.
+    """
 
     module: NDArray[np.int16]
     x: NDArray[np.int16]
     y: NDArray[np.int16]
-    side: int
+    columns: int
+    rows: int = 0
+    block: int = 1
+    panels: Panels | None = None
 
     def __post_init__(self) -> None:
         check_lengths(self, module=self.module, x=self.x, y=self.y)
+        if not self.rows:
+            object.__setattr__(self, "rows", self.columns)
+
+    @property
+    def arrangement(self) -> Panels:
+        """How the modules hang together; side by side in one panel where that is not known."""
+        count = int(self.module.max(initial=0)) + 1
+        return self.panels or Panels(("",), count, 1, 0.0, tuple(str(number + 1) for number in range(count)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +116,9 @@ class Geometry:
         two_theta: float64[n], scattering angle, rad.
         azimuth: float64[n], rad in -pi..pi.
         layout: Place of each pixel in its module, where the instrument has modules.
-        instrument: "SNAP", "SNAPLite", or the name of another instrument.
+        instrument: Name of the instrument with these pixels, as Mantid has it.
         solid_angle: float64[n], sr, of each pixel seen from the sample as the instrument definition shapes it, where
-            that is known. The lite definition's pixels have no face, only sides, so theirs is nearly 0.
+            that is known. Pixels that a definition gives no face, only sides, have nearly 0.
     """
 
     detid: IntArray

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from snapcal_workbench.calibration.types import FloatArray, Geometry, PixelLayout
+from snapcal_workbench.calibration.types import FloatArray, Geometry, Panels, PixelLayout
 
 if TYPE_CHECKING:
     from snapcal_workbench.instrument.snap.state import InstrumentState
@@ -43,6 +43,15 @@ MODULE_PITCH = 0.167548
 PANEL_DISTANCE = 0.5
 """Sample to panel centre at lin = 0, m."""
 _FIRST_NATIVE = -0.078795
+_MODULE_WIDTH = NATIVE_SIDE * PIXEL_WIDTH
+PANELS = Panels(
+    ("East", "West"),
+    columns=3,
+    rows=3,
+    gap=MODULE_PITCH / _MODULE_WIDTH - 1.0,
+    modules=tuple(f"{column}{row}" for column in range(1, 7) for row in range(1, 4)),
+)
+"""Module m is in column m // 3 + 1 and row m % 3 + 1; event files call it "bank<column><row>"."""
 
 
 def instrument_name(lite: bool) -> str:
@@ -57,7 +66,7 @@ def pixel_count(lite: bool) -> int:
 
 def bank_name(module: int) -> str:
     """Name of a module's bank, "bank<column><row>" with both from 1, as event files have it."""
-    return f"bank{module // 3 + 1}{module % 3 + 1}"
+    return f"bank{PANELS.modules[module]}"
 
 
 def snap_layout(lite: bool) -> PixelLayout:
@@ -68,7 +77,9 @@ def snap_layout(lite: bool) -> PixelLayout:
         module=np.repeat(np.arange(MODULES, dtype=np.int16), side * side),
         x=np.tile((in_module // side).astype(np.int16), MODULES),
         y=np.tile((in_module % side).astype(np.int16), MODULES),
-        side=side,
+        columns=side,
+        block=1 if lite else LITE_FACTOR,
+        panels=PANELS,
     )
 
 
@@ -140,8 +151,8 @@ def _panel_coordinates(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
     """Panel coordinates (X, Y) of the pixels, m."""
     column, row = np.divmod(layout.module % 9, 3)
     return (
-        MODULE_PITCH * (column - 1) + _in_module(layout.x, layout.side),
-        MODULE_PITCH * (row - 1) + _in_module(layout.y, layout.side),
+        MODULE_PITCH * (column - 1) + _in_module(layout.x, layout.columns),
+        MODULE_PITCH * (row - 1) + _in_module(layout.y, layout.columns),
     )
 
 

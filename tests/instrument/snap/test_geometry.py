@@ -119,7 +119,7 @@ def test_the_layout_numbers_the_pixels(native: Geometry, lite: Geometry) -> None
         layout = geometry.layout
         assert layout is not None
         assert len(geometry) == pixels
-        assert layout.side == side
+        assert layout.columns == side
         ids = layout.module.astype(np.int64) * side**2 + layout.x.astype(np.int64) * side + layout.y
         np.testing.assert_array_equal(ids, geometry.detid)
     assert (native.instrument, lite.instrument) == ("SNAP", "SNAPLite")
