@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from snapcal_workbench.errors import InputError, NotFoundError, PermissionDeniedError, StoreError
+from snapcal_workbench.formats.writing import replace_file
 
 KEY = "user.python.plugins.directories"
 _KEY_LINE = re.compile(rb"\s*" + re.escape(KEY.encode()) + rb"\s*[=:]")
@@ -61,7 +61,7 @@ class Change:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             backup = _backup(target) if self.before is not None else None
-            _replace(target, self.after)
+            replace_file(target, self.after, "Mantid's properties", keep_mode=True)
         except PermissionError as error:
             raise PermissionDeniedError(
                 "The user's Mantid properties cannot be written.",
@@ -234,20 +234,3 @@ def _backup(target: Path) -> Path:
 def _backup_names(target: Path) -> Iterator[Path]:
     for number in range(1, 1000):
         yield target.with_name(f"{target.name}.snapcal-backup{number}")
-
-
-def _replace(target: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=target.name + ".", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, name)
-        else:
-            os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

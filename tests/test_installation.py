@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from snapcal_workbench import installation
 from snapcal_workbench.errors import PermissionDeniedError
 from snapcal_workbench.installation import KEY, configured_folders, plan_install, plan_uninstall, plugin_folder
 
@@ -140,7 +139,7 @@ def test_a_failed_write_leaves_the_file_and_no_litter(properties: Path, monkeypa
     def refuse(*_: object) -> None:
         raise PermissionError("not yours")
 
-    monkeypatch.setattr(installation.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(PermissionDeniedError, match="not yours"):
         plan_install(properties).apply()
     assert properties.read_text() == "a = 1\n"

@@ -24,7 +24,8 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.files import damaged
-from snapcal_workbench.formats.hdf5 import child, create_hdf5, numbers, open_hdf5, subgroup, text, wrong
+from snapcal_workbench.formats.hdf5 import child, hdf5_image, numbers, open_hdf5, subgroup, text, wrong
+from snapcal_workbench.formats.writing import replace_file
 
 WHAT = "a DiffCal file"
 
@@ -149,13 +150,31 @@ def write_diffcal(
     instrument: str = "",
     source: str = "",
 ) -> None:
-    """Write a calibration table as Mantid's SaveDiffCal does; equal values make equal files, byte by byte.
+    """Write a calibration table, complete or not at all; an existing file is replaced once the new one is complete.
+
+    Arguments and errors as for `diffcal_image`, and
+
+    Raises:
+        PermissionDeniedError: We may not write there.
+        StoreError: The file cannot be written.
+    """
+    replace_file(path, diffcal_image(table, mask, grouping, instrument=instrument, source=source), WHAT)
+
+
+def diffcal_image(
+    table: DiffCalTable,
+    mask: PixelMask | None = None,
+    grouping: PixelGrouping | None = None,
+    *,
+    instrument: str = "",
+    source: str = "",
+) -> bytes:
+    """The bytes of a calibration table as Mantid's SaveDiffCal writes it; equal values make equal bytes.
 
     DIFA and TZERO are written even where all are 0: every LoadDiffCal accepts that, while only newer ones, which leave
     zeros out themselves, accept files without them (older ones read beyond the end of an empty column).
 
     Args:
-        path: The file; an existing one is replaced once the new one is complete.
         table: Of all pixels, every DIFC positive.
         mask: Of the same pixels; without it all are in use.
         grouping: Of the same pixels; without it all are in group 1.
@@ -164,15 +183,12 @@ def write_diffcal(
 
     Raises:
         InputError: A value is not finite, a DIFC is not positive, or mask or grouping are of other pixels.
-        PermissionDeniedError: We may not write there.
-        StoreError: The file cannot be written.
     """
     _check_table(table)
     _check_pixels(table, mask, grouping)
     use = np.ones(len(table)) if mask is None else ~mask.masked
     group = np.ones(len(table)) if grouping is None else grouping.group
-    write_rows(
-        path,
+    return _rows_image(
         DiffCalRows(
             table.detid,
             table.difc,
@@ -188,7 +204,11 @@ def write_diffcal(
 
 def write_rows(path: Path, rows: DiffCalRows, what: str = WHAT) -> None:
     """Write the rows of a DiffCal file; columns that are None are left out."""
-    with create_hdf5(path, what) as file:
+    replace_file(path, _rows_image(rows), what)
+
+
+def _rows_image(rows: DiffCalRows) -> bytes:
+    def fill(file: h5py.File) -> None:
         group = _new_group(file, "calibration", "NXentry")
         for name in ("detid", "difc", "difa", "tzero", "group", "use"):
             values = getattr(rows, name)
@@ -198,6 +218,8 @@ def write_rows(path: Path, rows: DiffCalRows, what: str = WHAT) -> None:
         described = _new_group(group, "instrument", "NXinstrument")
         _write_text(described, "name", rows.instrument)
         _write_text(described, "instrument_source", rows.source)
+
+    return hdf5_image(fill)
 
 
 def _new_group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:

@@ -1,7 +1,8 @@
 """Writing SNS event NeXus files that Mantid's LoadEventNexus reads.
 
-Banks are written one after the other, so that a run need never be in memory as a whole. The event arrays are cut into
-chunks that are deflated in two threads, as facility files are (level 4, no shuffle).
+Banks are written one after the other, so that a run need never be in memory as a whole: the file is written in parts
+(`parts.py`), and every chunk of events is read back. The event arrays are cut into chunks that are deflated in two
+threads, as facility files are (level 4, no shuffle).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FloatArray, LogValue, RunInfo
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats.hdf5 import create_hdf5, new_group, new_numbers, new_text
+from snapcal_workbench.formats.hdf5 import new_group, new_numbers, new_text
+from snapcal_workbench.formats.parts import Parts, hdf5_in_parts
 from snapcal_workbench.formats.run_info import MICROAMPERE_HOURS_PER_PICOCOULOMB
 from snapcal_workbench.progress import Progress
 
@@ -81,14 +83,22 @@ def write_events(
         Cancelled: The user cancelled.
     """
     progress = progress or Progress()
-    with create_hdf5(path, "an event NeXus file") as file, ThreadPoolExecutor(2) as pool:
-        entry = new_group(file, "entry", "NXentry")
+    with hdf5_in_parts(path, "an event NeXus file") as parts, ThreadPoolExecutor(2) as pool:
+        entry = new_group(parts.file, "entry", "NXentry")
         _write_run(entry, run_info, experiment)
         _write_instrument(entry, instrument, beamline, instrument_xml)
         _write_logs(entry, run_info, {**_UNITS, **(log_units or {})})
         for bank in banks:
-            _write_bank(entry, _with_two_pulses(BankEvents(*bank)), run_info.start_time, pool)
+            _write_bank(entry, _with_two_pulses(BankEvents(*bank)), run_info.start_time, _Writer(parts, pool))
+            parts.check()
             progress.check()
+
+
+class _Writer(NamedTuple):
+    """Where chunks go, and who deflates them."""
+
+    parts: Parts
+    pool: ThreadPoolExecutor
 
 
 def _write_run(entry: h5py.Group, run: RunInfo, experiment: str) -> None:
@@ -148,18 +158,18 @@ def _with_two_pulses(bank: BankEvents) -> BankEvents:
     )
 
 
-def _write_bank(entry: h5py.Group, bank: BankEvents, start_time: str, pool: ThreadPoolExecutor) -> None:
+def _write_bank(entry: h5py.Group, bank: BankEvents, start_time: str, writer: _Writer) -> None:
     _check_bank(bank)
     group = new_group(entry, bank.name, "NXevent_data")
-    _write_deflated(group, "event_id", np.asarray(bank.event_id, np.uint32), pool)
-    tof = _write_deflated(group, "event_time_offset", np.asarray(bank.tof, np.float32), pool)
+    _write_deflated(group, "event_id", np.asarray(bank.event_id, np.uint32), writer)
+    tof = _write_deflated(group, "event_time_offset", np.asarray(bank.tof, np.float32), writer)
     tof.attrs["units"] = np.bytes_(b"microsecond")
-    pulses = _write_deflated(group, "event_time_zero", np.asarray(bank.event_time_zero, np.float64), pool)
+    pulses = _write_deflated(group, "event_time_zero", np.asarray(bank.event_time_zero, np.float64), writer)
     pulses.attrs["units"] = np.bytes_(b"second")
     pulses.attrs["offset"] = np.bytes_(start_time.encode() or b" ")
-    _write_deflated(group, "event_index", np.asarray(bank.event_index, np.uint64), pool)
+    _write_deflated(group, "event_index", np.asarray(bank.event_index, np.uint64), writer)
     if bank.weight is not None:
-        _write_deflated(group, "event_weight", np.asarray(bank.weight, np.float32), pool)
+        _write_deflated(group, "event_weight", np.asarray(bank.weight, np.float32), writer)
     new_numbers(group, "total_counts", np.array([len(bank.tof)], np.uint64))
 
 
@@ -175,7 +185,7 @@ def _check_bank(bank: BankEvents) -> None:
         )
 
 
-def _write_deflated(group: h5py.Group, name: str, values: NDArray, pool: ThreadPoolExecutor) -> h5py.Dataset:
+def _write_deflated(group: h5py.Group, name: str, values: NDArray, writer: _Writer) -> h5py.Dataset:
     chunk = min(CHUNK, max(len(values), 1))
     made = group.create_dataset(
         name,
@@ -187,8 +197,8 @@ def _write_deflated(group: h5py.Group, name: str, values: NDArray, pool: ThreadP
         compression_opts=DEFLATE_LEVEL,
     )
     offsets = range(0, len(values), chunk)
-    for offset, packed in zip(offsets, pool.map(lambda at: _packed(values, at, chunk), offsets), strict=True):
-        made.id.write_direct_chunk((offset,), packed)
+    for offset, packed in zip(offsets, writer.pool.map(lambda at: _packed(values, at, chunk), offsets), strict=True):
+        writer.parts.write_chunk(made, offset, packed)
     return made
 
 

@@ -1,23 +1,19 @@
-"""Opening files so that whatever is wrong with one is said in one of our errors.
+"""Reading files so that whatever is wrong with one is said in one of our errors.
 
-Reading: a file that is absent or may not be read is a `NotFoundError`; one that is not what it should be is a
-`FileFormatError`. Writing: a file is made under a temporary name beside its own and renamed once it is complete.
+A file that is absent or may not be read is a `NotFoundError`; one that is not what it should be is a `FileFormatError`.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from snapcal_workbench.errors import FileFormatError, NotFoundError, PermissionDeniedError, StoreError
+from snapcal_workbench.errors import FileFormatError, NotFoundError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # only the type; reading is done by defusedxml
@@ -103,36 +99,4 @@ def damaged(path: str | Path, what: str, found: str, fix: str = "") -> FileForma
         f"Expected {what} in {path}.",
         found=found,
         fix=fix or "Check that this is the right file; copy or make it anew if it is damaged.",
-    )
-
-
-@contextmanager
-def replacing(path: Path, what: str) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well and vanishes when it does not.
-
-    Raises:
-        PermissionDeniedError: We may not write there.
-        StoreError: It cannot be written for another reason, such as a full disk.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        raise _not_written(path, what, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _not_written(path: Path, what: str, error: Exception) -> StoreError:
-    if getattr(error, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return PermissionDeniedError(
-            f"May not write {what} to {path}.", found=str(error), fix="Choose another folder or ask its owner."
-        )
-    return StoreError(
-        f"Could not write {what} to {path}.",
-        found=str(error),
-        fix="Check that the folder exists and that the disk has room, then write it again.",
     )

@@ -1,4 +1,4 @@
-"""HDF5 files whose content is not trusted: opening, and datasets with the type and size that they must have.
+"""HDF5 files: reading what is not trusted, with the type and size that it must have, and making them in memory.
 
 Inside `open_hdf5` whatever h5py raises becomes a `FileFormatError` that names the file. Names of datasets are paths
 within a group. Text is written as fixed-length bytes in arrays of one element, as Mantid and the facility do.
@@ -6,8 +6,9 @@ within a group. Text is written as fixed-length bytes in arrays of one element, 
 
 from __future__ import annotations
 
+import itertools
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from snapcal_workbench.errors import FileFormatError
+from snapcal_workbench.errors import FileFormatError, StoreError
 from snapcal_workbench.formats._chunks import read_element, read_whole
-from snapcal_workbench.formats.files import LARGEST_TEXT, damaged, replacing, require_file
+from snapcal_workbench.formats.files import LARGEST_TEXT, damaged, require_file
 
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, zlib.error)
+
+_GROWTH = 1 << 20
+"""Bytes by which an image in memory grows."""
+_images = itertools.count()
 
 _LARGEST_RATIO = 1100
 """Deflate packs at most 1032 bytes into one, so a dataset that claims more is damaged."""
@@ -61,16 +66,24 @@ def open_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
         ) from error
 
 
-@contextmanager
-def create_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
-    """Write an HDF5 file, complete or not at all; an existing file is replaced.
+def hdf5_image(fill: Callable[[h5py.File], None]) -> bytes:
+    """The bytes of an HDF5 file that a function fills, made in memory; `writing.replace_file` puts them on a disk.
 
     Raises:
-        PermissionDeniedError: We may not write there.
-        StoreError: It cannot be written for another reason, such as a full disk.
+        StoreError: There is not enough memory.
     """
-    with replacing(path, what) as temporary, h5py.File(temporary, "w") as file:
-        yield file
+    name = f"image {next(_images)}"  # two images of one name at a time would be one file to the library
+    try:
+        with h5py.File(name, "w", driver="core", backing_store=False, block_size=_GROWTH) as file:
+            fill(file)
+            file.flush()
+            return file.id.get_file_image()
+    except (MemoryError, RuntimeError, OSError) as error:
+        raise StoreError(
+            "An HDF5 file could not be made in memory.",
+            found=str(error) or type(error).__name__,
+            fix="Close other programs, or free memory, then write it again.",
+        ) from error
 
 
 def wrong(node: h5py.Group | h5py.Dataset, expected: str, found: str, fix: str = "") -> FileFormatError:

@@ -5,13 +5,14 @@ takes it; `tables` has the table type.
 """
 
 from snapcal_workbench.formats.processed_reader import ProcessedValue, read_processed, read_single_counts
-from snapcal_workbench.formats.processed_writer import write_processed
+from snapcal_workbench.formats.processed_writer import processed_image, write_processed
 from snapcal_workbench.formats.tables import Table, fit_table_to_table, table_to_fit_table
 
 __all__ = [
     "ProcessedValue",
     "Table",
     "fit_table_to_table",
+    "processed_image",
     "read_processed",
     "read_single_counts",
     "table_to_fit_table",

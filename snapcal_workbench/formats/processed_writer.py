@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FitTable, FloatArray, Geometry, IntArray, LogValue, Spectra
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats.hdf5 import create_hdf5, new_group, new_numbers, new_text, set_attributes
+from snapcal_workbench.formats.hdf5 import hdf5_image, new_group, new_numbers, new_text, set_attributes
 from snapcal_workbench.formats.processed_reader import ENTRY, WHAT
 from snapcal_workbench.formats.tables import Column, Table, fit_table_to_table
+from snapcal_workbench.formats.writing import replace_file
 
 _DEFINITION = "Mantid Processed Workspace"
 _MAP_DESCRIPTION = (
@@ -40,8 +41,19 @@ class _Context:
     history: Sequence[str] = ()
 
 
-def write_processed(
-    path: Path,
+def write_processed(path: Path, values: Mapping[str, Spectra | FitTable | Table], **described: Any) -> None:
+    """Write values to a file, complete or not at all; an existing one is replaced once the new one is complete.
+
+    Arguments and errors as for `processed_image`, and
+
+    Raises:
+        PermissionDeniedError: We may not write there.
+        StoreError: The file cannot be written.
+    """
+    replace_file(path, processed_image(values, **described), WHAT)
+
+
+def processed_image(
     values: Mapping[str, Spectra | FitTable | Table],
     *,
     instrument: str,
@@ -49,11 +61,10 @@ def write_processed(
     geometry: Geometry | None = None,
     logs: Mapping[str, LogValue] | None = None,
     history: Sequence[str] = (),
-) -> None:
-    """Write values to a file, complete or not at all; equal values make equal files, byte by byte.
+) -> bytes:
+    """The bytes of a file of values; equal values make equal bytes.
 
     Args:
-        path: The file; an existing one is replaced once the new one is complete.
         values: Spectra, peak fits and tables by the name of their workspace, in this order.
         instrument: Name of the instrument.
         instrument_xml: Text of the instrument definition; may be empty.
@@ -63,17 +74,18 @@ def write_processed(
 
     Raises:
         InputError: There is nothing to write, or a table has a column that Mantid has not.
-        PermissionDeniedError: We may not write there.
-        StoreError: The file cannot be written.
     """
     if not values:
         raise InputError("A file must have at least one workspace.", found="none", fix="Name what is to be saved.")
-    with create_hdf5(path, WHAT) as file:
+
+    def fill(file: h5py.File) -> None:
         for number, (name, value) in enumerate(values.items(), start=1):
             entry = new_group(file, f"{ENTRY}{number}", "NXentry")
             own_logs = _run_logs(value) if logs is None else logs
             context = _Context(instrument, instrument_xml, geometry, own_logs, history)
             _write_entry(entry, name, value, context)
+
+    return hdf5_image(fill)
 
 
 def _run_logs(value: Spectra | FitTable | Table) -> Mapping[str, LogValue]:

@@ -8,7 +8,6 @@ that is an array is a dataset; a list of arrays is the dataset `<field>` of all 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 
 from snapcal_workbench.calibration import types
 from snapcal_workbench.errors import FileFormatError, NotFoundError
+from snapcal_workbench.formats.hdf5 import hdf5_image
+from snapcal_workbench.formats.writing import replace_file
 
 FORMAT = "snapcal values 1"
 
@@ -42,16 +43,23 @@ def write_values(path: Path, values: Mapping[str, Any]) -> None:
     Args:
         path: The file; an existing one is replaced once the new one is complete.
         values: Values of the kinds that hold arrays (not `Events`) by name.
+
+    Raises:
+        PermissionDeniedError: We may not write there.
+        StoreError: The file cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["format"] = FORMAT
-            for name, value in values.items():
-                _write(file.create_group(name), value)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, values_image(values), "the results of an iteration")
+
+
+def values_image(values: Mapping[str, Any]) -> bytes:
+    """The bytes of a file of values; equal values make equal bytes."""
+
+    def fill(file: h5py.File) -> None:
+        file.attrs["format"] = FORMAT
+        for name, value in values.items():
+            _write(file.create_group(name), value)
+
+    return hdf5_image(fill)
 
 
 def read_values(path: Path) -> dict[str, Any]:

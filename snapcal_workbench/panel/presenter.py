@@ -7,6 +7,7 @@ A *job* is work that may take long; the view runs jobs off the GUI thread, one a
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import Cancelled, SnapcalError
-from snapcal_workbench.formats.files import replacing
+from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.calibrants import find_calibrants
 from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, View, Write
@@ -408,13 +409,16 @@ class Presenter:
 
 
 def written(path: Path, write: Write) -> Path:
-    """Have a file written beside its place and put there when it is complete.
+    """Have a file written elsewhere and put into its place when it is complete.
 
     Raises:
         SnapcalError: It cannot be written; a file that was there stays as it was.
     """
-    with replacing(path, "an exported file") as part:
+    what = "an exported file"
+    with tempfile.TemporaryDirectory(prefix="snapcal-") as folder, naming(path, what):
+        part = Path(folder) / path.name
         write(part)
+        replace_file(path, part.read_bytes(), what)
     return path
 
 

@@ -7,7 +7,6 @@ The folder `iteration_<nn>` holds `iteration.json` (the model `Iteration`), `val
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import NotFoundError, StoreError
 from snapcal_workbench.formats.values import read_values, write_values
+from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.session.request import Request
 
 _FOLDER = re.compile(r"iteration_(\d{2,})")
@@ -183,19 +183,17 @@ class IterationFolders:
             folder.mkdir(parents=True, exist_ok=True)
             write_values(folder / "values.h5", values)
             self.update(iteration)
-        except OSError as error:
+        except (OSError, StoreError) as error:
             raise StoreError(
                 f"The iteration cannot be kept in {folder}.",
-                found=str(error),
+                found=error.found if isinstance(error, StoreError) else str(error),
                 fix="Free space or choose another place with --session DIR; the workspaces are still in the list.",
             ) from error
 
     def update(self, iteration: Iteration) -> None:
         """Replace the record of an iteration (a new label)."""
-        record = self._record(iteration.number)
-        temporary = record.with_suffix(".part")
-        temporary.write_text(json.dumps(iteration.model_dump(mode="json"), indent=1), encoding="utf-8")
-        os.replace(temporary, record)
+        text = json.dumps(iteration.model_dump(mode="json"), indent=1)
+        replace_file(self._record(iteration.number), text.encode(), "the record of an iteration")
 
     def values(self, number: int) -> dict[str, Any]:
         """The kept workspaces of an iteration by role, and `grouping` and `start` (the table it started from)."""

@@ -23,9 +23,9 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import PixelGrouping
 from snapcal_workbench.errors import InputError, PermissionDeniedError, StoreError
-from snapcal_workbench.formats.files import replacing
 from snapcal_workbench.formats.grouping import write_grouping
 from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS, instrument_name, pixel_count, snap_layout
 from snapcal_workbench.instrument.snap.groupings import DEFAULT_MAP
 from snapcal_workbench.instrument.snap.instrument_parameters import FILE_NAME, INDEX_NAME
@@ -166,8 +166,7 @@ def _parts(tree: SimulatedTree) -> dict[Path, Callable[[Path], None]]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    with replacing(path, "a file of the simulated facility") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    replace_file(path, text.encode(), "a file of the simulated facility")
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 from snapcal_workbench.calibration.pixels.smooth_field import robust_spread
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, IntArray, PixelGrouping, PixelMask
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
-from snapcal_workbench.formats.hdf5 import create_hdf5
+from snapcal_workbench.formats.hdf5 import hdf5_image
+from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
 
 FORMAT = "snapcal truth 1"
@@ -93,10 +94,12 @@ class Truth:
             PermissionDeniedError: We may not write there.
             StoreError: The file cannot be written.
         """
-        with create_hdf5(path, "the truth of a simulated run") as file:
-            file.attrs["format"] = FORMAT
-            for field in fields(self):
-                file[field.name] = getattr(self, field.name)
+        replace_file(path, hdf5_image(self._fill), "the truth of a simulated run")
+
+    def _fill(self, file: h5py.File) -> None:
+        file.attrs["format"] = FORMAT
+        for field in fields(self):
+            file[field.name] = getattr(self, field.name)
 
     @classmethod
     def read(cls, path: Path) -> Truth:

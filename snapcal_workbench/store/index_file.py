@@ -233,8 +233,4 @@ def _appended(snapshot: Snapshot, new: IndexEntry | None) -> bytes | None:
 
 def replace_index(home: Path, data: bytes) -> None:
     """Put an index in the place of the one that is there."""
-    temporary = home / TEMPORARY_INDEX
-    fs.remove(temporary)
-    fs.create(temporary, data)
-    fs.replace(temporary, home / INDEX)
-    fs.sync_directory(home)
+    fs.replace_file(home / INDEX, data, "the index", temporary=home / TEMPORARY_INDEX)

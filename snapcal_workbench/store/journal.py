@@ -6,7 +6,9 @@ starts on a new line. Lines are appended under the lock of the index and flushed
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from snapcal_workbench.store import fs
 
 def append_line(path: Path, item: Mapping[str, Any]) -> None:
     """Append one item and make it last."""
-    is_new = not path.exists()
+    is_new = not os.path.lexists(path)
+    if not is_new and not fs.is_regular(path):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     data = json.dumps(item, allow_nan=False).encode() + b"\n"
     if not is_new and _is_torn(path):
         data = b"\n" + data

@@ -16,7 +16,7 @@ from typing import Any
 
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import FileFormatError, InputError, PermissionDeniedError
-from snapcal_workbench.formats.diffcal import write_diffcal
+from snapcal_workbench.formats.diffcal import diffcal_image
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.instrument.snap.geometry import geometry_of_state, instrument_name
@@ -140,10 +140,7 @@ def _complete(
     for lite in missing:
         publish(homes[lite], settings, defaults[lite], progress, version=0)
     if not has_map:
-        temporary = target / f".{GROUPING_MAP}.{Owner.current()}"
-        fs.create(temporary, grouping_map)
-        fs.replace(temporary, target / GROUPING_MAP)
-        fs.sync_directory(target)
+        fs.replace_file(target / GROUPING_MAP, grouping_map, "the grouping map")
 
 
 def remove_dead_states(powder_home: Path) -> None:
@@ -177,11 +174,10 @@ class _Default:
     def write_files(self, folder: Path, version: int, progress: Progress) -> dict[str, str]:
         progress.report(0.0, f"Writing the {mode_name(self._lite)} default")
         table = DiffCalTable.from_geometry(geometry_of_state(self._state, self._lite))
-        path = folder / f"{DEFAULT_TABLE}.h5"
         instrument = instrument_name(self._lite)
-        fs.write_with(path, lambda p: write_diffcal(p, table, instrument=instrument, source=instrument))
-        fs.sync_file(path)
-        return {path.name: content_hash(fs.read(path))}
+        data = diffcal_image(table, instrument=instrument, source=instrument)
+        fs.create(folder / f"{DEFAULT_TABLE}.h5", data)
+        return {f"{DEFAULT_TABLE}.h5": content_hash(data)}
 
     def entry(self, version: int, timestamp: str) -> IndexEntry:
         return IndexEntry(

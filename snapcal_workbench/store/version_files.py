@@ -1,4 +1,4 @@
-"""The data files of a version: written into a staging folder, read back and compared, hashed."""
+"""The data files of a version: made in memory, hashed, written into a staging folder, read back and compared."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from snapcal_workbench.calibration.peaks.peakfit import fitted_curves
-from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, Spectra
-from snapcal_workbench.errors import InputError, StoreError
-from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
-from snapcal_workbench.formats.processed import Table, read_processed, write_processed
-from snapcal_workbench.formats.values import read_values, write_values
+from snapcal_workbench.calibration.types import FitTable, Spectra
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.formats.diffcal import diffcal_image
+from snapcal_workbench.formats.processed import Table, processed_image
+from snapcal_workbench.formats.values import values_image
 from snapcal_workbench.instrument.snap.geometry import instrument_name
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
@@ -29,34 +29,24 @@ def write_files(folder: Path, contents: VersionContents, names: OutputNames, pro
     """Write the data files and attachments of a version, each flushed and read back.
 
     Returns:
-        Hash of each file by name.
+        Hash of each file by name: of the bytes that were meant, not of those that a disk may hold instead.
 
     Raises:
-        OSError: A file could not be written.
-        StoreError: A file does not read back as it was written.
+        OSError: A file could not be written, or does not read back as it was written.
         Cancelled: The user cancelled between two files.
     """
-    writers = _writers(contents, names)
+    makers = _makers(contents, names)
     hashes = {}
-    for number, (name, (write, check)) in enumerate(writers.items()):
-        progress.report(number / len(writers), f"Writing {name}")
-        path = folder / name
-        fs.write_with(path, write)
-        fs.sync_file(path)
-        if not check(path):
-            raise StoreError(
-                f"{name} must read back as it was written.",
-                found="other values",
-                fix="Check the disk, then save again.",
-            )
-        hashes[name] = content_hash(fs.read(path))
+    for number, (name, make) in enumerate(makers.items()):
+        progress.report(number / len(makers), f"Writing {name}")
+        data = make()
+        fs.create(folder / name, data)
+        hashes[name] = content_hash(data)
     return hashes | _attach(folder, contents, {RECORD, PARAMETERS, *hashes})
 
 
-_Writer = tuple[Callable[[Path], object], Callable[[Path], bool]]
-
-
-def _writers(contents: VersionContents, names: OutputNames) -> dict[str, _Writer]:
+def _makers(contents: VersionContents, names: OutputNames) -> dict[str, Callable[[], bytes]]:
+    """What makes the bytes of each data file, by name."""
     instrument = instrument_name(contents.lite)
     values = {"mask": contents.mask} | ({"results": contents.pixel_results} if contents.pixel_results else {})
     diagnostic: dict[str, Spectra | FitTable | Table] = {
@@ -65,22 +55,12 @@ def _writers(contents: VersionContents, names: OutputNames) -> dict[str, _Writer
         tof_name(names): in_tof(contents),
     }
     return {
-        names.table + TABLE: (
-            lambda path: write_diffcal(path, contents.table, contents.mask, instrument=instrument, source=instrument),
-            lambda path: _same_table(path, contents.table, contents.mask),
+        names.table + TABLE: lambda: diffcal_image(
+            contents.table, contents.mask, instrument=instrument, source=instrument
         ),
-        names.output + OUTPUT: (
-            lambda path: write_processed(path, {names.output: contents.spectra}, instrument=instrument),
-            lambda path: _same_spectra(path, contents.spectra),
-        ),
-        names.diagnostic + OUTPUT: (
-            lambda path: write_processed(path, diagnostic, instrument=instrument),
-            lambda path: set(read_processed(path)) == set(diagnostic),
-        ),
-        names.results + TABLE: (
-            lambda path: write_values(path, values),
-            lambda path: set(read_values(path)) == set(values),
-        ),
+        names.output + OUTPUT: lambda: processed_image({names.output: contents.spectra}, instrument=instrument),
+        names.diagnostic + OUTPUT: lambda: processed_image(diagnostic, instrument=instrument),
+        names.results + TABLE: lambda: values_image(values),
     }
 
 
@@ -107,18 +87,6 @@ def in_tof(contents: VersionContents) -> Spectra:
     )
 
 
-def _same_table(path: Path, table: DiffCalTable, mask: PixelMask) -> bool:
-    found = read_diffcal(path)
-    columns = ("detid", "difc", "difa", "tzero")
-    same = all(np.array_equal(getattr(found.table, name), getattr(table, name)) for name in columns)
-    return same and np.array_equal(found.mask.masked, mask.masked)
-
-
-def _same_spectra(path: Path, spectra: Spectra) -> bool:
-    found = next(iter(read_processed(path).values()))
-    return isinstance(found, Spectra) and np.array_equal(found.y, spectra.y, equal_nan=True)
-
-
 def _attach(folder: Path, contents: VersionContents, taken: set[str]) -> dict[str, str]:
     hashes: dict[str, str] = {}
     for source in sorted(contents.attachments.iterdir()) if contents.attachments else []:
@@ -128,7 +96,7 @@ def _attach(folder: Path, contents: VersionContents, taken: set[str]) -> dict[st
                 found=str(source),
                 fix="Leave only the report and its pictures in that folder.",
             )
-        fs.copy(source, folder / source.name)
-        fs.sync_file(folder / source.name)
-        hashes[source.name] = content_hash(fs.read(folder / source.name))
+        data = fs.read(source)
+        fs.create(folder / source.name, data)
+        hashes[source.name] = content_hash(data)
     return hashes

@@ -28,7 +28,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
-from snapcal_workbench.formats.diffcal import write_diffcal
+from snapcal_workbench.formats.diffcal import diffcal_image
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
@@ -273,10 +273,9 @@ class TinyDraft:
         return f"diffract_consts_{int(self.run_number):06d}_v{version:04d}"
 
     def write_files(self, folder: Path, version: int, progress: Progress) -> dict[str, str]:
-        path = folder / f"{self.table_name(version)}.h5"
-        fs.write_with(path, lambda p: write_diffcal(p, self.table))
-        fs.sync_file(path)
-        return {path.name: content_hash(fs.read(path))}
+        data = diffcal_image(self.table)
+        fs.create(folder / f"{self.table_name(version)}.h5", data)
+        return {f"{self.table_name(version)}.h5": content_hash(data)}
 
     def entry(self, version: int, timestamp: str) -> IndexEntry:
         return IndexEntry(

@@ -12,7 +12,6 @@ import pytest
 
 from snapcal_workbench.errors import PermissionDeniedError, StoreError
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
 from snapcal_workbench.store.publish import publish
 from snapcal_workbench.store.verify import verify_home, verify_tree
 
@@ -256,14 +255,3 @@ def test_permission_that_is_lost_in_the_middle(nobodys_store, few_pixels, moment
     os.chmod(home, 0o755)
     assert as_nobody(lambda: save(nobodys_store, few_pixels)) == 1
     assert [found.message for found in verify_home(home, Progress())] == []
-
-
-def test_errors_of_the_hdf5_library_are_errors_of_the_disk(tmp_path):
-    """What it raises when it cannot close a file is reported as what it is."""
-
-    def write(path):
-        path.write_bytes(b"")
-        raise RuntimeError("Can't decrement id ref count (file write failed: errno = 28, error message = 'No space')")
-
-    with pytest.raises(StoreError, match="Free space"), fs.reported("It failed."):
-        fs.write_with(tmp_path / "file.h5", write)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from snapcal_workbench.formats import writing
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.journal import read_lines
@@ -161,14 +162,16 @@ def record_save(store, draft, monkeypatch, root):
     calls = []
 
     def recorded(name, replay):
-        call = getattr(fs, name)
+        modules = [module for module in (writing, fs) if hasattr(module, name)]
+        call = getattr(modules[0], name)
 
         def wrapper(*args):
             result = call(*args)
             calls.append((name, args[0], replay(*args)))
             return result
 
-        monkeypatch.setattr(fs, name, wrapper)
+        for module in modules:
+            monkeypatch.setattr(module, name, wrapper)
 
     def contents(path):
         return path.read_bytes()
@@ -187,7 +190,6 @@ def record_save(store, draft, monkeypatch, root):
         return replay
 
     recorded("write_new", made)
-    recorded("write_with", made)
     recorded("append", appended)
     recorded("make_directory", lambda path: lambda disk: disk.make(path, Inode(names={})))
     recorded("make_link", lambda path, text: lambda disk: disk.make(path, Inode(target=text)))

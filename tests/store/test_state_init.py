@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError, StoreError
+from snapcal_workbench.formats import writing
 from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
@@ -64,8 +65,8 @@ def test_full_disk_leaves_nothing(settings, state, monkeypatch, call):
     """Whenever the disk is full the state is not there, nothing is left, and it can be initialised later."""
     calls = []
 
-    def failing(name):
-        original = getattr(fs, name)
+    def failing(module, name):
+        original = getattr(module, name)
 
         def wrapper(*args):
             calls.append(name)
@@ -77,8 +78,10 @@ def test_full_disk_leaves_nothing(settings, state, monkeypatch, call):
 
     before = visible(settings.powder_home)
     with monkeypatch.context() as patch:
-        for name in ("write_new", "write_with", "append", "make_directory", "make_link", "publish", "sync_file"):
-            patch.setattr(fs, name, failing(name))
+        for name in ("append", "make_directory", "make_link", "publish", "sync_file"):
+            patch.setattr(fs, name, failing(fs, name))
+        for name in ("write_new", "sync_file"):
+            patch.setattr(writing, name, failing(writing, name))
         try:
             init(settings, state)
         except StoreError as error:

@@ -10,7 +10,7 @@ from qtpy.QtGui import QAction, QColor, QPalette, QTextCharFormat
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPlainTextEdit, QWidget
 
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.formats.files import replacing
+from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.report.theme import DARK, LIGHT
 
 MOST_LINES = 2000
@@ -65,5 +65,4 @@ class LogView(QPlainTextEdit):
         Raises:
             StoreError: It cannot be written.
         """
-        with replacing(path, "the log") as part:
-            part.write_text(self.toPlainText() + "\n", encoding="utf-8")
+        replace_file(path, f"{self.toPlainText()}\n".encode(), "the log")
