@@ -9,8 +9,13 @@ import pytest
 from hypothesis import settings
 
 from snapcal_workbench.cli.demo import simulate_into_tree
+from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
+from snapcal_workbench.store.state_init import init_state
+from snapcal_workbench.workspaces.protocol import RunRequest
 from tests.support import Demo, copy_tree, run_snapcal
 
 
@@ -68,3 +73,20 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     directory = tmp_path_factory.mktemp("demo") / "snapcal-demo"
     finished = run_snapcal("demo", "--directory", str(directory), timeout=600.0)
     return Demo(SimulatedTree(directory), finished)
+
+
+@pytest.fixture(scope="session")
+def calibrated_tree(small_tree_template: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
+    """A tree with an initialised state and two iterations: one DIFC a group, then TZERO too; not to be changed."""
+    tree = copy_tree(small_tree_template, tmp_path_factory.mktemp("calibrated") / "tree")
+    state = identify_run(RunRequest(("58882",), lite=True), tree.settings).state
+    init_state(tree.settings, state, name="test", run_number="58882", author="tester", progress=Progress())
+    session = Session(EmbeddedHost(tree.settings))
+    request = session.new_request(runs=("58882",), calibrant="Silicon_NIST_640d_001", grouping="Column")
+    session.calibrate(request.changed({"groups.model": "DIFC"}), Progress(), report=False)
+    session.iterate({"groups.model": "DIFC+TZERO"}, Progress(), report=False)
+    assert session.remarks() == []
+    names = session.host.workspaces.names()
+    assert {"diffract_consts_058882", "diffract_consts_058882_01", "diagnostic_column_058882_fitparam_01"} <= set(names)
+    session.close()
+    return tree

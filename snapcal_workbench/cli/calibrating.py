@@ -210,9 +210,10 @@ def iterate(
     }
 
     def work() -> None:
-        current = _session(context, session)
+        current, changes = _session(context, session), _changes(given)
+        _warn(current, current.next_request(changes))
         with step("Iterating", quiet=as_json) as progress:
-            done = current.iterate(_changes(given), progress, report=report)
+            done = current.iterate(changes, progress, report=report)
         _show_iteration(current, done, as_json)
 
     guarded(work, as_json=as_json)
@@ -222,11 +223,11 @@ def iterations(context: typer.Context, session: Directory = None, as_json: AsJso
     """List the session's iterations."""
 
     def work() -> None:
-        found = _session(context, session).iterations
+        found, unreadable = _session(context, session).folders.survey()
         if as_json:
-            show_json([iteration.model_dump(mode="json") for iteration in found])
+            show_json([*(iteration.model_dump(mode="json") for iteration in found), *map(asdict, unreadable)])
             return
-        rows = [
+        rows: list[tuple[object, ...]] = [
             (
                 iteration.name,
                 iteration.run_number,
@@ -237,6 +238,10 @@ def iterations(context: typer.Context, session: Directory = None, as_json: AsJso
                 "; ".join(iteration.outcome.warnings) or "none",
             )
             for iteration in found
+        ]
+        rows += [
+            (f"iteration {other.number}", "", other.started[:16], "cannot be read", "", "", other.why)
+            for other in unreadable
         ]
         show_table("Iterations", ["iteration", "run", "started", "stopped", "passes", "masked", "warnings"], rows)
 

@@ -174,9 +174,7 @@ def _summary(session: Session, number: int, truth: Truth, directory: Path) -> No
 
 
 def _files(session: Session, number: int, directory: Path) -> None:
-    settings = session.host.settings
-    iteration = session.iteration(number)
-    index = settings.powder_home / iteration.state_id / "diffraction" / "CalibrationIndex.json"
+    index = session.store_of(session.iteration(number)).index_path
     entry = json.loads(index.read_text(encoding="utf-8"))[-1]
     out.print(f"Saved: {index.parent / 'v_{:04d}'.format(entry['version'])}", markup=False)
     out.print(f"Index entry in {index}:", markup=False)

@@ -67,12 +67,14 @@ def read_values(path: Path) -> dict[str, Any]:
 
     Raises:
         NotFoundError: There is no such file.
-        FileFormatError: The file is damaged or not one of ours.
+        FileFormatError: The file is damaged, not one of ours, or of another release's format.
     """
     if not path.is_file():
         raise NotFoundError(f"Expected the results of an iteration in {path}.", fix="Run that iteration again.")
     try:
         with h5py.File(path) as file:
+            if file.attrs["format"] != FORMAT:
+                raise ValueError(f"its format is '{file.attrs['format']}', this release reads '{FORMAT}'")
             return {name: _read(group) for name, group in file.items()}
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise FileFormatError(

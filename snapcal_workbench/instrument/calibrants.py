@@ -85,6 +85,20 @@ class Calibrant:
         groups = options.groups.model_copy(update={"peak_function": function})
         return options.model_copy(update={"peaks": peaks, "groups": groups})
 
+    def overruled(self, options: CalibrationOptions) -> list[str]:
+        """Options that differ from what this calibrant fixes, and so are not used: one sentence each."""
+        applied = self.apply(options)
+        pairs = {
+            "peaks.crystal_d_min": (options.peaks.crystal_d_min, applied.peaks.crystal_d_min),
+            "peaks.crystal_d_max": (options.peaks.crystal_d_max, applied.peaks.crystal_d_max),
+            "groups.peak_function": (options.groups.peak_function, applied.groups.peak_function),
+        }
+        return [
+            f"Calibrant {self.name} fixes {name} = {used}; {given} is not used."
+            for name, (given, used) in pairs.items()
+            if given != used
+        ]
+
 
 def find_calibrants(settings: Settings) -> list[Path]:
     """JSON files of the calibrants that the facility has, sorted; empty where there is no such folder."""

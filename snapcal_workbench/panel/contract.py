@@ -12,7 +12,15 @@ from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.panel.pixel_quantities import PixelQuantities
 from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session import CalibrantPreview, Comparison, Iteration, Problem, Request, RunSummary
+from snapcal_workbench.session import (
+    CalibrantPreview,
+    Comparison,
+    Iteration,
+    Problem,
+    Request,
+    RunSummary,
+    UnreadableIteration,
+)
 from snapcal_workbench.session.ledger import Standing
 
 Job = Callable[[Progress], Any]
@@ -84,7 +92,11 @@ class View(Protocol):
     def show_choices(self, choices: Choices) -> None: ...
     def show_looked(self, looked: Looked) -> None: ...
     def show_iterations(
-        self, iterations: Sequence[Iteration], standings: Mapping[int, Standing], selected: int | None
+        self,
+        iterations: Sequence[Iteration],
+        unreadable: Sequence[UnreadableIteration],
+        standings: Mapping[int, Standing],
+        selected: int | None,
     ) -> None: ...
     def show_standings(self, standings: Mapping[int, Standing]) -> None: ...
     def show_results(self, results: Results | None) -> None: ...

@@ -215,7 +215,8 @@ class Presenter:
 
     def _show_iterations(self, selected: int | None) -> None:
         self.selected = selected
-        self.view.show_iterations(self.session.iterations, self._standings(), selected)
+        readable, unreadable = self.session.folders.survey()
+        self.view.show_iterations(readable, unreadable, self._standings(), selected)
 
     def _standings(self) -> dict[int, Standing]:
         return {number: self.session.standing(number) for number in self.session.folders.numbers()}

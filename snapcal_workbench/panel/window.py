@@ -55,7 +55,7 @@ from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
 from snapcal_workbench.panel.widgets.layouts import FormArea, button
 from snapcal_workbench.panel.widgets.questions import show_error
 from snapcal_workbench.panel.workspace_plots import Plot
-from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
+from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration, build_request
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.workspaces.protocol import Host
 
@@ -280,10 +280,14 @@ class CalibrationWindow(QMainWindow):
         self.versions.show_versions(looked.versions)
 
     def show_iterations(
-        self, iterations: Sequence[Iteration], standings: Mapping[int, Standing], selected: int | None
+        self,
+        iterations: Sequence[Iteration],
+        unreadable: Sequence[UnreadableIteration],
+        standings: Mapping[int, Standing],
+        selected: int | None,
     ) -> None:
         """Fill the table of iterations."""
-        self.iterations.show_iterations(iterations, standings, selected)
+        self.iterations.show_iterations(iterations, unreadable, standings, selected)
         self.calibrate.setText(ITERATE if iterations else CALIBRATE)
 
     def show_standings(self, standings: Mapping[int, Standing]) -> None:

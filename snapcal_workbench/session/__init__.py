@@ -3,7 +3,7 @@
 from snapcal_workbench.session.calibrant import CalibrantPreview
 from snapcal_workbench.session.comparison import Comparison, Entry
 from snapcal_workbench.session.core import Session
-from snapcal_workbench.session.iteration import Iteration
+from snapcal_workbench.session.iteration import Iteration, UnreadableIteration
 from snapcal_workbench.session.request import InputProblemError, Problem, Request, RunSummary, build_request
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Request",
     "RunSummary",
     "Session",
+    "UnreadableIteration",
     "build_request",
 ]

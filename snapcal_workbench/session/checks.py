@@ -13,6 +13,7 @@ from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibr
 from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.instrument.snap.groupings import groupings_of_state, locate_grouping
 from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.options import PRESETS
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.request import Problem, Request, RunSummary
@@ -109,8 +110,8 @@ def _check_calibrant(request: Request, host: Host) -> None:
     if not request.calibrant:
         names = ", ".join(path.stem for path in find_calibrants(host.settings))
         raise InputError("A calibrant is needed.", found="none", fix=f"Choose one of: {names or 'none is there yet'}.")
-    peaks = request.options.peaks
     sample = read_calibrant(request.calibrant, host.settings)
+    peaks = sample.apply(request.options).peaks
     found = reflections_from_cif(
         sample.cif_text, d_min=peaks.crystal_d_min, d_max=peaks.crystal_d_max, source=str(sample.cif_path)
     )
@@ -167,7 +168,7 @@ def _check_grouping(request: Request, host: Host) -> None:
 
 
 def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem]:
-    problems = []
+    problems = overruled(request, host)
     if not summary.state_exists:
         problems.append(
             Problem(
@@ -188,3 +189,14 @@ def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem
             )
         )
     return problems
+
+
+def overruled(request: Request, host: Host) -> list[Problem]:
+    """What was asked for of the options that the calibrant fixes; an option with its default was not asked for."""
+    try:
+        sample = read_calibrant(request.calibrant, host.settings)
+        told = set(sample.overruled(request.options)) - set(sample.overruled(PRESETS[request.preset]))
+    except SnapcalError:
+        return []  # said beside the calibrant already
+    fix = "Leave the option out, or change the calibrant's file."
+    return [Problem(field="calibrant", severity="warning", message=text, fix=fix) for text in sorted(told)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.instrument.snap.state import InstrumentState
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
-from snapcal_workbench.session.checks import check_request, identified, identify, require
+from snapcal_workbench.session.checks import check_request, identified, identify, overruled, require
 from snapcal_workbench.session.comparison import (
     Comparison,
     Entry,
@@ -37,19 +38,21 @@ from snapcal_workbench.session.comparison import (
     entry_of_iteration,
     entry_of_version,
 )
-from snapcal_workbench.session.ingredients import Ingredients
-from snapcal_workbench.session.iteration import Iteration, IterationFolders, maps_of
+from snapcal_workbench.session.ingredients import RUN, Ingredients, Loaded
+from snapcal_workbench.session.iteration import Iteration, IterationFolders, UnreadableIteration, maps_of
 from snapcal_workbench.session.ledger import Ledger, Standing
 from snapcal_workbench.session.preview import Outlook
 from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
 from snapcal_workbench.session.request import Problem, Request, RunSummary, build_request
 from snapcal_workbench.session.starting import iteration_number
+from snapcal_workbench.session.trial import trial
 from snapcal_workbench.session.versions import checked_health, described_versions
 from snapcal_workbench.store.elsewhere import settings_at
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.workspaces.names import OutputNames, run_token
+from snapcal_workbench.workspaces.names import grouping as grouping_name
 from snapcal_workbench.workspaces.protocol import Host
 
 _APPLIED = "applied"
@@ -110,8 +113,13 @@ class Session:
 
     @property
     def iterations(self) -> list[Iteration]:
-        """Finished iterations, oldest first."""
-        return [self.folders.read(number) for number in self.folders.numbers()]
+        """Finished iterations, oldest first; without those that cannot be read."""
+        return self.folders.survey()[0]
+
+    @property
+    def unreadable(self) -> list[UnreadableIteration]:
+        """Iterations that this release cannot read, oldest first."""
+        return self.folders.survey()[1]
 
     def iteration(self, number: int) -> Iteration:
         """One finished iteration. Raises NotFoundError when there is none of that number."""
@@ -119,44 +127,65 @@ class Session:
 
     @property
     def last(self) -> Iteration | None:
-        """The newest iteration."""
-        numbers = self.folders.numbers()
-        return self.folders.read(numbers[-1]) if numbers else None
+        """The newest iteration that can be read."""
+        return next(reversed(self.iterations), None)
 
     def calibrate(self, request: Request, progress: Progress, *, report: bool = True) -> Iteration:
         """Run one calibration and keep it as a new iteration. Earlier ones stay, renamed.
 
+        Once the result is kept, cancelling leaves out the report only; `report` makes it later.
+
         Raises:
-            SnapcalError: An input does not fit or the data do not allow it; nothing is kept.
-            Cancelled: The user cancelled; nothing is kept.
+            SnapcalError: An input does not fit or the data do not allow it; nothing is kept or changed.
+            Cancelled: The user cancelled; nothing is kept or changed.
         """
-        number, started, clock = self.folders.next_number(), datetime.now().astimezone(), time.monotonic()
-        before = len(self.host.history())
-        warnings: list[str] = []
-        progress = progress.remembering(warnings)
         require(request, self.host, self.folders)
-        run_name, grouping_name = self._ingredients.load(request, progress.part(0.0, 0.15))
-        events = self.host.workspaces.read(run_name, Events)
-        self._suffix_earlier()
-        names = OutputNames(events.run.run_number, grouping_name)
-        inputs = self._ingredients.chain_inputs(request, run_name, names, progress.part(0.15, 0.18))
-        outcome = self._run(inputs, number, progress.part(0.18, 0.9))
+        number = self.folders.claim()
+        try:
+            iteration, values, events = self._calibrated(number, request, progress)
+        except BaseException:
+            self.folders.release(number)
+            raise
+        self.folders.write(iteration, values)
+        if report:
+            with suppress(Cancelled):
+                self._report(iteration, events, progress.part(0.9, 1.0))
+        return iteration
+
+    def _calibrated(
+        self, number: int, request: Request, progress: Progress
+    ) -> tuple[Iteration, dict[str, Any], Events]:
+        """A new iteration, its workspaces by role, and its run; nothing changes in the list if it comes to nothing."""
+        started, clock, before = datetime.now().astimezone(), time.monotonic(), len(self.host.history())
+        warnings = [problem.message for problem in overruled(request, self.host)]
+        progress = progress.remembering(warnings)
+        with trial(self.host.workspaces, self._ledger) as work:
+            loaded = self._ingredients.load(request, work, progress.part(0.0, 0.15))
+            events = self.host.workspaces.read(loaded.run, Events)
+            names = OutputNames(events.run.run_number, loaded.grouping_name)
+            outputs = chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip)
+            roles = {field: role for role, field in chain.OUTPUT_FIELDS.items()}
+            made = {field: name and work.name(_owner(number), roles[field], name) for field, name in outputs.items()}
+            inputs = self._ingredients.chain_inputs(request, loaded, made, work, progress.part(0.15, 0.18))
+            with self._ledger.writing():
+                outcome = self.host.run(chain.CALIBRATE_DIFFRACTION, inputs, progress.part(0.18, 0.9))
+            assert isinstance(outcome, chain.Outputs)
+            values = self._values(inputs)
+            self._suffix_earlier()
+        self._ingredients.kept(request)
         iteration = Iteration(
             number=number,
             request=request,
             run_number=events.run.run_number,
             title=events.run.title,
             state_id=state_of(events.run, self.host).state_id,
-            grouping_name=grouping_name,
+            grouping_name=loaded.grouping_name,
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 2),
             outcome=outcome.model_copy(update={"warnings": list(dict.fromkeys([*outcome.warnings, *warnings]))}),
             history=list(self.host.history()[before:]),
         )
-        self.folders.write(iteration, self._values(inputs))
-        if report:
-            self._report(iteration, events, progress.part(0.9, 1.0))
-        return iteration
+        return iteration, values, events
 
     def iterate(self, changes: dict[str, Any], progress: Progress, *, report: bool = True) -> Iteration:
         """Calibrate again with the last iteration's inputs but for `changes` (names as in `Request.changed`).
@@ -164,6 +193,14 @@ class Session:
         Raises:
             InputError: There is no iteration yet, or a change does not fit.
         """
+        request, last = self.next_request(changes), self.last
+        for newer in self.unreadable:
+            if last is not None and newer.number > last.number:
+                progress.warn(f"{newer.text} The inputs are those of iteration {last.number}.")
+        return self.calibrate(request, progress, report=report)
+
+    def next_request(self, changes: dict[str, Any]) -> Request:
+        """The last iteration's inputs but for `changes`; errors as for `iterate`."""
         last = self.last
         if last is None:
             raise InputError(
@@ -171,7 +208,7 @@ class Session:
                 found=f"no iterations in {self.directory}",
                 fix="Calibrate once first, or name the session's folder.",
             )
-        return self.calibrate(last.request.changed(changes), progress, report=report)
+        return last.request.changed(changes)
 
     def restore(self, number: int) -> dict[str, str]:
         """Put back into the list what is missing there of an iteration's workspaces, named with its suffix.
@@ -198,23 +235,20 @@ class Session:
 
     def label(self, number: int, text: str) -> Iteration:
         """Give an iteration a name of its own."""
-        iteration = self.folders.read(number).model_copy(update={"label": text.strip()})
-        self.folders.update(iteration)
-        return iteration
+        return self.folders.label(number, text.strip())
 
     def remove(self, number: int) -> None:
         """Forget an iteration, with the workspaces that it made. Saved versions are not touched."""
-        self.folders.read(number)
-        self._ledger.delete(_owner(number))
         self.folders.remove(number)
+        self._ledger.delete(_owner(number))
 
     def report(self, number: int) -> Path:
         """The HTML report of an iteration; made now if it was left out."""
         path = self.folders.report(number) / "report.html"
         if not path.is_file():
             iteration = self.folders.read(number)
-            run_name, _ = self._ingredients.load(iteration.request, Progress())
-            self._report(iteration, self.host.workspaces.read(run_name, Events), Progress())
+            events = self.host.workspaces.read(self._loaded(iteration.request, Progress()).run, Events)
+            self._report(iteration, events, Progress())
         return path
 
     def remarks(self) -> list[str]:
@@ -265,7 +299,7 @@ class Session:
         """
         iteration = self.folders.read(number)
         names = self.restore(number)
-        names["grouping"] = self._ingredients.keep_grouping(iteration)
+        names["grouping"] = self._keep_grouping(iteration)
         report = self.folders.report(number)
         request = iteration.request
         found = self.host.run(
@@ -299,7 +333,7 @@ class Session:
 
         The spectra go into the workspace `output`, or one of a similar name where somebody else has that.
         """
-        run_name, _ = self._ingredients.load(request, progress.part(0.0, 0.7))
+        loaded = self._loaded(request, progress.part(0.0, 0.7))
         name = self._ledger.free(output, mine=self._ledger.names(_APPLIED).get(output, ""))
         number = iteration_number(reference)
         chosen: dict[str, Any] = {"version": reference}
@@ -307,8 +341,8 @@ class Session:
             names = self.restore(number)
             chosen = {"previous_table": names["table"], "mask_workspaces": (names["mask"],)}
         inputs = apply_version.Inputs(
-            input_workspace=run_name,
-            grouping_workspace=self._ingredients.grouping,
+            input_workspace=loaded.run,
+            grouping_workspace=loaded.grouping,
             peaks=request.options.peaks,
             delta_theta=request.options.delta_theta,
             output_workspace=name,
@@ -434,32 +468,33 @@ class Session:
         """Delete all workspaces that the session has made. Iterations stay on disk."""
         for owner in self._ledger.owners():
             self._ledger.delete(owner)
-        self._ingredients.forget()
 
     # -- how an iteration is made -------------------------------------------------------------------------------
 
-    def _run(self, inputs: chain.Inputs, number: int, progress: Progress) -> chain.Outputs:
-        """Run the chain; when it fails or is cancelled, what it had made is taken away again."""
-        owner = _owner(number)
-        roles = {role: name for role, field in chain.OUTPUT_FIELDS.items() if (name := getattr(inputs, field))}
-        existing = set(self.host.workspaces.names())
-        try:
-            with self._ledger.writing():
-                found = self.host.run(chain.CALIBRATE_DIFFRACTION, inputs, progress)
-        except BaseException:
-            self._ledger.add(owner, {role: name for role, name in roles.items() if name not in existing})
-            self._ledger.delete(owner)
-            raise
-        self._ledger.add(owner, roles)
-        assert isinstance(found, chain.Outputs)
-        return found
+    def _loaded(self, request: Request, progress: Progress) -> Loaded:
+        """The run and the grouping of a request in the workspace list, by the names that they keep."""
+        with trial(self.host.workspaces, self._ledger) as work:
+            loaded = self._ingredients.load(request, work, progress)
+            run = "" if request.workspace else work.role_of(loaded.run)
+            grouping = work.role_of(loaded.grouping)
+        self._ingredients.kept(request)
+        names = self._ledger.names(RUN)
+        return Loaded(names.get(run, loaded.run), names[grouping], loaded.grouping_name)
+
+    def _keep_grouping(self, iteration: Iteration) -> str:
+        """Put an iteration's grouping into the list; returns its name."""
+        wanted = grouping_name(iteration.grouping_name, iteration.run_number, lite=iteration.lite)
+        with trial(self.host.workspaces, self._ledger) as work:
+            work.write(RUN, wanted, wanted, self.folders.values(iteration.number)["grouping"])
+        return self._ledger.names(RUN)[wanted]
 
     def _suffix_earlier(self) -> None:
         """Give the workspaces of earlier iterations their suffix, so that the plain names are free."""
-        for number in self.folders.numbers():
-            iteration = self.folders.read(number)
-            names = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, number)
-            self._ledger.rename(_owner(number), names.roles())
+        owners = self._ledger.owners()
+        for iteration in self.iterations:
+            if _owner(iteration.number) in owners:
+                names = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, iteration.number)
+                self._ledger.rename(_owner(iteration.number), names.roles())
 
     def _values(self, inputs: chain.Inputs) -> dict[str, Any]:
         read = self.host.workspaces.read

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from snapcal_workbench.algorithms import calibrate as chain
 from snapcal_workbench.algorithms import load_run
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
-from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping, PixelMask
+from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelMask
 from snapcal_workbench.formats.masks import read_mask
 from snapcal_workbench.instrument.snap.groupings import read_grouping_named
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identify
-from snapcal_workbench.session.iteration import Iteration, IterationFolders
+from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.ledger import Ledger
 from snapcal_workbench.session.request import Request
 from snapcal_workbench.session.starting import starting_point
-from snapcal_workbench.workspaces.names import OutputNames, raw_run, run_token
+from snapcal_workbench.session.trial import Trial
 from snapcal_workbench.workspaces.names import grouping as grouping_name
+from snapcal_workbench.workspaces.names import raw_run, run_token
 from snapcal_workbench.workspaces.protocol import Host
 
-_RUN = "run"
+RUN = "run"
 """Owner of these workspaces in the ledger."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Names of the run's and the grouping's workspaces, and of the grouping itself."""
+
+    run: str
+    grouping: str
+    grouping_name: str
 
 
 class Ingredients:
@@ -28,92 +40,81 @@ class Ingredients:
 
     Args:
         host: Where the workspaces are.
-        ledger: Is told what was made.
+        ledger: Knows what was made.
         folders: Of the iterations that can be started from.
     """
 
     def __init__(self, host: Host, ledger: Ledger, folders: IterationFolders) -> None:
         self._host, self._ledger, self._folders = host, ledger, folders
-        self._loaded: tuple[str, ...] = ()
-        self.grouping = ""
-        """Name of the grouping workspace."""
+        self._loaded: tuple[str, tuple[str, ...]] = ("", ())
 
-    def forget(self) -> None:
-        """Load the run anew next time: its workspace was deleted."""
-        self._loaded = ()
-
-    def load(self, request: Request, progress: Progress) -> tuple[str, str]:
-        """Load the run and its grouping unless they are there; returns the run workspace and the grouping's name."""
-        name = request.workspace or self._load_files(request, progress)
+    def load(self, request: Request, trial: Trial, progress: Progress) -> Loaded:
+        """Load the run and its grouping unless they are there."""
+        name = request.workspace or self._load_files(request, trial, progress)
         events = self._host.workspaces.read(name, Events)
         state_id = state_of(events.run, self._host).state_id
         lite = is_lite(events.geometry)
         found = read_grouping_named(self._host.settings, state_id, lite, request.grouping, events.geometry)
-        self._keep(grouping_name(found.name, events.run.run_number, lite=lite), found)
-        return name, found.name
+        wanted = grouping_name(found.name, events.run.run_number, lite=lite)
+        return Loaded(name, trial.write(RUN, wanted, wanted, found), found.name)
 
-    def _keep(self, name: str, value: DiffCalTable | PixelMask | PixelGrouping) -> str:
-        """Write an ingredient, in the place of an earlier one but never of somebody else's; returns its name."""
-        made = self._ledger.free(name, mine=self._ledger.names(_RUN).get(name, ""))
-        with self._ledger.writing():
-            self._host.workspaces.write(made, value)
-        self._ledger.add(_RUN, {name: made})
-        if isinstance(value, PixelGrouping):
-            self.grouping = made
-        return made
-
-    def _load_files(self, request: Request, progress: Progress) -> str:
+    def _load_files(self, request: Request, trial: Trial, progress: Progress) -> str:
         wanted = (*request.runs, "lite" if request.lite else "native")
-        present = self._ledger.names(_RUN).get("run", "")
-        if wanted == self._loaded and present:
+        present = self._ledger.names(RUN).get("run", "")
+        if present and self._loaded == (present, wanted):
             return present
         first = identify(request, self._host).run_number
-        name = self._ledger.free(raw_run(first, lite=request.lite), mine=present)
+        name = trial.name(RUN, "run", raw_run(first, lite=request.lite))
         with self._ledger.writing():
             self._host.run(
                 load_run.LOAD_CALIBRATION_RUN,
                 load_run.Inputs(runs=request.runs, lite=request.lite, output_workspace=name),
                 progress,
             )
-            if present and present != name:
-                self._host.workspaces.delete(present)
-        self._ledger.add(_RUN, {"run": name})
-        self._loaded = wanted
         return name
 
-    def chain_inputs(self, request: Request, run_name: str, names: OutputNames, progress: Progress) -> chain.Inputs:
-        """Inputs of the whole chain, with the start table and the masks in the workspace list."""
-        events = self._host.workspaces.read(run_name, Events)
+    def kept(self, request: Request) -> None:
+        """The run that was loaded last for a request is kept: it need not be loaded again."""
+        if not request.workspace:
+            mode = "lite" if request.lite else "native"
+            self._loaded = (self._ledger.names(RUN).get("run", ""), (*request.runs, mode))
+
+    def chain_inputs(
+        self, request: Request, loaded: Loaded, outputs: dict[str, str], trial: Trial, progress: Progress
+    ) -> chain.Inputs:
+        """Inputs of the whole chain, with the start table and the masks in the workspace list.
+
+        Args:
+            request: What is asked for.
+            loaded: The run and its grouping.
+            outputs: Output fields of the chain's inputs, and the names of the workspaces.
+            trial: Makes the workspaces.
+            progress: Told of a start that is of another state or mode.
+        """
+        events = self._host.workspaces.read(loaded.run, Events)
         start, inherited = starting_point(request, events, self._host, self._folders, progress)
         token = run_token(events.run.run_number)
-        made: dict[str, DiffCalTable | PixelMask] = {f"diffract_consts_start_{token}": start}
-        masks = []
-        if request.inherit_mask and inherited is not None:
-            made[f"mask_start_{token}"] = inherited
-            masks.append(f"mask_start_{token}")
+
+        def made(name: str, value: DiffCalTable | PixelMask) -> str:
+            return trial.write(RUN, name, name, value)
+
+        masks = [made(f"mask_start_{token}", inherited)] if request.inherit_mask and inherited is not None else []
         for position, mask in enumerate(request.masks):
             if mask in self._host.workspaces.names():
                 masks.append(mask)
             else:
-                made[f"mask_{position + 1}_{token}"] = read_mask(user_path(mask), events.geometry.detid)
-                masks.append(f"mask_{position + 1}_{token}")
-        kept = {name: self._keep(name, value) for name, value in made.items()}
-        outputs = chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip)
+                value = read_mask(user_path(mask), events.geometry.detid)
+                masks.append(made(f"mask_{position + 1}_{token}", value))
         return chain.Inputs(
-            input_workspace=run_name,
-            grouping_workspace=self.grouping,
-            previous_table=kept[f"diffract_consts_start_{token}"],
-            mask_workspaces=tuple(kept.get(mask, mask) for mask in masks),
+            input_workspace=loaded.run,
+            grouping_workspace=loaded.grouping,
+            previous_table=made(f"diffract_consts_start_{token}", start),
+            mask_workspaces=tuple(masks),
             calibrant=request.calibrant,
             excluded_peaks=request.excluded_peaks,
             pixels=request.options.pixels,
             groups=request.options.groups,
             peaks=request.options.peaks,
             delta_theta=request.options.delta_theta,
-            **{role: name and self._ledger.free(name) for role, name in outputs.items()},
+            **outputs,
         )
-
-    def keep_grouping(self, iteration: Iteration) -> str:
-        """Put an iteration's grouping into the list; returns its name."""
-        name = grouping_name(iteration.grouping_name, iteration.run_number, lite=iteration.lite)
-        return self._keep(name, self._folders.values(iteration.number)["grouping"])

@@ -1,7 +1,9 @@
 """One iteration of a session: what was asked, what came out, and its folder.
 
 The folder `iteration_<nn>` holds `iteration.json` (the model `Iteration`), `values.h5` (the workspaces by role) and
-`report/` (the HTML report and its pictures). `iteration.json` is written last, so a folder without it is no iteration.
+`report/` (the HTML report and its pictures). `iteration.json` is written last, so a folder without it is no iteration:
+it is the claim of a calibration that runs, or what a removed one leaves, and keeps the number from being used again.
+`docs/session-format.md` describes the files.
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +32,13 @@ from snapcal_workbench.calibration.types import (
     PixelMap,
     from_dict,
 )
-from snapcal_workbench.errors import NotFoundError, StoreError
+from snapcal_workbench.errors import FileFormatError, NotFoundError, StoreError
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.session.request import Request
 
+FORMAT = 1
+"""Version of the format of `iteration.json`; a file that states none is of the first."""
 _FOLDER = re.compile(r"iteration_(\d{2,})")
 
 
@@ -40,6 +47,7 @@ class Iteration(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    format: int = FORMAT
     number: int = Field(ge=1)
     label: str = ""
     request: Request
@@ -127,8 +135,22 @@ class Iteration(BaseModel):
         return from_dict(FitTable, self.outcome.group.fits_before)
 
 
+@dataclass(frozen=True)
+class UnreadableIteration:
+    """A kept iteration that this release cannot read: its number, when it was made (ISO 8601), and why."""
+
+    number: int
+    started: str
+    why: str
+
+    @property
+    def text(self) -> str:
+        """In one sentence."""
+        return f"Iteration {self.number} of {self.started[:16].replace('T', ' ')} cannot be read: {self.why}."
+
+
 class IterationFolders:
-    """The iterations that a session's folder holds."""
+    """The iterations that a session's folder holds. Several sessions, also of other processes, may share the folder."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -142,38 +164,83 @@ class IterationFolders:
         """Folder of an iteration's report."""
         return self.path(number) / "report"
 
+    def kept(self) -> list[int]:
+        """Numbers of all iterations that were kept, ascending, also of those that cannot be read."""
+        return [number for number in self._claimed() if self._record(number).is_file()]
+
     def numbers(self) -> list[int]:
-        """Numbers of the finished iterations, ascending."""
-        found = (_FOLDER.fullmatch(path.name) for path in self.directory.glob("iteration_*"))
-        return sorted(int(m.group(1)) for m in found if m and self._record(int(m.group(1))).is_file())
+        """Numbers of the iterations that can be read, ascending."""
+        return [iteration.number for iteration in self.survey()[0]]
+
+    def survey(self) -> tuple[list[Iteration], list[UnreadableIteration]]:
+        """The iterations that can be read, and those that cannot, both in ascending order."""
+        readable, unreadable = [], []
+        for number in self.kept():
+            try:
+                readable.append(self.read(number))
+            except NotFoundError:
+                continue  # removed meanwhile by another session
+            except FileFormatError as error:
+                unreadable.append(UnreadableIteration(number, self._started(number), error.found))
+        return readable, unreadable
+
+    def claim(self) -> int:
+        """The number of a new iteration, which is this caller's alone; never one that was used before.
+
+        Raises:
+            StoreError: The session's folder cannot be written.
+        """
+        number = self.next_number()
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            while True:
+                with suppress(FileExistsError):
+                    self.path(number).mkdir()  # exclusive, on a shared file system too
+                    return number
+                number += 1
+        except OSError as error:
+            raise StoreError(
+                f"The session's folder {self.directory} must be writable.",
+                found=str(error),
+                fix="Free space or choose another folder with --session DIR.",
+            ) from error
+
+    def release(self, number: int) -> None:
+        """Give up the claim of a calibration that came to nothing."""
+        shutil.rmtree(self.path(number), ignore_errors=True)
 
     def next_number(self) -> int:
-        """Number of the next iteration: never one that was used before, also by a removed one."""
-        found = (_FOLDER.fullmatch(path.name) for path in self.directory.glob("iteration_*"))
-        return 1 + max([int(match.group(1)) for match in found if match], default=0)
+        """The number that the next iteration has if nobody else is calibrating."""
+        return 1 + max(self._claimed(), default=0)
 
     def read(self, number: int) -> Iteration:
         """One iteration.
 
         Raises:
-            NotFoundError: There is none of that number, or its file is damaged.
+            NotFoundError: There is none of that number.
+            FileFormatError: It is of a newer release, or damaged.
         """
         try:
             status = self._record(number).stat()
             stamp = (status.st_mtime_ns, status.st_size)
             if number not in self._known or self._known[number][0] != stamp:
-                found = Iteration.model_validate_json(self._record(number).read_bytes())
-                self._known[number] = (stamp, found)
+                self._known[number] = (stamp, _parsed(self._record(number).read_bytes()))
             return self._known[number][1]
-        except (OSError, ValidationError) as error:
+        except OSError as error:
             raise NotFoundError(
-                f"There is no readable iteration {number} in {self.directory}.",
-                found=", ".join(map(str, self.numbers())) or "no iterations",
+                f"There is no iteration {number} in {self.directory}.",
+                found=", ".join(map(str, self.kept())) or "no iterations",
                 fix="Name one that exists, or calibrate again.",
+            ) from error
+        except ValueError as error:
+            raise FileFormatError(
+                f"Iteration {number} cannot be read.",
+                found=str(error),
+                fix="Use another iteration: this one hinders none. The release that made it can read it.",
             ) from error
 
     def write(self, iteration: Iteration, values: Mapping[str, Any]) -> None:
-        """Keep a finished iteration.
+        """Keep a finished iteration in the folder that was claimed for it.
 
         Raises:
             StoreError: The folder cannot be written.
@@ -182,7 +249,7 @@ class IterationFolders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_values(folder / "values.h5", values)
-            self.update(iteration)
+            self._replace(iteration.number, iteration.model_dump(mode="json"))
         except (OSError, StoreError) as error:
             raise StoreError(
                 f"The iteration cannot be kept in {folder}.",
@@ -190,23 +257,68 @@ class IterationFolders:
                 fix="Free space or choose another place with --session DIR; the workspaces are still in the list.",
             ) from error
 
-    def update(self, iteration: Iteration) -> None:
-        """Replace the record of an iteration (a new label)."""
-        text = json.dumps(iteration.model_dump(mode="json"), indent=1)
-        replace_file(self._record(iteration.number), text.encode(), "the record of an iteration")
+    def label(self, number: int, text: str) -> Iteration:
+        """Give an iteration a name; whatever else its file says stays as it is."""
+        self.read(number)
+        content = json.loads(self._record(number).read_bytes())
+        self._replace(number, {**content, "label": text})
+        return self.read(number)
+
+    def _replace(self, number: int, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, indent=1)
+        replace_file(self._record(number), text.encode(), "the record of an iteration")
 
     def values(self, number: int) -> dict[str, Any]:
         """The kept workspaces of an iteration by role, and `grouping` and `start` (the table it started from)."""
         return read_values(self.path(number) / "values.h5")
 
     def remove(self, number: int) -> None:
-        """Forget an iteration. Its empty folder stays, so that its number is not used again."""
+        """Forget an iteration, readable or not. Its empty folder stays, so that its number is not used again.
+
+        Raises:
+            NotFoundError: There is none of that number.
+        """
+        if not self._record(number).is_file():
+            self.read(number)
         self._record(number).unlink(missing_ok=True)
         for path in list(self.path(number).iterdir()):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    def _claimed(self) -> list[int]:
+        found = (_FOLDER.fullmatch(path.name) for path in self.directory.glob("iteration_*"))
+        return sorted(int(match.group(1)) for match in found if match)
+
+    def _started(self, number: int) -> str:
+        """When an iteration was made, as its file says, else as the file system does."""
+        path = self._record(number)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(path.read_bytes())["started"])
+        try:
+            return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
+        except OSError:
+            return "unknown"
+
     def _record(self, number: int) -> Path:
         return self.path(number) / "iteration.json"
+
+
+def _parsed(data: bytes) -> Iteration:
+    """The iteration that a file holds.
+
+    Raises:
+        ValueError: It holds none that this release can read.
+    """
+    content = json.loads(data)
+    if not isinstance(content, dict):
+        raise ValueError("its file is no JSON object")
+    stated = content.get("format", 1)
+    if stated != FORMAT:
+        raise ValueError(f"its format is {stated}, this release reads format {FORMAT}")
+    try:
+        return Iteration.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def maps_of(iteration: Iteration, values: dict[str, Any]) -> dict[str, PixelMap]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -91,9 +91,9 @@ class Ledger:
                 if name in existing:
                     self._names[owner, role] = name
 
-    def free(self, name: str, *, mine: str = "") -> str:
-        """`name`, or with a number behind it where someone else has a workspace of that name; `mine` is free."""
-        taken = set(self._workspaces.names()) - {mine}
+    def free(self, name: str, *, mine: str = "", taken: Collection[str] = ()) -> str:
+        """`name`, or with a number behind it where someone else has, or has `taken`, that name; `mine` is free."""
+        taken = (set(self._workspaces.names()) | set(taken)) - {mine}
         candidate, count = name, 1
         while candidate in taken:
             count += 1

@@ -14,14 +14,11 @@ from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, Spectra
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, SnapcalError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Request, Session
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.references import open_version
-from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.workspaces.protocol import RunRequest
 from tests.support import copy_tree
 
 RUN = "58882"
@@ -40,27 +37,9 @@ def new_session(tree: SimulatedTree, directory: Path | None = None) -> Session:
     return Session(EmbeddedHost(tree.settings), directory)
 
 
-@pytest.fixture(scope="module")
-def finished(small_tree_template: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
-    """A tree in which two iterations were made; not to be changed."""
-    tree = copy_tree(small_tree_template, tmp_path_factory.mktemp("session") / "tree")
-    state = identify_run(RunRequest((RUN,), lite=True), tree.settings).state
-    init_state(tree.settings, state, name="test", run_number=RUN, author="tester", progress=Progress())
-    session = new_session(tree)
-    request = session.new_request(runs=(RUN,), calibrant="Silicon_NIST_640d_001", grouping="Column")
-    session.calibrate(request.changed({"groups.model": "DIFC"}), Progress(), report=False)
-    session.iterate({"groups.model": "DIFC+TZERO"}, Progress(), report=False)
-    assert session.remarks() == []
-    assert "diffract_consts_058882" in session.host.workspaces.names()
-    assert "diffract_consts_058882_01" in session.host.workspaces.names()
-    assert "diagnostic_column_058882_fitparam_01" in session.host.workspaces.names()
-    session.close()
-    return tree
-
-
 @pytest.fixture
-def work(finished: SimulatedTree, tmp_path: Path) -> Iterator[Work]:
-    tree = copy_tree(finished, tmp_path / "tree")
+def work(calibrated_tree: SimulatedTree, tmp_path: Path) -> Iterator[Work]:
+    tree = copy_tree(calibrated_tree, tmp_path / "tree")
     session = new_session(tree)
     yield Work(tree, session, session.iterations[1].request)
     session.close()

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from snapcal_workbench.panel.views.options_view import label_of
 from snapcal_workbench.panel.widgets.table import Cell, Column, Table, button_row
-from snapcal_workbench.session import Iteration
+from snapcal_workbench.session import Iteration, UnreadableIteration
 from snapcal_workbench.session.ledger import Standing
 
 COLUMNS = (
@@ -80,12 +80,17 @@ class IterationsView(QWidget):
         self._enable()
 
     def show_iterations(
-        self, iterations: Sequence[Iteration], standings: Mapping[int, Standing], selected: int | None
+        self,
+        iterations: Sequence[Iteration],
+        unreadable: Sequence[UnreadableIteration],
+        standings: Mapping[int, Standing],
+        selected: int | None,
     ) -> None:
         """Fill the table.
 
         Args:
             iterations: Oldest first.
+            unreadable: Those that this release cannot read.
             standings: What has become of the workspaces of each.
             selected: Number of the one that is selected.
         """
@@ -94,6 +99,7 @@ class IterationsView(QWidget):
             before = iterations[position - 1] if position else None
             standing = standings.get(iteration.number, Standing())
             rows.append((iteration.number, (*_cells(iteration, before), _standing_cell(standing))))
+        rows += [(other.number, _cells_of_unreadable(other)) for other in unreadable]
         self.table.fill(rows)
         if selected is not None:
             self.table.select(selected)
@@ -137,6 +143,18 @@ def _cells(iteration: Iteration, before: Iteration | None) -> Sequence[object]:
         1e6 * _median(metrics.strain_std),
         1e6 * _median(metrics.sigma),
         _median(metrics.chi2),
+    )
+
+
+def _cells_of_unreadable(iteration: UnreadableIteration) -> Sequence[object]:
+    time = iteration.started[:16].replace("T", " ")
+    return (
+        Cell(iteration.number, f"iteration {iteration.number}"),
+        Cell(iteration.started, time),
+        "",
+        Cell("cannot be read", "cannot be read", iteration.text),
+        *(float("nan") for _ in COLUMNS[4:WORKSPACES]),
+        _standing_cell(Standing()),
     )
 
 
