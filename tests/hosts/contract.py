@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -21,7 +22,10 @@ from snapcal_workbench.calibration.types import (
     TofWindow,
 )
 from snapcal_workbench.errors import InputError, NotFoundError
+from snapcal_workbench.options import PixelOptions
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import Change, Group, WorkspaceList
+from tests.synthetic_pixels import SILICON, one_group, panel, simulate
 
 N = 6
 
@@ -89,6 +93,21 @@ def fit_table() -> FitTable:
     )
 
 
+def simulated_events() -> Events:
+    """Silicon on a small panel whose pixels are out of place."""
+    geometry, rng = panel(1, 6), np.random.default_rng(5)
+    true_difc = geometry.difc * np.exp(1e-3 * rng.standard_normal(len(geometry)))
+    return simulate(geometry, SILICON, true_difc, np.full(len(geometry), 0.003), 500, rng)
+
+
+def aligned_difc(run: Events) -> np.ndarray:
+    grouping, parameters = one_group(run.geometry, 0.003)
+    mask, table = PixelMask.none(grouping.detid), DiffCalTable.from_geometry(run.geometry)
+    options = PixelOptions(max_passes=2)
+    result = calibrate_pixels(run, table, grouping, mask, parameters, options=options, progress=Progress())
+    return result.table.difc
+
+
 class WorkspaceListContract:
     """Inherit this and give the fixture `workspaces`: an empty workspace list of the host."""
 
@@ -120,6 +139,17 @@ class WorkspaceListContract:
             found = workspaces.read("run", Events)
             np.testing.assert_array_equal(found.counts, counts)
             assert len(found.tof) == len(tof)
+
+    def test_the_order_of_a_pixel_s_events_makes_no_difference(self, workspaces: WorkspaceList) -> None:
+        given = simulated_events()
+        pixel = np.repeat(np.arange(len(given.geometry)), np.diff(given.start))
+        order = np.lexsort((np.random.default_rng(6).random(len(pixel)), pixel))
+        difc = []
+        for run in (given, replace(given, tof=given.tof[order])):
+            workspaces.write("run", run)
+            difc.append(aligned_difc(workspaces.read("run", Events)))
+        np.testing.assert_allclose(difc[1], difc[0], rtol=1e-12)
+        assert np.ptp(np.log(difc[0] / given.geometry.difc)) > 1e-4
 
     def test_a_table_comes_back_as_written(self, workspaces: WorkspaceList) -> None:
         workspaces.write("table", table())

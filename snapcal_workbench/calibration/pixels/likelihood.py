@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.chunks import in_order
+from snapcal_workbench.calibration.event_order import sort_within_pixels
 from snapcal_workbench.calibration.pixels.estimator import PassEstimate
 from snapcal_workbench.calibration.pixels.likelihood_group import EVENTS_PER_CHUNK, GroupEvents, number_of_folds
 from snapcal_workbench.calibration.pixels.likelihood_kernels import COUNTS, EDGE
@@ -55,7 +56,7 @@ class LikelihoodEstimator:
     """Maximum likelihood shifts of the pixels of every group; satisfies `PixelEstimator`.
 
     Args:
-        events: Of all pixels.
+        events: Of all pixels; weighted ones in their canonical order (`event_order.with_sorted_weights`).
         grouping: Of the same pixels.
         parameters: Of the groups; a group without parameters is left alone.
         options: `max_shift`, `bins_per_delta_d` and `shrink` are used, and `max_offset_bins` where it is set.
@@ -116,7 +117,7 @@ class LikelihoodEstimator:
         return result
 
     def _log_tof(self, progress: Progress) -> NDArray[np.float32]:
-        """float32[all events]: ln(TOF / scale), -inf or NaN where the TOF is not positive."""
+        """float32[all events]: ln(TOF / scale), ascending within a pixel; -inf or NaN where the TOF is not positive."""
         tof = self._events.tof.astype(np.float32, copy=False)
         y = np.empty(len(tof), np.float32)
 
@@ -128,6 +129,8 @@ class LikelihoodEstimator:
         chunks = [slice(first, min(first + size, len(tof))) for first in range(0, len(tof), size)]
         quiet = Progress(is_cancelled=progress.is_cancelled)
         list(in_order(work, chunks, progress=quiet, threads=self._threads))
+        if self._events.weight is None:
+            sort_within_pixels(y, self._first, threads=self._threads, progress=progress)
         return y
 
     def _estimate_group(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from snapcal_workbench.calibration.event_order import with_sorted_weights
 from snapcal_workbench.calibration.focus import bin_width, pixels_in_use
 from snapcal_workbench.calibration.pixels.convergence import Convergence, Increments, converge
 from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
@@ -104,7 +105,7 @@ def calibrate_pixels(
     """Align the pixels of each group with each other.
 
     Args:
-        events: Of n pixels.
+        events: Of n pixels; their order within a pixel makes no difference.
         table: Calibration to start from, of the same pixels.
         grouping: Group of each pixel.
         mask: Pixels that take no part; they keep their DIFC and their reason.
@@ -121,6 +122,7 @@ def calibrate_pixels(
         Cancelled: If the user has cancelled; nothing was changed.
     """
     _check_inputs(events, table, grouping, mask, parameters)
+    events = with_sorted_weights(events)
     step = _PixelStep(
         make_estimator(events, grouping, parameters, options), table, grouping, parameters, mask.reason, options
     )

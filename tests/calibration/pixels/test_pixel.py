@@ -263,3 +263,27 @@ def test_measured_spectra_of_osiris(reference_data, options):
     assert np.all(ratio[:, 3] < 0.95), "the strongest peak, in each bank"
     assert ratio.mean() < 0.985
     assert ratio.max() < 1.1
+
+
+def shuffled(events: Events, seed: int) -> Events:
+    """The same events, those of each pixel in another order."""
+    pixel = np.repeat(np.arange(len(events.geometry)), np.diff(events.start))
+    order = np.lexsort((np.random.default_rng(seed).random(len(pixel)), pixel))
+    weight = None if events.weight is None else events.weight[order]
+    return replace(events, tof=events.tof[order], weight=weight)
+
+
+@pytest.mark.parametrize("options", BOTH, ids=lambda o: o.estimator)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_order_of_a_pixel_s_events_does_not_matter(events, options, weighted):
+    """Loaders differ in it: LoadEventNexus, the facility's files, our own reader."""
+    if weighted:
+        weight = np.random.default_rng(24).uniform(0.2, 3.0, len(events.tof)).astype(np.float32)
+        tof = events.tof.copy()
+        tof[1::2] = tof[::2]  # as many events of one TOF and two weights
+        events = replace(events, tof=tof, weight=weight)
+    options = options.model_copy(update={"max_passes": 2})
+    first, second = calibrate(events, options=options), calibrate(shuffled(events, 25), options=options)
+    np.testing.assert_allclose(second.table.difc, first.table.difc, rtol=1e-12)
+    np.testing.assert_array_equal(second.mask.reason, first.mask.reason)
+    np.testing.assert_allclose(second.results.sigma, first.results.sigma, rtol=1e-9)
