@@ -38,7 +38,7 @@ class AlgorithmEntry(_Part):
     """An algorithm in Mantid's list."""
 
     name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]*$", description="Name in Mantid's list and in Python")
-    object: ObjectName = Field(description="The `algorithms.base.Algorithm`")
+    object: ObjectName = Field(description="The `workspaces.algorithm.Algorithm`")
 
 
 class Manifest(_Part):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pydantic import Field
 
 from snapcal_workbench.algorithms.assessment import focused
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import (
     StepInputs,
     check_pixels,
@@ -17,6 +16,7 @@ from snapcal_workbench.algorithms.ingredients import (
 from snapcal_workbench.calibration.types import Spectra
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.protocol import Host
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from snapcal_workbench.algorithms.assessment import FocusedInputs, assess, write_diagnostics
-from snapcal_workbench.algorithms.base import Algorithm, Parameters
 from snapcal_workbench.algorithms.ingredients import pixel_ingredients
 from snapcal_workbench.calibration.types import as_dict
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters
 from snapcal_workbench.workspaces.protocol import Host
 
 

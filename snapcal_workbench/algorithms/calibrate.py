@@ -9,12 +9,12 @@ from pydantic import Field
 
 from snapcal_workbench.algorithms import group_diff_cal, pixel_diff_cal
 from snapcal_workbench.algorithms.assessment import FocusedInputs
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import PixelIngredients, pixel_ingredients
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMap, PixelMask, PixelResults
 from snapcal_workbench.calibration.units import tof_from_d
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.names import OutputNames
 from snapcal_workbench.workspaces.protocol import Host
 
@@ -120,7 +120,6 @@ def _pixel_step(
         ),
         progress,
     )
-    assert isinstance(found, pixel_diff_cal.Outputs)
     if before is not None:
         _add_shifts(inputs, host, before, found.bin_width)
     return found
@@ -146,7 +145,7 @@ def _group_step(
     inputs: Inputs, host: Host, previous: str, masks: tuple[str, ...], progress: Progress
 ) -> group_diff_cal.Outputs:
     names = set(FocusedInputs.model_fields) - {"previous_table", "mask_workspaces"}
-    found = host.run(
+    return host.run(
         group_diff_cal.GROUP_DIFF_CAL,
         group_diff_cal.Inputs(
             **{name: getattr(inputs, name) for name in names},
@@ -157,8 +156,6 @@ def _group_step(
         ),
         progress,
     )
-    assert isinstance(found, group_diff_cal.Outputs)
-    return found
 
 
 def _write_maps(inputs: Inputs, host: Host, start: PixelIngredients) -> None:

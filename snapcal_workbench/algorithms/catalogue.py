@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from snapcal_workbench.algorithms.apply_version import APPLY_CALIBRATION_VERSION
 from snapcal_workbench.algorithms.assess import ASSESS_CALIBRATION
-from snapcal_workbench.algorithms.base import Algorithm
 from snapcal_workbench.algorithms.calibrate import CALIBRATE_DIFFRACTION
 from snapcal_workbench.algorithms.group_diff_cal import GROUP_DIFF_CAL
 from snapcal_workbench.algorithms.load_run import LOAD_CALIBRATION_RUN
 from snapcal_workbench.algorithms.load_version import LOAD_CALIBRATION_VERSION
 from snapcal_workbench.algorithms.pixel_diff_cal import PIXEL_DIFF_CAL
 from snapcal_workbench.algorithms.save_version import SAVE_CALIBRATION_VERSION
+from snapcal_workbench.workspaces.algorithm import Algorithm
 
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm

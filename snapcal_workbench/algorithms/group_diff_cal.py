@@ -14,12 +14,12 @@ from snapcal_workbench.algorithms.assessment import (
     peak_fit_options,
     write_diagnostics,
 )
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import PixelIngredients, parameters_of, peaks_of, pixel_ingredients
 from snapcal_workbench.calibration.groups.group import calibrate_groups
 from snapcal_workbench.calibration.types import DiffCalTable, GroupCalibration, GroupParameters, PixelMask, as_dict
 from snapcal_workbench.calibration.units import tof_from_d
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.protocol import Host
 
 

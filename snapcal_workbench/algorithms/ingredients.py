@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Parameters, reads
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
 from snapcal_workbench.calibration.types import (
@@ -25,6 +24,7 @@ from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.snap.instrument_parameters import read_instrument_parameters
 from snapcal_workbench.instrument.snap.state import InstrumentState, instrument_state
 from snapcal_workbench.options import CalibrationOptions, PeakOptions
+from snapcal_workbench.workspaces.algorithm import Parameters, reads
 from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
 
 Hkl = tuple[int, int, int]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import is_lite, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping
 from snapcal_workbench.instrument.snap.groupings import read_grouping_named
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.protocol import Host, RunRequest
 
 

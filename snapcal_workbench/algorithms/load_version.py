@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, PixelResults, Spectra
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.protocol import Host, Value
 
 

@@ -37,7 +37,6 @@ from mantid.kernel import (
 )
 from pydantic import BaseModel, ValidationError
 
-from snapcal_workbench.algorithms.base import CATEGORY, Algorithm
 from snapcal_workbench.algorithms.properties import (
     PropertyDeclaration,
     input_properties,
@@ -48,6 +47,7 @@ from snapcal_workbench.algorithms.properties import (
 )
 from snapcal_workbench.errors import Cancelled, InputError, SnapcalError
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import CATEGORY, Algorithm, I, O
 from snapcal_workbench.workspaces.protocol import Change, Host
 
 REPORT_INTERVAL = 0.1
@@ -97,7 +97,7 @@ def register(name: str, load: Callable[[], Algorithm], host: Callable[[], Host])
     AlgorithmFactory.subscribe(algorithm_class(name, load, host))
 
 
-def execute(algorithm: Algorithm, inputs: BaseModel, host: Host, progress: Progress) -> BaseModel:
+def execute(algorithm: Algorithm[I, O], inputs: I, host: Host, progress: Progress) -> O:
     """Run a registered algorithm as a managed Mantid algorithm; returns its outputs.
 
     Raises:
@@ -116,7 +116,7 @@ def execute(algorithm: Algorithm, inputs: BaseModel, host: Host, progress: Progr
         raise _reason(call, error, algorithm.name) from error
     finally:
         _here.call = None
-    if call.outputs is None:
+    if not isinstance(call.outputs, algorithm.outputs):
         raise _reason(call, None, algorithm.name)
     return call.outputs
 

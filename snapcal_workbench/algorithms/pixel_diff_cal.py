@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, makes
 from snapcal_workbench.algorithms.ingredients import StepInputs, parameters_of, pixel_ingredients
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
@@ -21,6 +20,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.protocol import Host
 
 

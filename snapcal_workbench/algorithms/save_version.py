@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters, reads
 from snapcal_workbench.algorithms.ingredients import ExcludedPeak, parameters_for, peaks_of, state_of
 from snapcal_workbench.algorithms.provenance import files_of, software
 from snapcal_workbench.calibration.groups.metrics import group_metrics
@@ -20,6 +19,7 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.contents import VersionContents
 from snapcal_workbench.store.elsewhere import prepare, settings_at
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, reads
 from snapcal_workbench.workspaces.protocol import Host
 
 

@@ -10,14 +10,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel
-
-from snapcal_workbench.algorithms.base import Algorithm
 from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.hosts.history import History
 from snapcal_workbench.instrument.loading import load_events
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
 from snapcal_workbench.workspaces.names import check_name
 from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, RunRequest, Value
 
@@ -169,7 +167,7 @@ class EmbeddedHost:
     def resolve(self, request: RunRequest) -> RunRequest:
         return request
 
-    def run(self, algorithm: Algorithm, inputs: BaseModel, progress: Progress) -> BaseModel:
+    def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         return self._history.record(algorithm, inputs, lambda: algorithm.run(inputs, self, progress))
 
     def history(self) -> Sequence[dict[str, Any]]:

@@ -8,10 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel
-
-from snapcal_workbench.algorithms.base import Algorithm
 from snapcal_workbench.errors import Cancelled
+from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
 
 
 class History:
@@ -29,7 +27,7 @@ class History:
         with self._lock:
             return tuple(dict(entry) for entry in self._entries)
 
-    def record(self, algorithm: Algorithm, inputs: BaseModel, work: Callable[[], BaseModel]) -> BaseModel:
+    def record(self, algorithm: Algorithm[I, O], inputs: I, work: Callable[[], O]) -> O:
         """Do the work of an algorithm and write down how it went; returns what it returns."""
         started = time.monotonic()
         entry: dict[str, Any] = {

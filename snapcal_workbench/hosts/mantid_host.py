@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mantid.api import AlgorithmFactory, AnalysisDataService, FileFinder, MatrixWorkspace
-from pydantic import BaseModel
 
 from snapcal_workbench.algorithms import mantid_algorithms
-from snapcal_workbench.algorithms.base import Algorithm
 from snapcal_workbench.calibration.types import TofWindow
 from snapcal_workbench.errors import FileFormatError, NotFoundError
 from snapcal_workbench.formats.events import read_events as read_file
@@ -26,6 +24,7 @@ from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS
 from snapcal_workbench.instrument.snap.runs import find_run
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
 from snapcal_workbench.workspaces.protocol import RunRequest
 
 
@@ -91,10 +90,10 @@ class MantidHost:
                 )
         return total
 
-    def run(self, algorithm: Algorithm, inputs: BaseModel, progress: Progress) -> BaseModel:
+    def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         own = not mantid_algorithms.is_inside() and AlgorithmFactory.exists(algorithm.name)
 
-        def work() -> BaseModel:
+        def work() -> O:
             if own:
                 return mantid_algorithms.execute(algorithm, inputs, self, progress)
             return algorithm.run(inputs, self, progress)

@@ -169,7 +169,6 @@ class Session:
             inputs = self._ingredients.chain_inputs(request, loaded, made, work, progress.part(0.15, 0.18))
             with self._ledger.writing():
                 outcome = self.host.run(chain.CALIBRATE_DIFFRACTION, inputs, progress.part(0.18, 0.9))
-            assert isinstance(outcome, chain.Outputs)
             values = self._values(inputs)
             self._suffix_earlier()
         self._ingredients.kept(request)
@@ -302,7 +301,7 @@ class Session:
         names["grouping"] = self._keep_grouping(iteration)
         report = self.folders.report(number)
         request = iteration.request
-        found = self.host.run(
+        return self.host.run(
             save_version.SAVE_CALIBRATION_VERSION,
             save_version.Inputs(
                 table=names["table"],
@@ -325,8 +324,6 @@ class Session:
             ),
             progress or Progress(),
         )
-        assert isinstance(found, save_version.Outputs)
-        return found
 
     def apply(self, reference: str, request: Request, output: str, progress: Progress) -> apply_version.Outputs:
         """Focus the request's run with a version or an iteration.
@@ -352,7 +349,6 @@ class Session:
             found = self.host.run(apply_version.APPLY_CALIBRATION_VERSION, inputs, progress.part(0.7, 1.0))
         self._ledger.add(_APPLIED, {output: name})
         progress.inform(f"The spectra focused with {reference} are in '{name}'.")
-        assert isinstance(found, apply_version.Outputs)
         return found
 
     def apply_to_files(
@@ -456,7 +452,6 @@ class Session:
         inputs = load_version.Inputs.model_validate({"version": reference, **outputs})
         with self._ledger.writing():
             found = self.host.run(load_version.LOAD_CALIBRATION_VERSION, inputs, progress)
-        assert isinstance(found, load_version.Outputs)
         self._ledger.add(reference, {role: name for role, name in outputs.items() if name in found.loaded})
         return found.loaded
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel
-
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -26,6 +24,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
 
 Group = tuple[str, ...]
 """A workspace group: the names of its members."""
@@ -127,16 +126,16 @@ class Host(Protocol):
     def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
         """Load, crop, and if asked convert to lite a run into the workspace `output` (Events)."""
 
-    def run(self, algorithm: Any, inputs: BaseModel, progress: Progress) -> BaseModel:
+    def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         """Run one of `snapcal_workbench.algorithms` with progress and cancel, and record it in the history.
 
         Args:
-            algorithm: An `algorithms.base.Algorithm`.
-            inputs: An instance of its input model.
+            algorithm: One of `algorithms.catalogue`.
+            inputs: Its inputs.
             progress: Where to report to.
 
         Returns:
-            An instance of its output model.
+            Its outputs.
         """
 
     def history(self) -> Sequence[dict[str, Any]]:

@@ -7,7 +7,6 @@ import json
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from snapcal_workbench.algorithms.base import Algorithm
 from snapcal_workbench.algorithms.catalogue import ALGORITHMS
 from snapcal_workbench.algorithms.properties import (
     PropertyDeclaration,
@@ -20,6 +19,7 @@ from snapcal_workbench.algorithms.properties import (
     result_properties,
 )
 from snapcal_workbench.options import GroupOptions, PeakOptions, PixelOptions
+from snapcal_workbench.workspaces.algorithm import Algorithm
 
 each = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
 CALIBRATE = ALGORITHMS["CalibrateDiffraction"].inputs

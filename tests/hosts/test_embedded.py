@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from snapcal_workbench.algorithms.base import Algorithm, Parameters
 from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.hosts.default import default_host
 from snapcal_workbench.hosts.embedded import EmbeddedHost, EmbeddedWorkspaces
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters
 from snapcal_workbench.workspaces.protocol import Change, Host, RunRequest, WorkspaceList
 
 sys.path.insert(0, str(Path(__file__).parent))

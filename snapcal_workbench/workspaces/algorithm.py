@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.protocol import Host
+
+if TYPE_CHECKING:
+    from snapcal_workbench.workspaces.protocol import Host
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - inputs
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - outputs
