@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
 from snapcal_workbench.cli.facility import AsJson, user_name
 from snapcal_workbench.errors import StoreError
+
+if TYPE_CHECKING:
+    from snapcal_workbench.store.repair import Action
 
 Version = Annotated[str, typer.Argument(help="STATE/N or RUN:N, with 'lite/' or 'native/' before it where needed")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Check that no file was changed since")]
@@ -171,13 +175,22 @@ def repair(
         with step("Repairing", quiet=as_json) as progress:
             actions = repair_tree(context.obj.load(), state or None, apply=apply, progress=progress)
         if as_json:
-            show_json([{"path": str(a.path), "what": a.what, "done": a.done} for a in actions])
-            return
-        for action in actions:
-            out.print(f"{'done' if action.done else 'would do'}: {action.path}: {action.what}", markup=False)
-        if not actions:
-            out.print("Nothing is to be repaired.")
-        elif not apply:
-            out.print("Nothing was changed. Repeat with --apply to do it.")
+            show_json([{**asdict(action), "path": str(action.path)} for action in actions])
+        else:
+            _show_actions(actions, apply)
+        if any(action.why_not for action in actions):
+            raise typer.Exit(StoreError.exit_code)
 
     guarded(work, as_json=as_json)
+
+
+def _show_actions(actions: list[Action], apply: bool) -> None:
+    for action in actions:
+        word = "done" if action.done else "could not do" if action.why_not else "would do"
+        out.print(f"{word}: {action.path}: {action.what}", markup=False)
+        if action.why_not:
+            out.print(f"    {action.why_not}", markup=False)
+    if not actions:
+        out.print("Nothing is to be repaired.")
+    elif not apply:
+        out.print("Nothing was changed. Repeat with --apply to do it.")

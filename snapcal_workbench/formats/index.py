@@ -402,5 +402,9 @@ def choose_version(entries: Sequence[IndexEntry], run: int, lite: bool | None) -
 
 
 def next_version(numbers: Iterable[int]) -> int:
-    """The number of a new version: one more than the largest that is taken; at least 1, as 0 is the state's default."""
-    return max(numbers, default=0) + 1
+    """The number of a new version: one more than the largest that is taken; at least 1, as 0 is the state's default.
+
+    A number that no other can follow, such as that of a stray folder `v_99999999`, is passed over.
+    """
+    taken = {0, *numbers}
+    return max(number + 1 for number in taken if number < MAX_VERSION and number + 1 not in taken)

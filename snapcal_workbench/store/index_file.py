@@ -58,10 +58,10 @@ class Snapshot:
 
     @property
     def taken(self) -> set[int]:
-        """Numbers that a new version must not have."""
+        """Numbers that a new version must not have; a dead process claims none."""
         return {
             *self.listing.versions,
-            *(staging.version for staging in self.listing.staging),
+            *(staging.version for staging in self.listing.staging if not staging.is_dead),
             *(entry.version for entry in self.entries),
             *(entry.version for entry in self.missing),
         }

@@ -15,6 +15,7 @@ from typing import Any
 
 from snapcal_workbench.formats.json_file import json_value
 from snapcal_workbench.store import fs
+from snapcal_workbench.store.layout import AUDIT
 
 
 def append_line(path: Path, item: Mapping[str, Any]) -> None:
@@ -55,6 +56,14 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
         elif item:
             items.append(item)
     return items, problems
+
+
+def read_audit(home: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The lines of a home's audit log that say which version they are about, and what else is in it."""
+    lines, problems = read_lines(home / AUDIT)
+    whole = [line for line in lines if type(line.get("version")) is int]
+    odd = [json.dumps(line)[:80] for line in lines if type(line.get("version")) is not int]
+    return whole, problems + [f"{AUDIT} has a line that names no version: {text}." for text in odd]
 
 
 def _item(line: bytes) -> dict[str, Any] | None:

@@ -124,6 +124,11 @@ class Staging:
     version: int
     owner: Owner | None
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process that built it has died on this host."""
+        return self.owner is not None and self.owner.state == "dead"
+
 
 @dataclass(frozen=True)
 class Listing:

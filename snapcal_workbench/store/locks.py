@@ -72,7 +72,7 @@ def _file_lock(home: Path, progress: Progress, deadline: float) -> Iterator[None
     try:
         yield
     finally:
-        lock.release()
+        _give_back(home / LOCK, lock.release, progress)
 
 
 def _try_file_lock(lock: FileLock, home: Path) -> str | None:
@@ -91,7 +91,17 @@ def _holder_mark(home: Path, progress: Progress, deadline: float) -> Iterator[No
     try:
         yield
     finally:
-        fs.remove(mark)
+        _give_back(mark, lambda: fs.remove(mark), progress)
+
+
+def _give_back(path: Path, give_back: Callable[[], None], progress: Progress) -> None:
+    """Give a lock back. Should that fail, what was done under it stands, so that it is told and no error."""
+    try:
+        give_back()
+    except OSError as error:
+        progress.warn(
+            f"{path} could not be given back ({error}). What was done is done, but others wait until this program ends."
+        )
 
 
 def _try_mark(mark: Path) -> str | None:

@@ -17,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 _TEXT = re.compile(r"(\d{1,10})\.(\d{1,20})\.(\d{1,20})\.([0-9A-Za-z-]{1,64})", re.ASCII)
 
 State = Literal["alive", "dead", "unknown"]
@@ -49,12 +51,10 @@ class Owner:
 
     @property
     def state(self) -> State:
-        """Whether the process is alive; "unknown" where only another host or container can tell."""
+        """Whether the process is alive; "unknown" where only another host, container or user can tell."""
         if self.host != host_name() or self.namespace != _namespace():
             return "unknown"
-        if not process_exists(self.pid) or _start_of(self.pid) != self.start:
-            return "dead"
-        return "alive"
+        return state_of(self.pid, self.start)
 
 
 def host_name() -> str:
@@ -62,15 +62,28 @@ def host_name() -> str:
     return re.sub(r"[^0-9A-Za-z-]", "-", socket.gethostname().split(".")[0])[:64] or "unknown"
 
 
-def process_exists(pid: int) -> bool:
-    """Whether a process of this host has that id."""
+def state_of(pid: int, start: int | None = None) -> State:
+    """Whether a process of this host is alive, and is the one that started then; a zombie is dead."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return "dead"
+        return "alive" if start in (None, _start_of(pid)) else "dead"
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
+        return "unknown" if _is_hidden(pid) else "dead"
+    except psutil.AccessDenied:
+        return "unknown"
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether a process is there that only its user sees: some hosts hide the processes of others."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
+    except PermissionError:
         return True
-    return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def describe(path: Path) -> str:
@@ -100,6 +113,8 @@ def _namespace() -> int:
 
 
 def _start_of(pid: int) -> int:
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
+    """Clock ticks from the start of the host to that of a process: a number that no change of the clock changes."""
+    with suppress(psutil.Error):
+        since_boot = -psutil.boot_time() + psutil.Process(pid).create_time()
+        return round(since_boot * os.sysconf("SC_CLK_TCK"))
     return 0

@@ -6,9 +6,10 @@ The order of the calls, and why a crash after each of them leaves the old state 
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from snapcal_workbench.store.layout import (
     version_folder,
 )
 from snapcal_workbench.store.locks import hold_index
-from snapcal_workbench.store.owner import Owner, host_name, user_name
+from snapcal_workbench.store.owner import Owner, describe, host_name, user_name
 from snapcal_workbench.store.strict_json import content_hash, json_bytes
 
 ATTEMPTS = 5
@@ -94,9 +95,10 @@ def publish(
 def _publish_once(
     home: Path, settings: Settings, draft: Draft, progress: Progress, version: int | None
 ) -> SavedVersion:
+    """Publish under one number. Only before the version is in place does an `OSError` come out of this."""
     fs.make_directories(home)
     with hold_index(home, settings, progress):
-        staging = _claim(home, version)
+        staging = _claim(home, version, progress)
     try:
         hashes = draft.write_files(staging.path, staging.version, progress.part(0.0, 0.9))
         with hold_index(home, settings, progress):
@@ -105,11 +107,10 @@ def _publish_once(
         shutil.rmtree(staging.path, ignore_errors=True)
 
 
-def _claim(home: Path, version: int | None) -> Staging:
+def _claim(home: Path, version: int | None, progress: Progress) -> Staging:
     """Make the staging folder of the next version, which reserves its number. The index is locked."""
     snapshot = read_snapshot(home)
-    if remove_dead(snapshot.listing.staging):
-        snapshot = read_snapshot(home)
+    remove_dead([staging.path for staging in snapshot.listing.staging if staging.is_dead], progress)
     claimed = next_version(snapshot.taken) if version is None else version
     if version is not None and version in snapshot.taken:
         raise _NumberTakenError
@@ -118,12 +119,16 @@ def _claim(home: Path, version: int | None) -> Staging:
     return staging
 
 
-def remove_dead(stagings: list[Staging]) -> bool:
-    """Remove the staging folders whose process has died on this host; whether there were any."""
-    dead = [staging.path for staging in stagings if staging.owner and staging.owner.state == "dead"]
-    for path in dead:
-        fs.remove_tree(path)
-    return bool(dead)
+def remove_dead(folders: Iterable[Path], progress: Progress) -> None:
+    """Remove the staging folders of dead processes; those of others that we may not remove are told and passed over."""
+    for folder in folders:
+        try:
+            fs.remove_tree(folder)
+        except OSError as error:
+            progress.warn(
+                f"{folder} is left of a process that has ended ({describe(folder)}). It could not be removed ({error}) "
+                "and is passed over; its owner can remove it."
+            )
 
 
 def _commit(home: Path, staging: Staging, draft: Draft, hashes: Mapping[str, str]) -> SavedVersion:
@@ -137,10 +142,21 @@ def _commit(home: Path, staging: Staging, draft: Draft, hashes: Mapping[str, str
     record_hash = _write_documents(staging.path, draft, entry, hashes)
     fs.sync_directory(staging.path)
     append_audit(home, "announce", entry.version, author=entry.author, record=record_hash)
-    fs.publish(staging.path, target)
+    _rename(staging.path, target)
     indexed = IndexEntry.model_validate({**entry.to_json(), RECORD_HASH: record_hash})
     _enter(snapshot, indexed, stamp, record_hash)
     return SavedVersion(entry.version, target, indexed)
+
+
+def _rename(staging: Path, target: Path) -> None:
+    """Rename the staging folder into place. On a network disk the answer can be lost of a rename that was done."""
+    try:
+        fs.publish(staging, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(staging) or not target.is_dir():
+            raise
 
 
 def _write_documents(folder: Path, draft: Draft, entry: IndexEntry, hashes: Mapping[str, str]) -> str:

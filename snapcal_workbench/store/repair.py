@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import Snapshot, index_bytes, read_snapshot, replace_index
-from snapcal_workbench.store.layout import BACKUPS, INDEX, TEMPORARY_INDEX
+from snapcal_workbench.store.layout import AUDIT, BACKUPS, INDEX, TEMPORARY_INDEX
 from snapcal_workbench.store.locks import HOLDER, hold_index, holder_of
 from snapcal_workbench.store.owner import Owner
 from snapcal_workbench.store.publish import append_audit, file_stamp
@@ -29,11 +30,12 @@ from snapcal_workbench.store.verify import homes_in
 
 @dataclass(frozen=True)
 class Action:
-    """Something that a repair does: where, what, and whether it was done or would be."""
+    """Something that a repair does: where, what, whether it was done or would be, and why it could not be done."""
 
     path: Path
     what: str
     done: bool = False
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,30 +65,48 @@ def repair(
         Cancelled: The user cancelled.
     """
     progress = progress or Progress()
-    actions = [_dead_state(path, apply) for path in dead_states(settings.powder_home)]
+    steps = [_dead_state(path) for path in dead_states(settings.powder_home)]
+    actions = [_done(step, settings.powder_home) if apply else Action(step.path, step.what) for step in steps]
     for home in homes_in(settings, state_id):
         steps = _plan(home)
-        if apply and steps:
-            _apply(home, settings, progress)
-        actions.extend(Action(step.path, step.what, apply) for step in steps)
+        applied = _apply(home, settings, progress) if apply and steps else {}
+        # what the lock's taking or another program has done meanwhile is done, too
+        actions.extend(applied.get(step.path, Action(step.path, step.what, apply)) for step in steps)
     return actions
 
 
-def _dead_state(path: Path, apply: bool) -> Action:
-    if apply:
-        with fs.reported(f"{path} could not be removed."):
-            fs.remove_tree(path)
-    return Action(path, "Remove a state that was being initialised when its process died.", apply)
+def _dead_state(path: Path) -> _Step:
+    what = "Remove a state that was being initialised when its process died."
+    return _Step(path, what, lambda _: fs.remove_tree(path))
 
 
-def _apply(home: Path, settings: Settings, progress: Progress) -> None:
-    with fs.reported(f"{home} could not be repaired."), hold_index(home, settings, progress):
+def _apply(home: Path, settings: Settings, progress: Progress) -> dict[Path, Action]:
+    with fs.reported(f"{home} could not be repaired; it is as it was."), hold_index(home, settings, progress):
         steps = _plan(home)
         backup = home / BACKUPS / file_stamp(format_timestamp(time.time_ns()))
         fs.make_directories(backup)
-        for step in steps:
-            step.do(backup)
-            append_audit(home, "repair", -1, what=step.what, backup=str(backup.relative_to(home)))
+        return {step.path: _recorded(_done(step, backup), home, backup) for step in steps}
+
+
+def _done(step: _Step, backup: Path) -> Action:
+    """Do a step. What cannot be done, such as moving a folder of another user, is told and hinders no other."""
+    try:
+        step.do(backup)
+    except (OSError, StoreError) as error:
+        why_not = error.found if isinstance(error, StoreError) else str(error)
+        return Action(step.path, step.what, False, why_not)
+    return Action(step.path, step.what, True)
+
+
+def _recorded(action: Action, home: Path, backup: Path) -> Action:
+    """The action, entered into the audit log if it was done."""
+    if not action.done:
+        return action
+    try:
+        append_audit(home, "repair", -1, what=action.what, backup=str(backup.relative_to(home)))
+    except OSError as error:
+        return replace(action, why_not=f"it was done, but {home / AUDIT} could not be written ({error})")
+    return action
 
 
 def _plan(home: Path) -> list[_Step]:
@@ -102,7 +122,7 @@ def _dead_stagings(snapshot: Snapshot) -> list[_Step]:
             lambda backup, path=staging.path: fs.publish(path, backup / path.name),  # type: ignore[misc]
         )
         for staging in snapshot.listing.staging
-        if staging.owner and staging.owner.state == "dead"
+        if staging.is_dead
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -31,7 +31,10 @@ def change_retirement(
             "The default of a state (version 0) cannot be retired: SNAPRed fails without it.",
             fix="Save a version that applies to these runs; it is then used instead.",
         )
-    with fs.reported(f"Version {version} in {home} could not be changed."), hold_index(home, settings, progress):
+    with (
+        fs.reported(f"Version {version} in {home} could not be changed; it is as it was."),
+        hold_index(home, settings, progress),
+    ):
         if (version in read_snapshot(home).retired) == (action == "retire"):
             raise InputError(
                 f"Version {version} is {'retired already' if action == 'retire' else 'not retired'}.",
@@ -39,8 +42,23 @@ def change_retirement(
             )
         stamp = format_timestamp(time.time_ns())
         line = {"action": action, "version": version, "reason": reason, "author": author, "time": stamp}
-        append_line(home / RETIREMENTS, {**line, "user": user_name()})
-        append_audit(home, action, version, author=author, reason=reason)
-        snapshot = read_snapshot(home)
-        write_index(snapshot, file_stamp(stamp))
+        try:
+            append_line(home / RETIREMENTS, {**line, "user": user_name()})
+            append_audit(home, action, version, author=author, reason=reason)
+            snapshot = read_snapshot(home)
+            write_index(snapshot, file_stamp(stamp))
+        except (OSError, StoreError) as error:
+            if (version in read_snapshot(home).retired) != (action == "retire"):
+                raise
+            raise _half_told(home, action, version, error) from error
     return next(entry for entry in snapshot.entries if entry.version == version)
+
+
+def _half_told(home: Path, action: str, version: int, error: OSError | StoreError) -> StoreError:
+    """The error that a change counts already, but that the index or the audit log do not say so."""
+    done = "retired" if action == "retire" else "back"
+    return StoreError(
+        f"Version {version} is {done}, but the index or the audit log in {home} could not be written.",
+        found=error.found if isinstance(error, StoreError) else str(error),
+        fix="Do not repeat it: free space or get write permission, then run `snapcal repair --apply`.",
+    )

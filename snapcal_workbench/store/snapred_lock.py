@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from snapcal_workbench.store.owner import describe, process_exists
+from snapcal_workbench.store import fs
+from snapcal_workbench.store.owner import describe, state_of
 
 _NAME = re.compile(r"(\d{1,10})_(.+)\.lock", re.ASCII)
 _own_file = threading.Lock()
@@ -44,15 +45,18 @@ def hold(directory: Path, home: Path, pause: Callable[[str], None], warn: Callab
     try:
         yield
     finally:
-        _release(own, path)
+        try:
+            _release(own, path)
+        except OSError as error:
+            warn(f"SNAPRed's lock {own} could not be given back ({error}); SNAPRed removes it itself in two minutes.")
 
 
 def _take(directory: Path, own: Path, path: str, pause: Callable[[str], None]) -> None:
     while True:
         while blocker := _blocker(directory, own, path):
             pause(blocker)
-        with _own_file, open(own, "a", encoding="utf-8") as file:
-            file.write(path + "\n")
+        with _own_file:
+            fs.append(own, f"{path}\n".encode())
         blocker = _blocker(directory, own, path)
         if not blocker:
             return
@@ -71,18 +75,18 @@ def _blocker(directory: Path, own: Path, path: str) -> str | None:
 
 def _is_dead(name: str) -> bool:
     found = _NAME.fullmatch(name)
-    return found is not None and found[2] == _short_host() and not process_exists(int(found[1]))
+    return found is not None and found[2] == _short_host() and state_of(int(found[1])) == "dead"
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+        return fs.read(file).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
 
 
 def _release(own: Path, path: str) -> None:
-    with _own_file, suppress(OSError):
+    with _own_file, suppress(FileNotFoundError):
         lines = _lines(own)
         if path in lines:
             lines.remove(path)

@@ -27,7 +27,7 @@ from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import read_snapshot
 from snapcal_workbench.store.layout import DEFAULT_TABLE, has_mode_level, home_of, mode_name
 from snapcal_workbench.store.owner import Owner
-from snapcal_workbench.store.publish import publish
+from snapcal_workbench.store.publish import publish, remove_dead
 from snapcal_workbench.store.record import default_record_json, parameters_json
 from snapcal_workbench.store.strict_json import content_hash, json_bytes
 from snapcal_workbench.store.text import clean_text
@@ -101,7 +101,7 @@ def _build(
     progress: Progress,
 ) -> None:
     """Build the whole state in a staging folder and rename it into place."""
-    remove_dead_states(settings.powder_home)
+    remove_dead(dead_states(settings.powder_home), progress)
     staging = settings.powder_home / f".staging.{state_id}.{Owner.current()}"
     homes = {lite: staging / home_of(settings, state_id, lite=lite).relative_to(target) for lite in defaults}
     fs.make_directory(staging)
@@ -114,7 +114,8 @@ def _build(
         fs.sync_directory(staging)
         progress.check()
         fs.publish(staging, target)
-        fs.sync_directory(settings.powder_home)
+        with fs.reported(f"State {state_id} was initialised, but a power cut may undo it."):
+            fs.sync_directory(settings.powder_home)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -141,12 +142,6 @@ def _complete(
         publish(homes[lite], settings, defaults[lite], progress, version=0)
     if not has_map:
         fs.replace_file(target / GROUPING_MAP, grouping_map, "the grouping map")
-
-
-def remove_dead_states(powder_home: Path) -> None:
-    """Remove the staging folders of states whose process has died on this host."""
-    for path in dead_states(powder_home):
-        fs.remove_tree(path)
 
 
 def dead_states(powder_home: Path) -> list[Path]:

@@ -20,8 +20,8 @@ from snapcal_workbench.formats.processed import Table, read_processed, table_to_
 from snapcal_workbench.formats.values import read_values
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import RECORD_HASH
-from snapcal_workbench.store.journal import read_lines
-from snapcal_workbench.store.layout import AUDIT, PARAMETERS, RECORD, is_plain, mode_name
+from snapcal_workbench.store.journal import read_audit
+from snapcal_workbench.store.layout import PARAMETERS, RECORD, is_plain, mode_name
 from snapcal_workbench.store.record import CalibrationRecord, parse_parameters, parse_record
 from snapcal_workbench.store.strict_json import content_hash
 
@@ -180,12 +180,8 @@ def recorded_hash(home: Path, entry: IndexEntry) -> str | None:
 
 def audited_hashes(home: Path) -> dict[int, str]:
     """Hash of the record of each version by the audit log."""
-    lines, _ = read_lines(home / AUDIT)
-    return {
-        line["version"]: line["record"]
-        for line in lines
-        if isinstance(line.get("version"), int) and isinstance(line.get("record"), str)
-    }
+    lines, _ = read_audit(home)
+    return {line["version"]: line["record"] for line in lines if isinstance(line.get("record"), str)}
 
 
 def check_parameters(folder: Path, version: int) -> str | None:

@@ -14,9 +14,8 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import Snapshot, read_snapshot
-from snapcal_workbench.store.journal import read_lines
+from snapcal_workbench.store.journal import read_audit
 from snapcal_workbench.store.layout import (
-    AUDIT,
     DEFAULT_TABLE,
     PARAMETERS,
     RECORD,
@@ -116,8 +115,8 @@ def _who(owner: Owner, path: Path) -> str:
 
 def _vanished(home: Path, snapshot: Snapshot) -> list[str]:
     """Versions that the audit log says were saved, and whose folder is gone."""
-    lines, problems = read_lines(home / AUDIT)
-    saved = {line.get("version"): line.get("time") for line in lines if line.get("action") == "save"}
+    lines, problems = read_audit(home)
+    saved = {line["version"]: line.get("time") for line in lines if line.get("action") == "save"}
     gone = {version: time for version, time in saved.items() if version not in snapshot.listing.versions}
     return problems + [f"Version {version}, saved at {time}, is gone." for version, time in gone.items()]
 
