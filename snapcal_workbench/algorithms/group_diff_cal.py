@@ -65,7 +65,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
 def _correct(
     inputs: Inputs, host: Host, ingredients: PixelIngredients, parameters: GroupParameters, progress: Progress
 ) -> GroupCalibration:
-    peaks = peaks_of(host, inputs.calibrant, parameters, inputs.peaks, inputs.excluded_peaks)
+    peaks = peaks_of(host, inputs.calibrant, parameters, inputs.peaks, inputs.excluded_peaks, progress)
     spectra = focused(ingredients, ingredients.table, ingredients.mask, parameters, progress=progress.part(0.0, 0.5))
     return calibrate_groups(
         spectra,

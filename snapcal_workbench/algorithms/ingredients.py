@@ -24,6 +24,7 @@ from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.snap.instrument_parameters import read_instrument_parameters
 from snapcal_workbench.instrument.snap.state import InstrumentState, instrument_state
 from snapcal_workbench.options import CalibrationOptions, PeakOptions
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Parameters, reads
 from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
 
@@ -145,13 +146,25 @@ def parameters_for(
 
 
 def peaks_of(
-    host: Host, calibrant: str, parameters: GroupParameters, options: PeakOptions, excluded: Collection[ExcludedPeak]
+    host: Host,
+    calibrant: str,
+    parameters: GroupParameters,
+    options: PeakOptions,
+    excluded: Collection[ExcludedPeak],
+    progress: Progress | None = None,
 ) -> dict[int, ExpectedPeaks]:
-    """Expected peaks of every group for a calibrant (its name or the path of its JSON file)."""
+    """Expected peaks of every group for a calibrant (its name or the path of its JSON file).
+
+    `progress` is warned of what its CIF leaves open.
+    """
     sample = read_calibrant(calibrant, host.settings)
     options = sample.apply(CalibrationOptions(peaks=options)).peaks
     reflections = reflections_from_cif(
-        sample.cif_text, d_min=options.crystal_d_min, d_max=options.crystal_d_max, source=str(sample.cif_path)
+        sample.cif_text,
+        d_min=options.crystal_d_min,
+        d_max=options.crystal_d_max,
+        source=str(sample.cif_path),
+        progress=progress,
     )
     return expected_peaks(
         reflections,

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, SnapcalError
+from snapcal_workbench.formats.files import read_bytes
 from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.options import CalibrationOptions, PeakFunction, Settings
 from snapcal_workbench.paths import user_path
@@ -202,10 +203,10 @@ def _cif_path(path: Path, content: _CalibrantFile, settings: Settings) -> Path:
 
 def _read_cif(cif_path: Path, path: Path) -> str:
     try:
-        return cif_path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
+        return read_bytes(cif_path, "a CIF file").decode("utf-8-sig", "replace")
+    except NotFoundError as error:
         raise NotFoundError(
             f"The CIF file of calibrant {path.name} does not exist, or may not be read.",
-            found=str(error),
+            found=f"{cif_path}: {error.found}",
             fix="Copy the CIF file there, or correct 'crystallography.cifFile' in the calibrant's file.",
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,31 @@ def test_an_override_that_leaves_no_range_is_an_error(settings: Settings, add) -
     add(overrides={"crystalDMin": 4.0})
     with pytest.raises(InputError, match=r"4\.0 to 3\.0"):
         read_calibrant("silicon_002", settings).apply(CalibrationOptions(peaks=PeakOptions(crystal_d_max=3.0)))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
+def test_a_cif_that_never_ends_is_not_read(settings: Settings, add, kind: str) -> None:
+    add()
+    cif = settings.calibrant_samples / "silicon.cif"
+    cif.unlink()
+    if kind == "pipe":
+        os.mkfifo(cif)
+    elif kind == "device":
+        cif.symlink_to("/dev/zero")
+    else:
+        with open(cif, "wb") as file:
+            file.truncate(10**11)
+    with pytest.raises((NotFoundError, FileFormatError), match=r"not a regular file|100000000000 bytes") as caught:
+        read_calibrant("silicon_002", settings)
+    assert str(cif) in str(caught.value)
+
+
+def test_a_cif_may_have_a_byte_order_mark(settings: Settings, add) -> None:
+    add()
+    (settings.calibrant_samples / "silicon.cif").write_text("\ufeffdata_Si\n", encoding="utf-8")
+    assert read_calibrant("silicon_002", settings).cif_text == "data_Si\n"
+
+
+def test_a_home_of_nobody_is_no_calibrant(settings: Settings) -> None:
+    with pytest.raises(InputError, match="nosuchuser"):
+        read_calibrant("~nosuchuser/x", settings)

@@ -7,22 +7,32 @@ multiplicity counts the equivalents in the Laue class. Reflections that coincide
 
 from __future__ import annotations
 
+import math
+
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from snapcal_workbench.calibration.peaks.cif import read_crystal
 from snapcal_workbench.calibration.types import FloatArray, IntArray, Reflections
-from snapcal_workbench.errors import FileFormatError, InputError
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.progress import Progress
 
 COINCIDENT = 1e-6
 """Reflections whose d differ by less than this fraction are one."""
+MOST_REFLECTIONS = 300_000
+"""Points of half of the reciprocal lattice that are looked at: all of silicon's down to d = 0.1 A, in a second."""
+MOST_TERMS = 20_000_000
+"""Terms of all structure factors, atoms times reflections: half a minute's work."""
 _BASE = 1 << 20
 """Indices lie within +-BASE/2."""
 EXTINCT = 1e-9
 """A reflection with less than this fraction of the largest |F|^2 is extinct."""
 
 
-def reflections_from_cif(text: str, *, d_min: float, d_max: float, source: str = "") -> Reflections:
+def reflections_from_cif(
+    text: str, *, d_min: float, d_max: float, source: str = "", progress: Progress | None = None
+) -> Reflections:
     """Reflections with d_min <= d <= d_max (A), in ascending d.
 
     Args:
@@ -30,10 +40,11 @@ def reflections_from_cif(text: str, *, d_min: float, d_max: float, source: str =
         d_min: Smallest d-spacing, A.
         d_max: Largest d-spacing, A.
         source: Where the text comes from, for messages.
+        progress: Is warned of what was chosen where the CIF leaves it open.
 
     Raises:
-        FileFormatError: If the CIF cannot be read or lacks cell, atoms or space group.
-        InputError: If the range is empty or holds no reflection.
+        FileFormatError: If the CIF cannot be read, lacks cell, atoms or space group, or contradicts itself.
+        InputError: If the range is empty, holds no reflection, or too many to work with.
     """
     if not 0 < d_min < d_max:
         raise InputError(
@@ -41,8 +52,12 @@ def reflections_from_cif(text: str, *, d_min: float, d_max: float, source: str =
             found=f"{d_min:g} to {d_max:g} A",
             fix="Choose another range (crystal d min and d max).",
         )
-    structure = _structure(text, source or "the CIF text")
+    crystal = read_crystal(text, source or "the CIF text")
+    for note in crystal.notes:
+        (progress or Progress()).warn(note)
+    structure = crystal.structure
     operations = structure.spacegroup.operations()
+    _check_number(structure, d_min, source)
     hkl = _unique_hkl(structure, operations, d_min=d_min, d_max=d_max)
     f_squared = _f_squared(structure, hkl)
     visible = f_squared > EXTINCT * f_squared.max(initial=0.0)
@@ -57,88 +72,16 @@ def reflections_from_cif(text: str, *, d_min: float, d_max: float, source: str =
     return _merged(hkl, d, f_squared, _multiplicity(hkl, operations))
 
 
-def _structure(text: str, source: str) -> gemmi.SmallStructure:
-    """The crystal of the CIF's first block with a cell, symmetry set up, occupancies per site symmetry."""
-    try:
-        document = gemmi.cif.read_string(text)
-    except (ValueError, RuntimeError) as error:
-        raise FileFormatError(
-            f"Not a readable CIF: {source}.", found=str(error), fix="Check the file, or export it again."
-        ) from error
-    block = next((b for b in document if b.find_value("_cell_length_a")), None)
-    if block is None:
-        raise FileFormatError(
-            f"The CIF has no unit cell: {source}.",
-            found="no _cell_length_a",
-            fix="Add _cell_length_a, _b, _c and _cell_angle_alpha, _beta, _gamma.",
+def _check_number(structure: gemmi.SmallStructure, d_min: float, source: str) -> None:
+    """Refuse what would take all memory: half of the points of the reciprocal lattice within 1 / d_min."""
+    expected = 2 / 3 * math.pi * structure.cell.volume / d_min / d_min / d_min
+    terms = expected / len(structure.spacegroup.operations().sym_ops) * len(structure.get_all_unit_cell_sites())
+    if expected > MOST_REFLECTIONS or terms > MOST_TERMS:
+        raise InputError(
+            f"A range with more than {MOST_REFLECTIONS:,} reflections (before symmetry) cannot be calibrated with.",
+            found=f"{expected:,.0f} for d from {d_min:g} A and a cell of {structure.cell.volume:.0f} A^3 ({source})",
+            fix="Choose a larger crystal d min, or check the cell.",
         )
-    structure = gemmi.make_small_structure_from_block(block)
-    _check_atoms(structure, source)
-    _set_symmetry(structure, source)
-    _make_isotropic(structure)
-    structure.change_occupancies_to_crystallographic()
-    return structure
-
-
-def _check_atoms(structure: gemmi.SmallStructure, source: str) -> None:
-    if not structure.cell.is_crystal() or not np.isfinite(structure.cell.volume):
-        raise FileFormatError(
-            f"The CIF has no usable unit cell: {source}.",
-            found=f"{structure.cell.parameters}",
-            fix="Give the six cell parameters as numbers, in A and degrees.",
-        )
-    if not structure.sites:
-        raise FileFormatError(
-            f"The CIF has no atoms: {source}.",
-            found="no _atom_site_ loop with fractional coordinates",
-            fix="Add _atom_site_label, _atom_site_fract_x, _y and _z.",
-        )
-    unknown = [site.label for site in structure.sites if site.element.atomic_number == 0]
-    if unknown:
-        raise FileFormatError(
-            f"The CIF names an atom that is no element: {source}.",
-            found=", ".join(unknown),
-            fix="Give the element of each atom as _atom_site_type_symbol.",
-        )
-
-
-def _set_symmetry(structure: gemmi.SmallStructure, source: str) -> None:
-    """Fill the cell's symmetry images: of the listed operations, else of the Hall symbol, the name or the number."""
-    if structure.spacegroup is None:
-        raise FileFormatError(
-            f"The CIF has no space group that is known: {source}.",
-            found=f"name {structure.spacegroup_hm!r}, Hall symbol {structure.spacegroup_hall!r}, "
-            f"number {structure.spacegroup_number}, {len(structure.symops)} symmetry operations",
-            fix="Add _space_group_name_H-M_alt (for example 'F d -3 m:2') or list _space_group_symop_operation_xyz.",
-        )
-    structure.setup_cell_images()
-    if not (structure.symops or structure.spacegroup_hall or ":" in structure.spacegroup_hm):
-        _choose_origin(structure)
-
-
-def _choose_origin(structure: gemmi.SmallStructure) -> None:
-    """Where a name leaves two origins open, take the one that puts the atoms on the sites of higher symmetry.
-
-    Silicon at 0 0 0 means origin 1 of "F d -3 m", at 1/8 1/8 1/8 origin 2; the wrong one doubles the atoms.
-    """
-    usual, name = structure.spacegroup, structure.spacegroup.hm
-    if usual.ext not in "12":
-        return
-    fewest = len(structure.get_all_unit_cell_sites())
-    other = gemmi.find_spacegroup_by_name(f"{name}:{'1' if usual.ext == '2' else '2'}")
-    structure.spacegroup = other
-    structure.setup_cell_images()
-    if len(structure.get_all_unit_cell_sites()) >= fewest:
-        structure.spacegroup = usual
-        structure.setup_cell_images()
-
-
-def _make_isotropic(structure: gemmi.SmallStructure) -> None:
-    """Replace anisotropic displacements by the equivalent isotropic one, unless the CIF gives that itself."""
-    for site in structure.sites:
-        if site.u_iso == 0 and site.aniso.nonzero():
-            site.u_iso = structure.cell.calculate_u_eq(site.aniso)
-        site.aniso = gemmi.SMat33d(0, 0, 0, 0, 0, 0)
 
 
 def _rotations(operations: gemmi.GroupOps) -> IntArray:

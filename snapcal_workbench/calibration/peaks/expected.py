@@ -52,6 +52,20 @@ SNAPRED_WIDTH = np.sqrt(2.0 * np.log(2.0))
 """SNAPRed's "FWHM" in sigmas; it is half the FWHM of a Gaussian."""
 
 
+MOST_GROUPS = 1024
+"""More groups are not calibrated: each takes 200 kB for its spectra and fits, and 18,432 of them were 4 GB."""
+
+
+def require_few_groups(grouping: PixelGrouping, source: str = "") -> None:
+    """Raise InputError if a grouping, from `source`, has more groups than can be calibrated at once."""
+    if len(grouping.ids) > MOST_GROUPS:
+        raise InputError(
+            f"A grouping may have up to {MOST_GROUPS} groups.",
+            found=f"{len(grouping.ids)} groups in {source or grouping.name or 'the grouping'}",
+            fix="Choose a grouping with larger groups, such as Column; every pixel is calibrated all the same.",
+        )
+
+
 def group_parameters(
     geometry: Geometry,
     grouping: PixelGrouping,
@@ -71,8 +85,9 @@ def group_parameters(
     but averaged over the pixels in use, where Mantid counts masked ones as 0 and so lets a mask narrow the peaks.
 
     Raises:
-        InputError: If grouping, mask and geometry are not of the same pixels.
+        InputError: If grouping, mask and geometry are not of the same pixels, or there are too many groups.
     """
+    require_few_groups(grouping)
     for name, other in (("grouping", grouping), ("mask", mask)):
         if not np.array_equal(other.detid, geometry.detid):
             raise InputError(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from snapcal_workbench.calibration.peaks.expected import require_few_groups
 from snapcal_workbench.calibration.types import Geometry, PixelGrouping
 from snapcal_workbench.errors import FileFormatError, NotFoundError
 from snapcal_workbench.formats.grouping import read_grouping
@@ -101,9 +102,12 @@ def read_grouping_named(
     Raises:
         NotFoundError: There is no such grouping; lists those there are.
         FileFormatError: The file is damaged, is for other pixels, or groups none of them.
+        InputError: It has too many groups.
     """
     name, path = locate_grouping(settings, state_id, lite, name_or_path, progress)
-    return replace(read_grouping(path, geometry.detid), name=name)
+    grouping = replace(read_grouping(path, geometry.detid), name=name)
+    require_few_groups(grouping, str(path))
+    return grouping
 
 
 def locate_grouping(

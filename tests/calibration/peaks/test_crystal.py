@@ -8,6 +8,7 @@ import pytest
 
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.errors import FileFormatError, InputError
+from snapcal_workbench.progress import Progress
 
 CELL = """data_test
 _cell_length_a {a}
@@ -199,3 +200,146 @@ def test_what_is_missing_is_named_with_what_to_do(text: str, words: str) -> None
 def test_empty_range_is_an_input_error(d_min: float, d_max: float) -> None:
     with pytest.raises(InputError, match="d-spacing range"):
         reflections_from_cif(silicon_cif(), d_min=d_min, d_max=d_max)
+
+
+@pytest.mark.parametrize(
+    ("position", "name"),
+    [
+        ("0 0 0", "'F d -3 m S'"),
+        ("0.125 0.125 0.125", "'F d -3 m Z'"),
+        ("0 0 0", "'F D 3 M S'"),
+        ("0.125 0.125 0.125", "'Fd-3m Z'"),
+        ("0.125 0.125 0.125", "'F d -3 m (origin choice 2)'"),
+        ("0 0 0", "'F d -3 m :1'"),
+        ("0.125 0.125 0.125", "'F d -3 m'\n_space_group_IT_number 227"),
+        ("0.125 0.125 0.125", "?\n_space_group_IT_number 227"),
+        ("0 0 0", "?\n_symmetry_Int_Tables_number 227"),
+    ],
+)
+def test_every_way_to_write_the_setting_means_the_same_silicon(position: str, name: str) -> None:
+    """ICSD's S and Z are the first and the second origin; a number alone leaves the origin to the atoms."""
+    text = silicon_cif(position=position, symmetry=f"_symmetry_space_group_name_H-M {name}")
+    found = reflections_from_cif(text, d_min=0.8, d_max=10.0)
+    expected = reflections_from_cif(silicon_cif(), d_min=0.8, d_max=10.0)
+    assert found.hkl.tolist() == expected.hkl.tolist()
+    np.testing.assert_allclose(found.f_squared, expected.f_squared, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("position", "setting"), [("0.125 0.125 0.125", "F d -3 m:2"), ("0 0 0", "F d -3 m:1")])
+def test_the_setting_of_a_number_alone_is_said(position: str, setting: str) -> None:
+    said: list[str] = []
+    progress = Progress(on_message=lambda _, message: said.append(message))
+    text = silicon_cif(position=position, symmetry="_space_group_IT_number 227")
+    reflections_from_cif(text, d_min=0.8, d_max=10.0, source="Si.cif", progress=progress)
+    assert said == [f"Si.cif has the number 227 alone: read as {setting}."]
+
+
+def test_rhombohedral_axes_follow_the_cell_of_a_number_alone() -> None:
+    """Calcite's group 167 in both settings: the rhombohedral cell has a third of the hexagonal one's volume."""
+    hexagonal = {"a": 4.9896, "b": 4.9896, "c": 17.061, "alpha": 90, "beta": 90, "gamma": 120}
+    edge = np.sqrt(4.9896**2 / 3 + 17.061**2 / 9)
+    angle = float(np.degrees(2 * np.arcsin(4.9896 / 2 / edge)))
+    rhombohedral = dict(zip(SILICON_CELL, [edge] * 3 + [angle] * 3, strict=True))
+    found = [
+        reflections_from_cif(
+            CELL.format(**cell) + "_space_group_IT_number 167\n" + ATOMS + "Ca Ca 0 0 0 0.006\n", d_min=1.0, d_max=10.0
+        )
+        for cell in (hexagonal, rhombohedral)
+    ]
+    np.testing.assert_allclose(found[0].d, found[1].d, rtol=1e-9)
+    assert found[0].multiplicity.tolist() == found[1].multiplicity.tolist()
+    np.testing.assert_allclose(found[0].f_squared, 9 * found[1].f_squared, rtol=1e-6)
+
+
+def test_a_byte_order_mark_and_sites_without_a_loop_are_read() -> None:
+    """One atom needs no loop: each of its items stands by itself."""
+    items = {"label": "Si1", "type_symbol": "Si", "fract_x": 0.125, "fract_y": 0.125, "fract_z": 0.125}
+    sites = "".join(f"_atom_site_{name} {value}\n" for name, value in {**items, "U_iso_or_equiv": 0.006}.items())
+    text = "\ufeff" + silicon_cif().split("loop_")[0] + sites
+    found, expected = (reflections_from_cif(t, d_min=0.8, d_max=10.0) for t in (text, silicon_cif()))
+    np.testing.assert_allclose(found.f_squared, expected.f_squared, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("group", "change", "rule"),
+    [
+        ("F d -3 m:2", {"b": 5.34123}, "cubic: a = b = c"),
+        ("F d -3 m:2", {"b": 5.43143}, "cubic: a = b = c"),
+        ("F d -3 m:2", {"gamma": 90.01}, "all angles 90"),
+        ("P 4/m m m", {"a": 5.4}, "tetragonal: a = b"),
+        ("P m m m", {"alpha": 91}, "orthorhombic"),
+        ("P 63/m m c", {}, "gamma = 120"),
+        ("R -3 c:H", {"gamma": 120, "b": 5.43}, "trigonal"),
+        ("R -3 c:R", {"c": 5.44}, "a = b = c, alpha = beta = gamma"),
+        ("P 1 21/c 1", {"gamma": 91}, "monoclinic"),
+    ],
+)
+def test_a_cell_that_contradicts_its_space_group_is_refused(group: str, change: dict[str, float], rule: str) -> None:
+    """A typing error of b would move DIFC by 0.4 %: cell and group are both named, and the line."""
+    text = CELL.format(**{**SILICON_CELL, **change}) + f"_space_group_name_H-M_alt '{group}'\n" + ATOMS
+    with pytest.raises(FileFormatError, match="contradicts its space group") as caught:
+        reflections_from_cif(text + "Si1 Si 0 0 0 0.006\n", d_min=0.8, d_max=10.0, source="Si.cif")
+    for words in ("line 2: _cell_length_a", group, rule):
+        assert words in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("group", "change"),
+    [
+        ("P 4/m m m", {"c": 3.0}),
+        ("P m m m", {"b": 4.0, "c": 3.0}),
+        ("P 63/m m c", {"gamma": 120, "c": 4.0}),
+        ("P 1 21/c 1", {"b": 4.0, "beta": 99.2}),
+        ("P 1 1 21/b", {"b": 4.0, "gamma": 99.2}),
+        ("R -3 c:R", {"alpha": 55.3, "beta": 55.3, "gamma": 55.3}),
+        ("P -1", {"b": 4.0, "alpha": 80, "gamma": 99.2}),
+    ],
+)
+def test_a_cell_that_suits_its_space_group_is_read(group: str, change: dict[str, float]) -> None:
+    text = CELL.format(**{**SILICON_CELL, **change}) + f"_space_group_name_H-M_alt '{group}'\n" + ATOMS
+    assert len(reflections_from_cif(text + "Si1 Si 0 0 0 0.006\n", d_min=0.8, d_max=10.0)) > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("_space_group_name_H-M_alt 'F d -3 m:2'", "_space_group_name_H-M_alt 'F d -3 m Q'", "line 8: _space_group"),
+        (
+            "_space_group_name_H-M_alt 'F d -3 m:2'",
+            "_space_group_name_H-M_alt 'F d -3 m:2'\n_space_group_IT_number 225",
+            "line 9: _space_group_IT_number 225",
+        ),
+        ("_cell_angle_alpha 90", "_cell_angle_alpha 0", "line 2: _cell_length_a"),
+        ("_cell_angle_alpha 90", "_cell_angle_alpha 180", "line 2: _cell_length_a"),
+        ("_cell_length_b 5.43123", "_cell_length_b -5.43123", "line 2: _cell_length_a"),
+        ("Si1 Si", "Q1 Q", "line 16: Q1 Q"),
+        ("0.125 0.006", "? 0.006", "line 16: Si1 Si"),
+        ("0.125 0.006", "1e308 0.006", "line 16: Si1 Si"),
+        ("data_test", "data_test\nloop_\n_a\n_b\n1 2 3", "line 2: Wrong number of values"),
+    ],
+)
+def test_the_line_of_a_mistake_is_told(old: str, new: str, found: str) -> None:
+    """The line of the item that is wrong, or of the first of the items that are."""
+    text = silicon_cif()
+    assert old in text
+    with pytest.raises(FileFormatError) as caught:
+        reflections_from_cif(text.replace(old, new), d_min=0.8, d_max=10.0, source="Si.cif")
+    assert found in caught.value.found
+    assert "Si.cif" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("edge", "d_min", "number"), [(500.0, 0.4, "4,0"), (5.43123, 0.02, "41,9"), (5.43123, 1e-300, "inf")]
+)
+def test_endless_reflections_are_refused_with_their_number(edge: float, d_min: float, number: str) -> None:
+    """Before any is made: 4e9 and 4e7 of them, by the volume of the sphere in reciprocal space."""
+    text = silicon_cif().replace("5.43123", str(edge))
+    with pytest.raises(InputError, match="300,000 reflections") as caught:
+        reflections_from_cif(text, d_min=d_min, d_max=10.0)
+    assert caught.value.found.startswith(number)
+
+
+def test_endless_atoms_are_refused_with_their_number() -> None:
+    text = silicon_cif() + "".join(f"Si{i} Si 0.1 0.2 {i / 1e4} 0.006\n" for i in range(5000))
+    with pytest.raises(FileFormatError, match=r"more than 2000 atoms(.|\n)*5001"):
+        reflections_from_cif(text, d_min=0.8, d_max=10.0)

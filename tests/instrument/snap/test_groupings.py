@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.types import Geometry, PixelGrouping
-from snapcal_workbench.errors import FileFormatError, NotFoundError
+from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.formats.grouping import write_grouping
 from snapcal_workbench.instrument.snap.geometry import LITE_PIXELS, snap_geometry
 from snapcal_workbench.instrument.snap.groupings import (
@@ -159,3 +159,14 @@ def test_a_grouping_for_other_pixels_is_refused(maps: Settings, geometry: Geomet
     write_grouping(path, PixelGrouping(detid, np.ones(100, np.int32)), instrument="SNAP")
     with pytest.raises(FileFormatError, match="100"):
         read_grouping_named(maps, STATE, True, path, geometry)
+
+
+def test_a_group_a_pixel_is_refused_with_their_number(settings: Settings, geometry: Geometry, tmp_path: Path) -> None:
+    path = _write_lite(tmp_path / "pixels.hdf", LITE_PIXELS)
+    with pytest.raises(InputError, match=r"18432 groups in .*pixels\.hdf"):
+        read_grouping_named(settings, STATE, True, path, geometry)
+
+
+def test_a_home_of_nobody_is_no_grouping(settings: Settings, geometry: Geometry) -> None:
+    with pytest.raises(InputError, match="nosuchuser"):
+        read_grouping_named(settings, STATE, True, "~nosuchuser/x", geometry)
