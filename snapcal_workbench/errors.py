@@ -64,6 +64,28 @@ class PermissionDeniedError(StoreError):
     """The user may not write where the calibration belongs (exit code 6)."""
 
 
+class OutputError(SnapcalError):
+    """A command is done, but what it had to say could not be written (exit code 7).
+
+    Args:
+        text: What it had to say.
+        reason: Why it could not be written.
+    """
+
+    exit_code = 7
+
+    def __init__(self, text: str, reason: str) -> None:
+        self._given = text, reason
+        super().__init__(
+            "The command is done, but its output could not be written.",
+            found=reason,
+            fix="Give it somewhere to write." + (f" It had to say:\n{text.rstrip()}" if text else ""),
+        )
+
+    def __reduce__(self) -> tuple:
+        return OutputError, self._given
+
+
 class Cancelled(Exception):  # noqa: N818 - not an error: what a cancelled step raises
     """The user cancelled the step (exit code 130)."""
 

@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from snapcal_workbench import __version__
 from snapcal_workbench.cli import calibrating, facility, panel, store, workbench
+from snapcal_workbench.cli.ending import EXIT_CODES, exit_code_of
 
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting for this command, as calibration_home=/path")
 ]
 
+
+class _Commands(TyperGroup):
+    """The commands, of which each ends with one of our exit codes and, if something is wrong, with one message."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; without `standalone_mode` errors are raised to the caller."""
+        line = list(sys.argv[1:] if args is None else args)
+        parent = super().main
+
+        def command() -> Any:
+            return parent(line, prog_name, complete_var, False, windows_expand_args, **extra)
+
+        return sys.exit(exit_code_of(command, as_json="--json" in line)) if standalone_mode else command()
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Calibrate the SNAP diffractometer, and keep every accepted calibration as a numbered version.",
-    epilog="Exit codes: 0 done, 1 fault of the program, 2 wrong input, 3 not found, 4 damaged file, "
-    "5 data do not allow it, 6 tree cannot be written or trusted, 130 cancelled.",
+    epilog="Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,4 +79,15 @@ workbench.register(app)
 
 def run() -> None:
     """Run the command line."""
-    app()
+    _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter shows its escape
+    app(prog_name="snapcal")
+
+
+def _open_standard_streams() -> None:
+    """Occupy closed standard streams, so that no data file gets their numbers and the output of others with them."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
+from snapcal_workbench.cli.console import note, say, show_json, show_table, step
 from snapcal_workbench.cli.facility import AsJson, user_name
 from snapcal_workbench.errors import InputError
 
@@ -148,15 +148,12 @@ def calibrate(
         "options": options,
     }
 
-    def work() -> None:
-        current = _session(context, session)
-        request = current.new_request(runs=tuple(runs), calibrant=calibrant, lite=not native).changed(_changes(given))
-        _warn(current, request)
-        with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
-            done = current.calibrate(request, progress, report=report)
-        _show_iteration(current, done, as_json)
-
-    guarded(work, as_json=as_json)
+    current = _session(context, session)
+    request = current.new_request(runs=tuple(runs), calibrant=calibrant, lite=not native).changed(_changes(given))
+    _warn(current, request)
+    with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
+        done = current.calibrate(request, progress, report=report)
+    _show_iteration(current, done, as_json)
 
 
 def _warn(session: Session, request: Request) -> None:
@@ -209,43 +206,36 @@ def iterate(
         "options": options,
     }
 
-    def work() -> None:
-        current, changes = _session(context, session), _changes(given)
-        _warn(current, current.next_request(changes))
-        with step("Iterating", quiet=as_json) as progress:
-            done = current.iterate(changes, progress, report=report)
-        _show_iteration(current, done, as_json)
-
-    guarded(work, as_json=as_json)
+    current, changes = _session(context, session), _changes(given)
+    _warn(current, current.next_request(changes))
+    with step("Iterating", quiet=as_json) as progress:
+        done = current.iterate(changes, progress, report=report)
+    _show_iteration(current, done, as_json)
 
 
 def iterations(context: typer.Context, session: Directory = None, as_json: AsJson = False) -> None:
     """List the session's iterations."""
-
-    def work() -> None:
-        found, unreadable = _session(context, session).folders.survey()
-        if as_json:
-            show_json([*(iteration.model_dump(mode="json") for iteration in found), *map(asdict, unreadable)])
-            return
-        rows: list[tuple[object, ...]] = [
-            (
-                iteration.name,
-                iteration.run_number,
-                iteration.started[:16],
-                iteration.stop,
-                len(iteration.passes),
-                iteration.n_masked,
-                "; ".join(iteration.outcome.warnings) or "none",
-            )
-            for iteration in found
-        ]
-        rows += [
-            (f"iteration {other.number}", "", other.started[:16], "cannot be read", "", "", other.why)
-            for other in unreadable
-        ]
-        show_table("Iterations", ["iteration", "run", "started", "stopped", "passes", "masked", "warnings"], rows)
-
-    guarded(work, as_json=as_json)
+    found, unreadable = _session(context, session).folders.survey()
+    if as_json:
+        show_json([*(iteration.model_dump(mode="json") for iteration in found), *map(asdict, unreadable)])
+        return
+    rows: list[tuple[object, ...]] = [
+        (
+            iteration.name,
+            iteration.run_number,
+            iteration.started[:16],
+            iteration.stop,
+            len(iteration.passes),
+            iteration.n_masked,
+            "; ".join(iteration.outcome.warnings) or "none",
+        )
+        for iteration in found
+    ]
+    rows += [
+        (f"iteration {other.number}", "", other.started[:16], "cannot be read", "", "", other.why)
+        for other in unreadable
+    ]
+    show_table("Iterations", ["iteration", "run", "started", "stopped", "passes", "masked", "warnings"], rows)
 
 
 def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> None:
@@ -253,12 +243,12 @@ def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> No
     if as_json:
         show_json({**iteration.model_dump(mode="json"), "report": str(report) if report.is_file() else None})
         return
-    out.print(f"Iteration {iteration.number} of run {iteration.run_number}: {_verdict(iteration)}", markup=False)
+    say(f"Iteration {iteration.number} of run {iteration.run_number}: {_verdict(iteration)}")
     show_passes(iteration)
     show_groups(iteration)
-    out.print(iteration.outcome.group.recommendation, markup=False)
+    say(iteration.outcome.group.recommendation)
     if report.is_file():
-        out.print(f"Report: {report}", markup=False)
+        say(f"Report: {report}")
 
 
 def _verdict(iteration: Iteration) -> str:
@@ -308,22 +298,18 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Put iterations and saved versions side by side."""
-
-    def work() -> None:
-        current = _session(context, session)
-        found = current.compare(references)
-        page = None
-        if plots is not None:
-            with step("Drawing", quiet=as_json) as progress:
-                page = current.comparison_report(found, plots, progress)
-        if as_json:
-            show_json({"rows": [asdict(row) for row in found.rows], "report": str(page) if page else None})
-            return
-        _show_comparison(found)
-        if page is not None:
-            out.print(f"Report: {page}", markup=False)
-
-    guarded(work, as_json=as_json)
+    current = _session(context, session)
+    found = current.compare(references)
+    page = None
+    if plots is not None:
+        with step("Drawing", quiet=as_json) as progress:
+            page = current.comparison_report(found, plots, progress)
+    if as_json:
+        show_json({"rows": [asdict(row) for row in found.rows], "report": str(page) if page else None})
+        return
+    _show_comparison(found)
+    if page is not None:
+        say(f"Report: {page}")
 
 
 def _show_comparison(found: Comparison) -> None:
@@ -365,24 +351,20 @@ def save(
     as_json: AsJson = False,
 ) -> None:
     """Publish an iteration as a new version, with its index entry."""
-
-    def work() -> None:
-        current = _session(context, session)
-        with step("Saving", quiet=as_json) as progress:
-            found = current.save(
-                iteration,
-                author=author or user_name(),
-                comments=comments,
-                applies_to=applies_to,
-                progress=progress,
-            )
-        if as_json:
-            show_json(found.model_dump(mode="json"))
-        else:
-            out.print(f"Saved as version {found.version} in {found.path}", markup=False)
-            out.print(f"Index: {found.index_path}", markup=False)
-
-    guarded(work, as_json=as_json)
+    current = _session(context, session)
+    with step("Saving", quiet=as_json) as progress:
+        found = current.save(
+            iteration,
+            author=author or user_name(),
+            comments=comments,
+            applies_to=applies_to,
+            progress=progress,
+        )
+    if as_json:
+        show_json(found.model_dump(mode="json"))
+    else:
+        say(f"Saved as version {found.version} in {found.path}")
+        say(f"Index: {found.index_path}")
 
 
 def apply(
@@ -396,16 +378,12 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Focus any run with a version's table and mask, and write the spectra."""
-
-    def work() -> None:
-        current = _session(context, session)
-        request = current.new_request(runs=tuple(runs), lite=not native, grouping=grouping or "")
-        with step("Focusing", quiet=as_json) as progress:
-            found = current.apply_to_files(version, request, output, progress)
-        if as_json:
-            show_json(found)
-        else:
-            for path in found["files"]:
-                out.print(f"Wrote {path}", markup=False)
-
-    guarded(work, as_json=as_json)
+    current = _session(context, session)
+    request = current.new_request(runs=tuple(runs), lite=not native, grouping=grouping or "")
+    with step("Focusing", quiet=as_json) as progress:
+        found = current.apply_to_files(version, request, output, progress)
+    if as_json:
+        show_json(found)
+    else:
+        for path in found["files"]:
+            say(f"Wrote {path}")

@@ -1,4 +1,7 @@
-"""How commands talk: progress bars, messages and errors on the error stream, results on the output stream."""
+"""How commands talk: progress bars, messages and errors on the error stream, results on the output stream.
+
+All that is printed goes through here as data: no markup, no emoji names, no terminal escapes.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +10,93 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
-from snapcal_workbench.errors import Cancelled, SnapcalError
+from snapcal_workbench.errors import OutputError, SnapcalError
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.text import one_line, visible
 
 _WIDTH_OF_FILES = 140
 """Columns of a table that does not go to a terminal."""
 
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+_LONGEST_CELL = 400
+"""Characters of a table's cell; `--json` has the whole text."""
+
+
+class _Stream(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Leave the exit code to whoever ends the command."""
+        raise BrokenPipeError
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+_plainly: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
+_out = _Stream(**_plainly, width=None if _is_terminal() else _WIDTH_OF_FILES)
+_err = _Stream(**_plainly, stderr=True)
+
+
+def plain(text: str, *, limit: int | None = None) -> Text:
+    """Text as rich shows it as it is.
+
+    Args:
+        text: Anything.
+        limit: Longer texts are cut, and say so.
+    """
+    if limit is not None and len(text) > limit:
+        text = f"{text[:limit]} … ({len(text):,} characters)"
+    return Text(visible(text))
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Print a result.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with _writing(text):
+        _out.print(plain(text), style=style)
+
+
+def say_fields(fields: Sequence[tuple[str, object]], width: int) -> None:
+    """Print names, right-aligned in `width` columns, with their values, which keep to the right of their names."""
+    for name, value in fields:
+        say(f"{one_line(name):>{width}}: " + str(value).replace("\n", "\n" + (width + 2) * " "))
 
 
 def show_json(data: Any) -> None:
-    """Print data for a script."""
-    sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
+    """Print data for a script.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    text = json.dumps(data, indent=2, default=str) + "\n"
+    with _writing(text):
+        sys.stdout.write(text)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    """Print a table; the first column is text, the others are numbers.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    table = Table(title=plain(title), title_justify="left", title_style="bold", header_style="bold")
     for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position == 0 else "right", overflow="fold")
+        table.add_column(plain(column), justify="left" if position == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(cell(value) for value in row))
-    out.print(table)
+        table.add_row(*(plain(cell(value), limit=_LONGEST_CELL) for value in row))
+    with _writing("\n".join([title, *("\t".join(cell(value) for value in row) for row in rows)])):
+        _out.print(table)
 
 
 def cell(value: object) -> str:
@@ -50,9 +108,36 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def note(message: str) -> None:
-    """Say something beside the results."""
-    err.print(message, markup=False)
+@contextmanager
+def _writing(text: str) -> Iterator[None]:
+    """Writing of a result; what cannot be written is an error that keeps the text. A reader that has gone is not."""
+    if sys.stdout is None:
+        raise OutputError(text, "it is closed")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(text, error.strerror or str(error)) from error
+
+
+def note(message: str, *, style: str = "") -> None:
+    """Say something beside the results; where nobody can hear it, go on."""
+    with suppress(OSError):
+        _err.print(plain(message), style=style)
+
+
+def show_error(error: SnapcalError, *, as_json: bool) -> None:
+    """Say what is wrong, what was found and what helps."""
+    if as_json:
+        kind = type(error).__name__
+        show_json({"error": {"kind": kind, "what": error.what, "found": error.found, "fix": error.fix}})
+        return
+    note("Error: " + error.what, style="bold red")
+    if error.found:
+        note("  Found: " + error.found)
+    note("  To do: " + error.fix)
 
 
 @contextmanager
@@ -71,9 +156,9 @@ def step(title: str, *, quiet: bool = False) -> Iterator[Progress]:
 def _on_message(quiet: bool) -> Callable[[str, str], None]:
     def on_message(level: str, message: str) -> None:
         if level == "warning":
-            err.print(f"Warning: {message}", style="yellow", markup=False)
+            note(f"Warning: {message}", style="yellow")
         elif not quiet:
-            err.print(message, markup=False)
+            note(message)
 
     return on_message
 
@@ -88,7 +173,7 @@ def _interrupts(cancelled: threading.Event) -> Iterator[None]:
         if cancelled.is_set():
             raise KeyboardInterrupt
         cancelled.set()
-        err.print("Cancelling …", style="yellow")
+        note("Cancelling …", style="yellow")
 
     before = signal.signal(signal.SIGINT, handler)
     try:
@@ -102,15 +187,21 @@ def _bar(title: str, quiet: bool) -> Iterator[Callable[[float, str], None]]:
     if quiet:
         yield lambda fraction, message: None
         return
-    if not err.is_terminal:
+    if not _err.is_terminal:
         yield _lines(title)
         return
-    columns = (TextColumn("{task.fields[title]}"), BarColumn(24), TextColumn("{task.percentage:>3.0f} %"))
-    with Bars(*columns, TimeElapsedColumn(), TextColumn("{task.description}"), console=err) as bars:
-        task = bars.add_task("", total=1.0, title=title)
+    columns = (
+        TextColumn("{task.fields[title]}", markup=False),
+        BarColumn(24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Bars(*columns, console=_err) as bars:
+        task = bars.add_task("", total=1.0, title=one_line(title))
 
         def report(fraction: float, message: str) -> None:
-            bars.update(task, completed=fraction, description=message)
+            bars.update(task, completed=fraction, description=one_line(message))
 
         yield report
         bars.update(task, completed=1.0, description="done")
@@ -124,33 +215,6 @@ def _lines(title: str) -> Callable[[float, str], None]:
         tenth = int(10 * fraction)
         if tenth > last[0]:
             last[0] = tenth
-            err.print(f"{title}: {10 * tenth:3d} % {message}", markup=False)
+            note(f"{title}: {10 * tenth:3d} % {message}")
 
     return report
-
-
-def guarded(command: Callable[[], None], *, as_json: bool) -> None:
-    """Run a command; turn what a user can meet into one message and an exit code.
-
-    Raises:
-        typer.Exit: With the exit code of the error.
-    """
-    try:
-        command()
-    except SnapcalError as error:
-        _show_error(error, as_json)
-        raise typer.Exit(error.exit_code) from error
-    except (Cancelled, KeyboardInterrupt) as error:
-        err.print("Cancelled. What was saved before is untouched.", style="yellow")
-        raise typer.Exit(Cancelled.exit_code) from error
-
-
-def _show_error(error: SnapcalError, as_json: bool) -> None:
-    if as_json:
-        kind = type(error).__name__
-        show_json({"error": {"kind": kind, "what": error.what, "found": error.found, "fix": error.fix}})
-        return
-    err.print("Error: " + error.what, style="bold red", markup=False)
-    if error.found:
-        err.print("  Found: " + error.found, markup=False)
-    err.print("  To do: " + error.fix, markup=False)

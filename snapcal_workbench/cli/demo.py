@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from snapcal_workbench.calibration.types import FitTable, FloatArray
-from snapcal_workbench.cli.console import note, out, show_table, step
+from snapcal_workbench.cli.console import note, say, show_json, show_table, step
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.paths import user_path
@@ -112,7 +111,7 @@ def _command(config: str, *arguments: str) -> None:
     """Run one command of `snapcal` as the shell would, showing it."""
     from snapcal_workbench.cli.app import app
 
-    out.print(f"\n$ snapcal --config {shlex.quote(config)} {shlex.join(arguments)}", style="bold", markup=False)
+    say(f"\n$ snapcal --config {shlex.quote(config)} {shlex.join(arguments)}", style="bold")
     app(["--config", config, *arguments], standalone_mode=False)
 
 
@@ -139,7 +138,7 @@ def errors_before_and_after(
 def _summary(session: Session, number: int, truth: Truth, directory: Path) -> None:
     iteration = session.iteration(number)
     before, after = errors_before_and_after(session, number, truth)
-    out.print("\nWhat was saved, against the truth that was injected", style="bold")
+    say("\nWhat was saved, against the truth that was injected", style="bold")
     passes = [(f"pass {p.number}", p.median_ppm, p.p95_ppm, p.bound_ppm, p.masked) for p in iteration.passes]
     show_table("Passes", ["", "median |offset| (ppm)", "95 % (ppm)", "bound (ppm)", "masked"], passes)
     metrics = iteration.metrics
@@ -174,12 +173,12 @@ def _summary(session: Session, number: int, truth: Truth, directory: Path) -> No
 
 
 def _files(session: Session, number: int, directory: Path) -> None:
-    index = session.store_of(session.iteration(number)).index_path
-    entry = json.loads(index.read_text(encoding="utf-8"))[-1]
-    out.print(f"Saved: {index.parent / 'v_{:04d}'.format(entry['version'])}", markup=False)
-    out.print(f"Index entry in {index}:", markup=False)
-    out.print(json.dumps(entry, indent=4), markup=False)
-    out.print("Plots:", markup=False)
+    store = session.store_of(session.iteration(number))
+    entry = max(store.entries(), key=lambda entry: entry.version)
+    say(f"Saved: {store.folders()[entry.version]}")
+    say(f"Index entry in {store.index_path}:")
+    show_json(entry.to_json())
+    say("Plots:")
     for folder in (session.folders.report(number), directory.absolute() / "comparison"):
         for path in sorted(folder.glob("*.png")) + sorted(folder.glob("*.html")):
-            out.print(f"  {path}", markup=False)
+            say(f"  {path}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
+from snapcal_workbench.cli.console import note, say, say_fields, show_json, show_table, step
 from snapcal_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,18 +63,14 @@ def register(app: typer.Typer) -> None:
 
 def config(context: typer.Context, as_json: AsJson = False) -> None:
     """Show every effective setting, and where it comes from."""
-
-    def work() -> None:
-        settings = context.obj.load()
-        origins = settings.origins()
-        values = {name: _plain(value) for name, value in settings.effective().items()}
-        if as_json:
-            show_json({name: {"value": value, "from": origins[name]} for name, value in values.items()})
-        else:
-            rows = [(name, "" if value is None else str(value), origins[name]) for name, value in values.items()]
-            show_table("Settings", ["setting", "value", "from"], rows)
-
-    guarded(work, as_json=as_json)
+    settings = context.obj.load()
+    origins = settings.origins()
+    values = {name: _plain(value) for name, value in settings.effective().items()}
+    if as_json:
+        show_json({name: {"value": value, "from": origins[name]} for name, value in values.items()})
+    else:
+        rows = [(name, "" if value is None else str(value), origins[name]) for name, value in values.items()]
+        show_table("Settings", ["setting", "value", "from"], rows)
 
 
 def _plain(value: Any) -> Any:
@@ -85,16 +81,15 @@ def _in_words(found: RunSummary) -> dict[str, str]:
     """What was found about a run, by what it is called."""
     logs = [f"{name} = {value:g}" for name, value in found.state_values.items()]
     known = "initialised" if found.state_exists else "not initialised, see snapcal init-state"
-    next_line = "\n" + 16 * " "
     return {
         "run": found.run_number,
         "title": found.title,
         "start": found.start_time,
         "proton charge": f"{found.proton_charge:.4g} µAh",
         "state": f"{found.state_id} ({known})",
-        "from the logs": next_line.join(logs),
+        "from the logs": "\n".join(logs),
         "IPTS": found.ipts,
-        "files": next_line.join(found.files),
+        "files": "\n".join(found.files),
         "groupings": ", ".join(found.groupings) or "none",
         "versions": str(found.n_versions),
     }
@@ -107,20 +102,15 @@ def state(
     as_json: AsJson = False,
 ) -> None:
     """Show what is known of a run: its files, its instrument state, groupings and versions."""
+    from snapcal_workbench.hosts.embedded import EmbeddedHost
+    from snapcal_workbench.session import Request
+    from snapcal_workbench.session.checks import identify
 
-    def work() -> None:
-        from snapcal_workbench.hosts.embedded import EmbeddedHost
-        from snapcal_workbench.session import Request
-        from snapcal_workbench.session.checks import identify
-
-        found = identify(Request(runs=tuple(run), lite=not native), EmbeddedHost(context.obj.load()))
-        if as_json:
-            show_json(found.model_dump(mode="json"))
-            return
-        for name, value in _in_words(found).items():
-            out.print(f"{name:>14}: {value}", markup=False)
-
-    guarded(work, as_json=as_json)
+    found = identify(Request(runs=tuple(run), lite=not native), EmbeddedHost(context.obj.load()))
+    if as_json:
+        show_json(found.model_dump(mode="json"))
+        return
+    say_fields(list(_in_words(found).items()), width=14)
 
 
 def init_state_command(
@@ -131,33 +121,29 @@ def init_state_command(
     as_json: AsJson = False,
 ) -> None:
     """Initialise an instrument state: its folder, grouping map and default calibration, all or nothing."""
+    from snapcal_workbench.algorithms.ingredients import state_of
+    from snapcal_workbench.hosts.embedded import EmbeddedHost
+    from snapcal_workbench.instrument.loading import identify_run
+    from snapcal_workbench.session import Request
+    from snapcal_workbench.session.checks import run_request
+    from snapcal_workbench.store.state_init import init_state
 
-    def work() -> None:
-        from snapcal_workbench.algorithms.ingredients import state_of
-        from snapcal_workbench.hosts.embedded import EmbeddedHost
-        from snapcal_workbench.instrument.loading import identify_run
-        from snapcal_workbench.session import Request
-        from snapcal_workbench.session.checks import run_request
-        from snapcal_workbench.store.state_init import init_state
-
-        host = EmbeddedHost(context.obj.load())
-        found = identify_run(run_request(Request(runs=(run,))), host.settings)
-        chosen = state_of(found.info, host)
-        with step("Initialising the state", quiet=as_json) as progress:
-            path = init_state(
-                host.settings,
-                chosen,
-                name=name,
-                run_number=found.info.run_number,
-                author=author or user_name(),
-                progress=progress,
-            )
-        if as_json:
-            show_json({"state_id": chosen.state_id, "path": str(path)})
-        else:
-            out.print(f"State {chosen.state_id} ({name}) is initialised in {path}", markup=False)
-
-    guarded(work, as_json=as_json)
+    host = EmbeddedHost(context.obj.load())
+    found = identify_run(run_request(Request(runs=(run,))), host.settings)
+    chosen = state_of(found.info, host)
+    with step("Initialising the state", quiet=as_json) as progress:
+        path = init_state(
+            host.settings,
+            chosen,
+            name=name,
+            run_number=found.info.run_number,
+            author=author or user_name(),
+            progress=progress,
+        )
+    if as_json:
+        show_json({"state_id": chosen.state_id, "path": str(path)})
+    else:
+        say(f"State {chosen.state_id} ({name}) is initialised in {path}")
 
 
 def user_name() -> str:
@@ -179,25 +165,21 @@ def simulate(
     peak_shape: Annotated[str, typer.Option(help="gaussian or back-to-back")] = "gaussian",
 ) -> None:
     """Simulate a run of SNAP with a known misalignment into an SNS-like tree."""
+    from snapcal_workbench.cli.demo import simulate_into_tree
 
-    def work() -> None:
-        from snapcal_workbench.cli.demo import simulate_into_tree
-
-        with step("Simulating", quiet=False) as progress:
-            found = simulate_into_tree(
-                directory,
-                run=run,
-                calibrant=calibrant,
-                events=int(events),
-                seed=seed,
-                time_offset=time_offset,
-                peak_shape=peak_shape,
-                progress=progress,
-            )
-        note("The truth, for tests only:")
-        out.print(f"run: {found.run_path}\nsettings: {found.config_path}\ntruth: {found.truth_path}", markup=False)
-
-    guarded(work, as_json=False)
+    with step("Simulating", quiet=False) as progress:
+        found = simulate_into_tree(
+            directory,
+            run=run,
+            calibrant=calibrant,
+            events=int(events),
+            seed=seed,
+            time_offset=time_offset,
+            peak_shape=peak_shape,
+            progress=progress,
+        )
+    note("The truth, for tests only:")
+    say(f"run: {found.run_path}\nsettings: {found.config_path}\ntruth: {found.truth_path}")
 
 
 def demo(
@@ -207,10 +189,6 @@ def demo(
     events: Annotated[float, typer.Option(help="Number of simulated events")] = 1.2e7,
 ) -> None:
     """Calibrate a simulated silicon run from beginning to end, as a scientist would."""
+    from snapcal_workbench.cli.demo import run_demo
 
-    def work() -> None:
-        from snapcal_workbench.cli.demo import run_demo
-
-        run_demo(directory, events=int(events))
-
-    guarded(work, as_json=False)
+    run_demo(directory, events=int(events))

@@ -6,7 +6,6 @@ import importlib
 
 import typer
 
-from snapcal_workbench.cli.console import guarded
 from snapcal_workbench.errors import NotFoundError
 
 
@@ -17,16 +16,12 @@ def register(app: typer.Typer) -> None:
 
 def panel(context: typer.Context) -> None:
     """Open the calibration panel in a window of its own."""
-
-    def work() -> None:
-        try:
-            window = importlib.import_module("snapcal_workbench.panel.window")
-        except ImportError as error:
-            raise NotFoundError(
-                "The panel needs Qt.",
-                found=str(error),
-                fix="Install it: pip install 'snapcal-workbench[gui]'",
-            ) from error
-        raise typer.Exit(window.run(context.obj.load()))
-
-    guarded(work, as_json=False)
+    try:
+        window = importlib.import_module("snapcal_workbench.panel.window")
+    except ImportError as error:
+        raise NotFoundError(
+            "The panel needs Qt.",
+            found=str(error),
+            fix="Install it: pip install 'snapcal-workbench[gui]'",
+        ) from error
+    raise typer.Exit(window.run(context.obj.load()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snapcal_workbench.cli.console import guarded, note, out, show_json, show_table, step
+from snapcal_workbench.cli.console import note, say, say_fields, show_json, show_table, step
 from snapcal_workbench.cli.facility import AsJson, user_name
 from snapcal_workbench.errors import StoreError
 
@@ -35,58 +35,49 @@ def versions(
     as_json: AsJson = False,
 ) -> None:
     """List the versions of a run's state, and say which one applies to the run."""
+    from snapcal_workbench.store.listing import list_versions
 
-    def work() -> None:
-        from snapcal_workbench.store.listing import list_versions
-
-        found = list_versions(context.obj.load(), run, lite=not native)
-        if as_json:
-            show_json(found)
-            return
-        rows = [
-            (
-                f"{entry['version']}{' *' if entry['version'] == found['applies'] else ''}",
-                entry["mode"],
-                entry["runNumber"],
-                entry["appliesTo"],
-                entry["author"],
-                entry["timestamp"][:16],
-                entry["comments"],
-                entry["retired"] or "",
-            )
-            for entry in found["versions"]
-        ]
-        columns = ["version", "mode", "run", "applies to", "author", "saved", "comments", "retired"]
-        show_table(f"Versions of state {found['stateId']} (* applies to run {run})", columns, rows)
-        for problem in found["problems"]:
-            note(f"Warning: {problem}")
-
-    guarded(work, as_json=as_json)
+    found = list_versions(context.obj.load(), run, lite=not native)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (
+            f"{entry['version']}{' *' if entry['version'] == found['applies'] else ''}",
+            entry["mode"],
+            entry["runNumber"],
+            entry["appliesTo"],
+            entry["author"],
+            entry["timestamp"][:16],
+            entry["comments"],
+            entry["retired"] or "",
+        )
+        for entry in found["versions"]
+    ]
+    columns = ["version", "mode", "run", "applies to", "author", "saved", "comments", "retired"]
+    show_table(f"Versions of state {found['stateId']} (* applies to run {run})", columns, rows)
+    for problem in found["problems"]:
+        note(f"Warning: {problem}")
 
 
 def show(context: typer.Context, version: Version, verify: Verify = True, as_json: AsJson = False) -> None:
     """Show everything that is known of a version."""
+    from snapcal_workbench.store.references import open_version
 
-    def work() -> None:
-        from snapcal_workbench.store.references import open_version
-
-        found = open_version(context.obj.load(), version, verify=verify).describe()
-        if as_json:
-            show_json(found)
-            return
-        _show_description(found)
-
-    guarded(work, as_json=as_json)
+    found = open_version(context.obj.load(), version, verify=verify).describe()
+    if as_json:
+        show_json(found)
+        return
+    _show_description(found)
 
 
 def _show_description(found: dict[str, Any]) -> None:
     entry = found["entry"]
-    for name in ("stateId", "mode", "version", "path", "pixels", "writtenBy", "snapredVersion"):
-        out.print(f"{name:>15}: {found[name]}", markup=False)
-    for name in ("runNumber", "appliesTo", "author", "timestamp", "comments"):
-        out.print(f"{name:>15}: {entry.get(name)}", markup=False)
     masked = ", ".join(f"{count} {reason}" for reason, count in found["masked"].items())
-    out.print(f"{'masked':>15}: {masked or 'none'}", markup=False)
+    own = ("stateId", "mode", "version", "path", "pixels", "writtenBy", "snapredVersion")
+    of_entry = ("runNumber", "appliesTo", "author", "timestamp", "comments")
+    fields = [(name, found[name]) for name in own] + [(name, entry.get(name)) for name in of_entry]
+    say_fields([*fields, ("masked", masked or "none")], width=15)
     metrics = (found["metrics"] or {}).get("calibrationMetric", [])
     rows = [
         (str(i + 1), m["twoThetaAverage"], m["sigmaAverage"], m["strainAverage"], m["strainStandardDeviation"])
@@ -94,8 +85,7 @@ def _show_description(found: dict[str, Any]) -> None:
     ]
     if rows:
         show_table("Groups", ["position", "2theta", "sigma/d", "(d_ref - d)/sigma", "its std"], rows)
-    for name in found["files"] or {}:
-        out.print(f"{'file':>15}: {name}", markup=False)
+    say_fields([("file", name) for name in found["files"] or {}], width=15)
 
 
 def retire(
@@ -121,20 +111,17 @@ def unretire(
 
 
 def _retirement(context: typer.Context, action: str, version: str, reason: str, author: str, as_json: bool) -> None:
-    def work() -> None:
-        from snapcal_workbench.store.references import locate
+    from snapcal_workbench.store.references import locate
 
-        store, number = locate(context.obj.load(), version)
-        with step("Changing the index", quiet=True) as progress:
-            change = store.retire if action == "retire" else store.unretire
-            entry = change(number, reason, author or user_name(), progress)
-        if as_json:
-            show_json(entry.to_json())
-        else:
-            done = "retired: it applies to no run" if action == "retire" else f"back: it applies to {entry.applies_to}"
-            out.print(f"Version {number} of state {store.state_id} is {done}.", markup=False)
-
-    guarded(work, as_json=as_json)
+    store, number = locate(context.obj.load(), version)
+    with step("Changing the index", quiet=True) as progress:
+        change = store.retire if action == "retire" else store.unretire
+        entry = change(number, reason, author or user_name(), progress)
+    if as_json:
+        show_json(entry.to_json())
+    else:
+        done = "retired: it applies to no run" if action == "retire" else f"back: it applies to {entry.applies_to}"
+        say(f"Version {number} of state {store.state_id} is {done}.")
 
 
 def verify(
@@ -143,22 +130,18 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """List everything that is wrong in a tree of calibrations; exit code 6 when something is."""
+    from snapcal_workbench.store.verify import verify_tree
 
-    def work() -> None:
-        from snapcal_workbench.store.verify import verify_tree
-
-        with step("Verifying", quiet=as_json) as progress:
-            findings = verify_tree(context.obj.load(), state or None, progress)
-        if as_json:
-            show_json([{"path": str(finding.path), "message": finding.message} for finding in findings])
-        else:
-            for finding in findings:
-                out.print(f"{finding.path}: {finding.message}", markup=False)
-            out.print("Nothing is wrong." if not findings else f"{len(findings)} findings. See `snapcal repair`.")
-        if findings:
-            raise typer.Exit(StoreError.exit_code)
-
-    guarded(work, as_json=as_json)
+    with step("Verifying", quiet=as_json) as progress:
+        findings = verify_tree(context.obj.load(), state or None, progress)
+    if as_json:
+        show_json([{"path": str(finding.path), "message": finding.message} for finding in findings])
+    else:
+        for finding in findings:
+            say(f"{finding.path}: {finding.message}")
+        say("Nothing is wrong." if not findings else f"{len(findings)} findings. See `snapcal repair`.")
+    if findings:
+        raise typer.Exit(StoreError.exit_code)
 
 
 def repair(
@@ -168,29 +151,25 @@ def repair(
     as_json: AsJson = False,
 ) -> None:
     """Show what would put a tree right, or with --apply do it after a backup."""
+    from snapcal_workbench.store.repair import repair as repair_tree
 
-    def work() -> None:
-        from snapcal_workbench.store.repair import repair as repair_tree
-
-        with step("Repairing", quiet=as_json) as progress:
-            actions = repair_tree(context.obj.load(), state or None, apply=apply, progress=progress)
-        if as_json:
-            show_json([{**asdict(action), "path": str(action.path)} for action in actions])
-        else:
-            _show_actions(actions, apply)
-        if any(action.why_not for action in actions):
-            raise typer.Exit(StoreError.exit_code)
-
-    guarded(work, as_json=as_json)
+    with step("Repairing", quiet=as_json) as progress:
+        actions = repair_tree(context.obj.load(), state or None, apply=apply, progress=progress)
+    if as_json:
+        show_json([{**asdict(action), "path": str(action.path)} for action in actions])
+    else:
+        _show_actions(actions, apply)
+    if any(action.why_not for action in actions):
+        raise typer.Exit(StoreError.exit_code)
 
 
 def _show_actions(actions: list[Action], apply: bool) -> None:
     for action in actions:
         word = "done" if action.done else "could not do" if action.why_not else "would do"
-        out.print(f"{word}: {action.path}: {action.what}", markup=False)
+        say(f"{word}: {action.path}: {action.what}")
         if action.why_not:
-            out.print(f"    {action.why_not}", markup=False)
+            say(f"    {action.why_not}")
     if not actions:
-        out.print("Nothing is to be repaired.")
+        say("Nothing is to be repaired.")
     elif not apply:
-        out.print("Nothing was changed. Repeat with --apply to do it.")
+        say("Nothing was changed. Repeat with --apply to do it.")

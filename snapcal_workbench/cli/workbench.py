@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snapcal_workbench.cli.console import guarded, note, out, show_json
+from snapcal_workbench.cli.console import note, say, show_json
 from snapcal_workbench.cli.facility import AsJson
 from snapcal_workbench.errors import NotFoundError
 
@@ -30,31 +30,21 @@ def register(app: typer.Typer) -> None:
 
 def install(properties: Properties = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Make Mantid Workbench load the plugin: add one folder to the user's own Mantid properties."""
+    from snapcal_workbench.installation import plan_install, user_properties
 
-    def work() -> None:
-        from snapcal_workbench.installation import plan_install, user_properties
-
-        _make(
-            plan_install(properties or user_properties()), dry_run, as_json, done="Restart Workbench to see the plugin."
-        )
-
-    guarded(work, as_json=as_json)
+    _make(plan_install(properties or user_properties()), dry_run, as_json, done="Restart Workbench to see the plugin.")
 
 
 def uninstall(properties: Properties = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Make Mantid Workbench no longer load the plugin. Calibrations stay as they are."""
+    from snapcal_workbench.installation import plan_uninstall, user_properties
 
-    def work() -> None:
-        from snapcal_workbench.installation import plan_uninstall, user_properties
-
-        _make(
-            plan_uninstall(properties or user_properties()),
-            dry_run,
-            as_json,
-            done="Then: pip uninstall snapcal-workbench",
-        )
-
-    guarded(work, as_json=as_json)
+    _make(
+        plan_uninstall(properties or user_properties()),
+        dry_run,
+        as_json,
+        done="Then: pip uninstall snapcal-workbench",
+    )
 
 
 def _make(change: Change, dry_run: bool, as_json: bool, *, done: str) -> None:
@@ -72,14 +62,14 @@ def _make(change: Change, dry_run: bool, as_json: bool, *, done: str) -> None:
             }
         )
         return
-    out.print(f"{change.path}:", markup=False)
+    say(f"{change.path}:")
     for sign, lines in (("-", removed), ("+", added)):
         for line in lines:
-            out.print(f"  {sign} {line}", markup=False)
+            say(f"  {sign} {line}")
     if not change.changes:
-        out.print("  as it should be, nothing to do")
+        say("  as it should be, nothing to do")
     elif dry_run:
-        out.print("Nothing was changed.")
+        say("Nothing was changed.")
     else:
         note(f"Backup: {backup}" if backup else "The file is new.")
         note(done)
@@ -87,20 +77,16 @@ def _make(change: Change, dry_run: bool, as_json: bool, *, done: str) -> None:
 
 def doctor(context: typer.Context, properties: Properties = None, as_json: AsJson = False) -> None:
     """Say what is found of Mantid, Qt, folders and permissions, and what is wrong; exit code 3 for an error."""
+    from snapcal_workbench.diagnosis import diagnose
+    from snapcal_workbench.installation import user_properties
 
-    def work() -> None:
-        from snapcal_workbench.diagnosis import diagnose
-        from snapcal_workbench.installation import user_properties
-
-        findings = diagnose(context.obj.load(), properties or user_properties())
-        if as_json:
-            show_json([asdict(finding) for finding in findings])
-        else:
-            for finding in findings:
-                out.print(f"{finding.level:>7}  {finding.subject}: {finding.found}", markup=False)
-                if finding.fix:
-                    out.print(f"{'':>9}To do: {finding.fix}", markup=False)
-        if any(finding.level == "error" for finding in findings):
-            raise typer.Exit(NotFoundError.exit_code)
-
-    guarded(work, as_json=as_json)
+    findings = diagnose(context.obj.load(), properties or user_properties())
+    if as_json:
+        show_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            say(f"{finding.level:>7}  {finding.subject}: {finding.found}")
+            if finding.fix:
+                say(f"{'':>9}To do: {finding.fix}")
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(NotFoundError.exit_code)
