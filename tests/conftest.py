@@ -16,6 +16,7 @@ from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.workspaces.protocol import RunRequest
+from tests.hostile import IN_A_PATH, MARKUP, make_hostile_tree
 from tests.support import Demo, copy_tree, run_snapcal
 
 
@@ -90,3 +91,13 @@ def calibrated_tree(small_tree_template: SimulatedTree, tmp_path_factory: pytest
     assert {"diffract_consts_058882", "diffract_consts_058882_01", "diagnostic_column_058882_fitparam_01"} <= set(names)
     session.close()
     return tree
+
+
+@pytest.fixture(scope="session")
+def hostile(small_tree_template: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
+    """A tree below a hostile path, full of hostile text."""
+    found = copy_tree(small_tree_template, tmp_path_factory.mktemp("hostile") / IN_A_PATH)
+    make_hostile_tree(found)
+    (found.directory / "occupied").write_text("a file where a folder is expected")
+    (found.directory / "properties").write_text(f"facility = {MARKUP}\n")
+    return found

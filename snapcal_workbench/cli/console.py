@@ -85,18 +85,24 @@ def show_json(data: Any) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; the first column is text, the others are numbers.
+    """Print a table: columns of numbers to the right, of words to the left.
 
     Raises:
         OutputError: It cannot be written.
     """
+    cells = [[cell(value) for value in row] for row in rows]
     table = Table(title=plain(title), title_justify="left", title_style="bold", header_style="bold")
     for position, column in enumerate(columns):
-        table.add_column(plain(column), justify="left" if position == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(plain(cell(value), limit=_LONGEST_CELL) for value in row))
-    with _writing("\n".join([title, *("\t".join(cell(value) for value in row) for row in rows)])):
+        numbers = position > 0 and all(_begins_as_number(row[position]) for row in cells)
+        table.add_column(plain(column), justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(plain(text, limit=_LONGEST_CELL) for text in row))
+    with _writing("\n".join([title, *("\t".join(row) for row in cells)])):
         _out.print(table)
+
+
+def _begins_as_number(text: str) -> bool:
+    return text[:1].isdigit() or text[:1] == "-"
 
 
 def cell(value: object) -> str:

@@ -169,10 +169,11 @@ def _summary(session: Session, number: int, truth: Truth, directory: Path) -> No
         "/ bound",
     ]
     show_table("Groups; spread and error of the pixels in ppm of TOF", columns, rows)
-    _files(session, number, directory)
+    show_files(session, number, directory)
 
 
-def _files(session: Session, number: int, directory: Path) -> None:
+def show_files(session: Session, number: int, directory: Path) -> None:
+    """Say where the newest version, its index entry and the pictures are."""
     store = session.store_of(session.iteration(number))
     entry = max(store.entries(), key=lambda entry: entry.version)
     say(f"Saved: {store.folders()[entry.version]}")

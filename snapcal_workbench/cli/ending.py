@@ -64,6 +64,8 @@ def _told(command: Callable[[], object], as_json: bool) -> int:
         return _cancelled(as_json)
     except Exception as error:
         return _unforeseen(error, as_json)
+    if code == Cancelled.exit_code:  # the command line's library has caught Ctrl-C itself
+        return _cancelled(as_json)
     return code if isinstance(code, int) else 0
 
 

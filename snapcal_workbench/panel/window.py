@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QProgressBar,
     QShortcut,
@@ -54,6 +53,7 @@ from snapcal_workbench.panel.views.versions_view import VersionsView
 from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
 from snapcal_workbench.panel.widgets.layouts import FormArea, button
 from snapcal_workbench.panel.widgets.questions import show_error
+from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration, build_request
 from snapcal_workbench.session.ledger import Standing
@@ -157,7 +157,7 @@ class CalibrationWindow(QMainWindow):
         self.messages = LogView()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
-        self.step = QLabel("Ready.")
+        self.step = PlainLabel("Ready.")
         self.step.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.calibrate = button(CALIBRATE, "Run a calibration with these inputs; earlier iterations stay")
         self.cancel = button("Cancel", CANCEL_IDLE)
@@ -399,7 +399,7 @@ class CalibrationWindow(QMainWindow):
         """The present step, what it has found last, and how long it will take."""
         text = "; ".join(part for part in (self._doing, self._found, self._pace.text()) if part)
         self.step.setText(text)
-        self.step.setToolTip(text)
+        self.step.setToolTip(unmarked(text))
 
     def _looked(self, name: str, looked: object) -> None:
         if isinstance(looked, Looked):

@@ -33,6 +33,7 @@ from snapcal_workbench.report.plots import (
     save_png,
 )
 from snapcal_workbench.report.tables import Table
+from snapcal_workbench.text import visible
 
 __all__ = ["ComparisonEntry", "ReportContents", "comparison_report", "save_report"]
 
@@ -329,6 +330,16 @@ def _save_pictures(folder: Path, pictures: Sequence[_Picture], progress: Progres
 def _template() -> Template:
     loader = PackageLoader("snapcal_workbench.report", "templates")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("report.html")
+
+
+def _visible(value: object) -> object:
+    """What the page shows of a value before it is escaped; what is escaped already stays."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

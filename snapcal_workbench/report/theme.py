@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import LayoutEngine
 
 from snapcal_workbench.calibration.types import FloatArray, MaskReason
+from snapcal_workbench.text import visible
 
 LegendPlace = Literal["upper center", "upper right", "lower left"]
 
@@ -164,7 +165,9 @@ def style(axes: Axes, theme: Theme, *, title: str = "", xlabel: str = "", ylabel
 
 def note(axes: Axes, text: str, theme: Theme) -> None:
     """Say in the middle of empty axes why nothing is drawn."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=theme.muted, fontsize=NORMAL)
+    axes.text(
+        0.5, 0.5, literal(text), transform=axes.transAxes, ha="center", va="center", color=theme.muted, fontsize=NORMAL
+    )
 
 
 def legend(
@@ -215,8 +218,9 @@ def _grow_margin(figure: Figure, place: LegendPlace, height: float) -> None:
 
 
 def literal(text: str) -> str:
-    """Text that matplotlib must not read as a formula."""
-    return text.replace("$", r"\$")
+    """Text of people and files: not read as a formula, and not left out of a legend for its first letter."""
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def spread(positions: FloatArray, distance: float, low: float, high: float) -> FloatArray:

@@ -153,4 +153,4 @@ def _of_pixels(name: str, value: Pixels) -> tuple[str, FloatArray, Any]:
         return "Group", np.where(value.group > 0, value.group, np.nan).astype(np.float64), value.group <= 0
     if isinstance(value, PixelResults):
         return "Shift (ppm)", 1e6 * value.shift, value.reason
-    return value.label or literal(name), value.value, None
+    return literal(value.label or name), value.value, None

@@ -51,6 +51,7 @@ from snapcal_workbench.store.elsewhere import settings_at
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
 from snapcal_workbench.workspaces.names import OutputNames, run_token
 from snapcal_workbench.workspaces.names import grouping as grouping_name
 from snapcal_workbench.workspaces.protocol import Host
@@ -296,6 +297,7 @@ class Session:
             InputError: Author, comments or applies_to do not fit.
             StoreError: It could not be written; nothing is lost.
         """
+        author, comments = clean_text(author, "author"), clean_text(comments, "comments", LONGEST_COMMENTS)
         iteration = self.folders.read(number)
         names = self.restore(number)
         names["grouping"] = self._keep_grouping(iteration)

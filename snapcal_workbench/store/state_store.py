@@ -32,7 +32,7 @@ from snapcal_workbench.store.publish import SavedVersion, publish
 from snapcal_workbench.store.record import parameters_json, parse_parameters, record_json
 from snapcal_workbench.store.retire import change_retirement
 from snapcal_workbench.store.stored import StoredVersion, read_version
-from snapcal_workbench.store.text import clean_text
+from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
 from snapcal_workbench.store.version_files import write_files
 from snapcal_workbench.workspaces.names import OutputNames
 
@@ -197,7 +197,7 @@ class _Draft:
             "runNumber": self._run,
             "useLiteMode": contents.lite,
             "appliesTo": str(condition),
-            "comments": clean_text(comments, "comments", 20_000),
+            "comments": clean_text(comments, "comments", LONGEST_COMMENTS),
             "author": clean_text(author, "author"),
         }
         self._state = contents.state.with_peak_options(contents.options.peaks).model_dump(mode="json", by_alias=True)

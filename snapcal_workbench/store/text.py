@@ -6,6 +6,9 @@ import unicodedata
 
 from snapcal_workbench.errors import InputError
 
+LONGEST_COMMENTS = 20_000
+"""Characters of a version's comments."""
+
 
 def clean_text(text: str, what: str, limit: int = 1000) -> str:
     """The text without what a terminal or a log could take for commands; line ends and tabs stay.

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import QSettings, Qt
-from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QWidget
 
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.presenter import Presenter
 from snapcal_workbench.panel.remembered import SETTINGS
 from snapcal_workbench.panel.widgets.questions import TextsDialog, ask, name_button
+from snapcal_workbench.panel.widgets.text import PlainLabel
 
 
 class Dialogs:
@@ -137,7 +138,7 @@ class ApplyDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(420)
         what = f"iteration {reference}" if reference.isdigit() else f"version {reference}"
-        text = QLabel(f"Focus which run with {what}? A run that is not in the list is loaded.")
+        text = PlainLabel(f"Focus which run with {what}? A run that is not in the list is loaded.")
         text.setWordWrap(True)
         self.run = QComboBox()
         self.run.setEditable(True)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDialog, QFileDialog, QVBoxLayout, QWidget
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import button, stacked
 from snapcal_workbench.panel.workspace_plots import Plot
+from snapcal_workbench.text import visible
 
 
 class PlotWindow(QDialog):
@@ -25,7 +26,7 @@ class PlotWindow(QDialog):
 
     def __init__(self, plot: Plot, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle(plot.title)
+        self.setWindowTitle(visible(plot.title))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowFlag(Qt.WindowType.WindowMinMaxButtonsHint, True)
         self.pane = FigurePane(plot.title)

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
@@ -25,6 +24,7 @@ from qtpy.QtWidgets import (
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.panel.presenter import Presenter
 from snapcal_workbench.panel.tasks import Worker
+from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.session.preview import Outlook
 
 
@@ -77,13 +77,13 @@ class SaveDialog(QDialog):
         self.comments = QPlainTextEdit()
         self.comments.setTabChangesFocus(True)
         self.comments.setToolTip("What others should know of it")
-        self.where = QLabel("")
+        self.where = PlainLabel("")
         self.where.setWordWrap(True)
         self.where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.elsewhere = QPushButton("Save to another &place …")
         self.elsewhere.setToolTip("Choose a folder of your own; the version and its index entry are written there")
         self.elsewhere.setAccessibleName("Save to another place")
-        self.preview = QLabel("")
+        self.preview = PlainLabel("")
         self.preview.setWordWrap(True)
         self.buttons = QDialogButtonBox()
         save = self.buttons.addButton(QDialogButtonBox.StandardButton.Save)
@@ -183,7 +183,7 @@ class SavedBox(QDialog):
         self.setWindowTitle("Saved")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.path = path
-        self.text = QLabel(f"Saved as version {version} in\n{path}")
+        self.text = PlainLabel(f"Saved as version {version} in\n{path}")
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.copy_path = QPushButton("&Copy path")
         self.copy_path.setToolTip("Copy the folder's path")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QWidget
 
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import button, combo, offer, stacked
+from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.report.detectors import draw_difc_change, panels_of_groups
 from snapcal_workbench.report.series import GroupAxis, Quantity, draw_group_figures
 from snapcal_workbench.report.spectra import draw_overlaid_spectra
@@ -37,11 +38,11 @@ class CompareView(QWidget):
         self.first = combo("Difference of", "Calibration whose DIFC is shown")
         self.second = combo("Against", "Calibration that it is shown against")
         self.report = button("HTML report", "Write the comparison as a page and open it in the browser")
-        self._labels = [QLabel(text) for text in ("over", "of group", "of", "against")]
+        self._labels = [PlainLabel(text) for text in ("over", "of group", "of", "against")]
         self.comparison: Comparison | None = None
         chosen = (self.axis, self.group, self.first, self.second)
         pairs = [widget for pair in zip(self._labels, chosen, strict=True) for widget in pair]
-        stacked(self, (QLabel("Show"), self.quantity, *pairs, self.report), self.pane)
+        stacked(self, (PlainLabel("Show"), self.quantity, *pairs, self.report), self.pane)
         for box in (self.quantity, *chosen):
             box.currentTextChanged.connect(lambda _: self.redraw())
         self.report.clicked.connect(self.report_asked.emit)

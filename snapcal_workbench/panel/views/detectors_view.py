@@ -5,13 +5,14 @@ from __future__ import annotations
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.figure import Figure
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.panel.contract import Results
 from snapcal_workbench.panel.pixel_quantities import OFFSET, QUANTITIES, REASON, PixelQuantities
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import combo, offer, stacked
+from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.report.detectors import DetectorPicture, draw_detectors, draw_mask_reasons
 from snapcal_workbench.report.theme import Theme, begin, note, style
 
@@ -30,13 +31,13 @@ class DetectorsView(QWidget):
         self.pane = FigurePane("Detector panels")
         self.quantity = combo("Quantity", "What is shown of each pixel", QUANTITIES)
         self.baseline = combo("Baseline", "What the change of DIFC is shown against")
-        self.hover = QLabel("")
+        self.hover = PlainLabel("")
         self.hover.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.hover.setAccessibleName("Values of the pixel under the mouse")
         self.hover.setToolTip("Move the mouse over a pixel")
         self.pixels: PixelQuantities | None = None
         self._baselines: dict[str, DiffCalTable] = {}
-        stacked(self, (QLabel("Show"), self.quantity, QLabel("against"), self.baseline), self.pane, self.hover)
+        stacked(self, (PlainLabel("Show"), self.quantity, PlainLabel("against"), self.baseline), self.pane, self.hover)
         self.quantity.currentTextChanged.connect(lambda _: self.redraw())
         self.baseline.currentTextChanged.connect(self._baseline_chosen)
         self.pane.canvas.mpl_connect("motion_notify_event", self._hovered)

@@ -26,6 +26,7 @@ from snapcal_workbench.panel.contract import Choices, Looked
 from snapcal_workbench.panel.views.options_view import OTHERS, SECTIONS, OptionFields
 from snapcal_workbench.panel.views.reflections_view import ReflectionsView
 from snapcal_workbench.panel.widgets.layouts import button, combo, offer, select
+from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 from snapcal_workbench.session import Problem, Request, RunSummary
 
 DEBOUNCE_MS = 400
@@ -52,7 +53,7 @@ class InputsView(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(DEBOUNCE_MS)
         self._timer.timeout.connect(self._tell)
-        self._problems: dict[str, QLabel] = {}
+        self._problems: dict[str, PlainLabel] = {}
         self._iterations: Sequence[str] = ()
         self._masks: Sequence[str] = ()
         self._make_fields()
@@ -79,7 +80,7 @@ class InputsView(QWidget):
         self.choose_masks.setMenu(QMenu(self.choose_masks))
         self.preset = combo("Preset", "standard, or SNAPRed's rules and numbers", tuple(PRESETS), narrow=True)
         self.options = OptionFields(self)
-        self.summary = QLabel("")
+        self.summary = PlainLabel("")
         self.summary.setWordWrap(True)
         self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.initialise = button("Initialise this state …", "Make the folder that its calibrations are saved in")
@@ -105,7 +106,7 @@ class InputsView(QWidget):
             ("inherit_mask", "", self.inherit_mask),
             ("masks", "&Masks", _beside(self.masks, self.choose_masks)),
         ):
-            self._add(form, name, QLabel(label), field)
+            self._add(form, name, PlainLabel(label), field)
         for name in FOREMOST:
             self._add(form, name, self.options[name].label, self.options[name].widget)
         self._more_page = QWidget()
@@ -124,7 +125,7 @@ class InputsView(QWidget):
 
     def _lay_out_more(self, page: QVBoxLayout) -> None:
         first = QFormLayout()
-        self._add(first, "preset", QLabel("Prese&t"), self.preset)
+        self._add(first, "preset", PlainLabel("Prese&t"), self.preset)
         page.addLayout(first)
         for section, title in (*SECTIONS.items(), ("", OTHERS)):
             box = QGroupBox(title)
@@ -141,7 +142,7 @@ class InputsView(QWidget):
         else:
             form.addRow(field)
         if name:
-            problem = QLabel("")
+            problem = PlainLabel("")
             problem.setWordWrap(True)
             problem.setVisible(False)
             problem.setProperty("problem", True)
@@ -261,7 +262,7 @@ class InputsView(QWidget):
             offer(self.grouping, summary.groupings)
             rest.insert(0, _summary_text(summary))
         self.summary.setText("\n".join(rest))
-        self.summary.setToolTip("\n".join(summary.files) if summary is not None else "")
+        self.summary.setToolTip(unmarked("\n".join(summary.files)) if summary is not None else "")
         self.initialise.setVisible(summary is not None and not summary.state_exists)
         if looked.versions is not None:
             self._show_versions(looked.versions)
@@ -290,7 +291,7 @@ class InputsView(QWidget):
         for reference, entry in entries.items():
             saved = entry["timestamp"][:16].replace("T", " ")
             tip = f"version {entry['version']} from run {entry['runNumber']}, saved {saved}: {entry['comments'] or ''}"
-            self.start_from.setItemData(self.start_from.findText(reference), tip, Qt.ItemDataRole.ToolTipRole)
+            self.start_from.setItemData(self.start_from.findText(reference), unmarked(tip), Qt.ItemDataRole.ToolTipRole)
 
 
 def _summary_text(summary: RunSummary) -> str:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtGui import QAction, QColor, QPalette, QTextCharFormat
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QPlainTextEdit, QWidget
+from qtpy.QtWidgets import QFileDialog, QPlainTextEdit, QWidget
 
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.panel.widgets.questions import show_error
 from snapcal_workbench.report.theme import DARK, LIGHT
+from snapcal_workbench.text import visible
 
 MOST_LINES = 2000
 
@@ -32,7 +34,7 @@ class LogView(QPlainTextEdit):
         form.setForeground(self._colour(level))
         self.setCurrentCharFormat(form)
         mark = "" if level == "information" else f"{level.upper()}: "
-        self.appendPlainText(f"{datetime.now():%H:%M:%S}  {mark}{text}")
+        self.appendPlainText(f"{datetime.now():%H:%M:%S}  {mark}{visible(text)}")
 
     def _colour(self, level: str) -> QColor:
         if level == "information":
@@ -57,7 +59,7 @@ class LogView(QPlainTextEdit):
             try:
                 self.save(Path(path))
             except SnapcalError as error:
-                QMessageBox.warning(self, "Save the log", str(error))
+                show_error(self, error)
 
     def save(self, path: Path) -> None:
         """Write the log into a file.

@@ -12,10 +12,11 @@ from typing import Any, Literal, cast, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.panel.widgets.layouts import combo, select
+from snapcal_workbench.panel.widgets.text import PlainLabel
 
 SECTIONS = {"peaks": "Peaks", "pixels": "Pixel calibration", "groups": "Group calibration"}
 OTHERS = "Instrument"
@@ -99,7 +100,7 @@ class OptionField(QObject):
         super().__init__(parent)
         self.name = name
         self.section = name.partition(".")[0] if "." in name else ""
-        self.label = QLabel(label_of(name))
+        self.label = PlainLabel(label_of(name))
         self.widget = _widget(info)
         self.default: object = None
         extra = cast(dict[str, Any], info.json_schema_extra or {})

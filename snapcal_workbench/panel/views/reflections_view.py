@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QToolButton, QVBoxLayout, QWidget
 
+from snapcal_workbench.panel.widgets.text import unmarked
 from snapcal_workbench.report.spectra import hkl_text
 from snapcal_workbench.session import CalibrantPreview
 
@@ -56,7 +57,7 @@ class ReflectionsView(QWidget):
             return
         kept = found.kept
         self.opener.setText(f"{int(kept.sum())} of {len(kept)} reflections used")
-        self.opener.setToolTip(f"{found.name}: {found.cif}. Click to list its reflections.")
+        self.opener.setToolTip(unmarked(f"{found.name}: {found.cif}. Click to list its reflections."))
         order = range(len(kept) - 1, -1, -1)[:MOST_SHOWN]
         self.table.setRowCount(len(order))
         for row, index in enumerate(order):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QTabWidget, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QTabWidget, QToolButton, QWidget
 
 from snapcal_workbench.panel import exports
 from snapcal_workbench.panel.contract import Results, Write
@@ -16,6 +16,7 @@ from snapcal_workbench.panel.views.detectors_view import DetectorsView
 from snapcal_workbench.panel.views.spectra_view import SpectraView
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import combo, stacked
+from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.report.detectors import panels_of_groups
 from snapcal_workbench.report.series import draw_convergence, draw_group_figures
 from snapcal_workbench.report.theme import Theme
@@ -40,7 +41,7 @@ class ResultsView(QTabWidget):
         self.figure_of = combo("Figure of the groups", "Which figure of the groups is shown", list(FIGURES))
         self.axis = combo("Axis of the groups", "Groups in their order, or at their mean scattering angle", list(AXES))
         groups = QWidget()
-        stacked(groups, (QLabel("Show"), self.figure_of, QLabel("over"), self.axis), self.groups)
+        stacked(groups, (PlainLabel("Show"), self.figure_of, PlainLabel("over"), self.axis), self.groups)
         for page, title, tip in (
             (self.convergence, "Convergence", "Offsets and masked pixels, pass by pass"),
             (self.detectors, "Detectors", "One value a pixel on the detector panels"),

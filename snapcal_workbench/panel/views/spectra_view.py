@@ -7,11 +7,12 @@ from collections.abc import Collection
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.figure import Figure
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
 
 from snapcal_workbench.panel.contract import Peak, Results
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import button, combo, offer, stacked
+from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.report.spectra import Hkl, PeakMark, draw_group_spectrum, hkl_text, peak_marks
 from snapcal_workbench.report.theme import Theme
 
@@ -44,14 +45,14 @@ class SpectraView(QWidget):
             "Leave out above χ²", "Leave peaks of all groups whose fit is worse than this out of the next calibration"
         )
         self.include_all = button("Include all", "All peaks take part in the next calibration again")
-        self.hover = QLabel("")
+        self.hover = PlainLabel("")
         self.hover.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.hover.setAccessibleName("Peak under the mouse")
         self._results: Results | None = None
         self._left_out: set[Peak] = set()
         self.hover.setToolTip(HINT)
         self.hover.setText(HINT)
-        bar = QLabel("Group"), self.group, self.purge, self.limit, self.include_all
+        bar = PlainLabel("Group"), self.group, self.purge, self.limit, self.include_all
         stacked(self, bar, self.pane, self.hover)
         self.group.currentTextChanged.connect(lambda _: self.redraw())
         self.purge.clicked.connect(lambda: self.purge_asked.emit(self.limit.value()))

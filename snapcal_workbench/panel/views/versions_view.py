@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from snapcal_workbench.panel.views.iterations_view import COMPARE
 from snapcal_workbench.panel.widgets.table import Cell, Column, Table, button_row
+from snapcal_workbench.panel.widgets.text import PlainLabel
 
 COLUMNS = (
     Column("Version", "Number of the version in its mode"),
@@ -61,7 +62,7 @@ class VersionsView(QWidget):
                 ("Chec&k", "Check that the files of all versions are those that were saved", self.check_asked.emit),
             )
         )
-        self.problems = QLabel("")
+        self.problems = PlainLabel("")
         self.problems.setWordWrap(True)
         self.problems.setVisible(False)
         self.table.itemSelectionChanged.connect(self._enable)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHeaderView, QMenu, QTreeWidget, QTreeWidgetItem, QWi
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.panel.changes import WorkspaceChanges
 from snapcal_workbench.panel.widgets.questions import TextsDialog, show_error
+from snapcal_workbench.panel.widgets.text import unmarked
 from snapcal_workbench.workspaces.protocol import Group, WorkspaceList
 
 KINDS = {
@@ -119,7 +120,7 @@ class WorkspaceTree(QTreeWidget):
     @staticmethod
     def _item(name: str, kind: str) -> QTreeWidgetItem:
         item = QTreeWidgetItem([name, KINDS.get(kind, kind)])
-        item.setToolTip(0, f"{name}: {item.text(1)}")
+        item.setToolTip(0, unmarked(f"{name}: {item.text(1)}"))
         return item
 
     def _enable(self) -> None:

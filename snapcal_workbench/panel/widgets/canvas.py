@@ -21,8 +21,9 @@ from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg, NavigationToolb
 from matplotlib.figure import Figure
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QIcon, QImage, QMouseEvent, QPainter, QPalette, QPen, QResizeEvent
-from qtpy.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
+from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.report.plots import save_png
 from snapcal_workbench.report.theme import DARK, LIGHT, Theme
 
@@ -272,7 +273,7 @@ class FigurePane(QWidget):
         self.canvas.setAccessibleName(name)
         self.result: object = None
         self._draw: Draw | None = None
-        self._trouble = QLabel("")
+        self._trouble = PlainLabel("")
         self._trouble.setVisible(False)
         self._trouble.setWordWrap(True)
         self.toolbar = Toolbar(self.canvas, self)

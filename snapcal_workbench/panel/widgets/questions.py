@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QLineEdit, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QMessageBox, QPushButton, QWidget
 
 from snapcal_workbench.errors import SnapcalError
+from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
+from snapcal_workbench.text import visible
 
 TITLE = "SNAP Calibration"
 
@@ -16,7 +18,7 @@ TITLE = "SNAP Calibration"
 def show_error(parent: QWidget, error: SnapcalError) -> None:
     """Say what is wrong, what was found and what helps."""
     box = _box(parent, QMessageBox.Icon.Warning, TITLE, error.what)
-    box.setInformativeText((f"Found: {error.found}\n\n" if error.found else "") + error.fix)
+    box.setInformativeText(unmarked((f"Found: {error.found}\n\n" if error.found else "") + error.fix))
     box.show()
 
 
@@ -46,7 +48,7 @@ def ask(parent: QWidget, title: str, question: str, *, yes: str, no: str, then: 
 
 
 def _box(parent: QWidget, icon: QMessageBox.Icon, title: str, text: str) -> QMessageBox:
-    box = QMessageBox(icon, title, text, parent=parent)
+    box = QMessageBox(icon, title, unmarked(text), parent=parent)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setModal(False)
     return box
@@ -71,11 +73,11 @@ class TextsDialog(QDialog):
         then: Callable[..., Any],
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle(title)
+        self.setWindowTitle(visible(title))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(420)
         form = QFormLayout(self)
-        heading = QLabel(question)
+        heading = PlainLabel(question)
         heading.setWordWrap(True)
         form.addRow(heading)
         self.lines = [self._line(form, *field) for field in fields]

@@ -15,6 +15,9 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
+from snapcal_workbench.panel.widgets.text import unmarked
+from snapcal_workbench.text import visible
+
 WIDEST = 340
 """Columns are not made wider than this for their contents, px; the tooltip has the whole text."""
 
@@ -49,9 +52,9 @@ def cell(value: Any) -> Cell:
 
 class _Item(QTableWidgetItem):
     def __init__(self, shown: Cell) -> None:
-        super().__init__(shown.text)
+        super().__init__(visible(shown.text))
         self.value = shown.value
-        self.setToolTip(shown.tip or shown.text)
+        self.setToolTip(unmarked(shown.tip or shown.text))
         if isinstance(shown.value, int | float):
             self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
@@ -133,7 +136,7 @@ class Table(QTableWidget):
     def set_cell(self, key: object, column: int, shown: Cell) -> None:
         """Change one cell of the row with a key."""
         row = self.row_of(key)
-        if row is not None and (old := self.item(row, column)) is not None and old.text() != shown.text:
+        if row is not None and (old := self.item(row, column)) is not None and old.text() != visible(shown.text):
             self.setSortingEnabled(False)
             item = _Item(shown)
             item.setData(Qt.ItemDataRole.UserRole, key)
