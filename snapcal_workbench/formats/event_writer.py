@@ -62,6 +62,7 @@ def write_events(
     log_units: Mapping[str, str] | None = None,
     experiment: str = "",
     progress: Progress | None = None,
+    deflate: int = DEFLATE_LEVEL,
 ) -> None:
     """Write a run as an SNS event NeXus file, complete or not at all; an existing file is replaced.
 
@@ -75,6 +76,7 @@ def write_events(
         log_units: Units of the logs, where they have one.
         experiment: Experiment identifier, such as "IPTS-00001".
         progress: Asked after each bank whether the user has cancelled.
+        deflate: How hard to deflate, 0 to 9; 0 for a file that is read once and removed.
 
     Raises:
         InputError: The arrays of a bank do not fit together.
@@ -89,16 +91,17 @@ def write_events(
         _write_instrument(entry, instrument, beamline, instrument_xml)
         _write_logs(entry, run_info, {**_UNITS, **(log_units or {})})
         for bank in banks:
-            _write_bank(entry, _with_two_pulses(BankEvents(*bank)), run_info.start_time, _Writer(parts, pool))
+            _write_bank(entry, _with_two_pulses(BankEvents(*bank)), run_info.start_time, _Writer(parts, pool, deflate))
             parts.check()
             progress.check()
 
 
 class _Writer(NamedTuple):
-    """Where chunks go, and who deflates them."""
+    """Where chunks go, who deflates them, and how hard."""
 
     parts: Parts
     pool: ThreadPoolExecutor
+    deflate: int
 
 
 def _write_run(entry: h5py.Group, run: RunInfo, experiment: str) -> None:
@@ -194,17 +197,21 @@ def _write_deflated(group: h5py.Group, name: str, values: NDArray, writer: _Writ
         chunks=(chunk,),
         maxshape=(None,),
         compression="gzip",
-        compression_opts=DEFLATE_LEVEL,
+        compression_opts=writer.deflate,
     )
+
+    def pack(offset: int) -> bytes:
+        return _packed(values, offset, chunk, writer.deflate)
+
     offsets = range(0, len(values), chunk)
-    for offset, packed in zip(offsets, writer.pool.map(lambda at: _packed(values, at, chunk), offsets), strict=True):
+    for offset, packed in zip(offsets, writer.pool.map(pack, offsets), strict=True):
         writer.parts.write_chunk(made, offset, packed)
     return made
 
 
-def _packed(values: NDArray, offset: int, length: int) -> bytes:
+def _packed(values: NDArray, offset: int, length: int, deflate: int) -> bytes:
     """A chunk as HDF5 stores it: always full, the last one filled up with zeros."""
     chunk = np.zeros(length, values.dtype)
     part = values[offset : offset + length]
     chunk[: len(part)] = part
-    return zlib.compress(chunk.tobytes(), DEFLATE_LEVEL)
+    return zlib.compress(chunk.tobytes(), deflate)

@@ -8,7 +8,7 @@ kept - is a *note*: JSON text in the log `snapcal` of the workspace, which clone
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,29 +89,6 @@ def per_detector(detectors: Sequence[Sequence[int]], value: FloatArray) -> tuple
 # -- events -------------------------------------------------------------------------------------------------------
 
 
-def collect_events(
-    counts: NDArray[np.int64], events_of: Callable[[int], tuple[NDArray[Any], NDArray[Any]]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64]]:
-    """The events of all pixels, put into arrays that are made once.
-
-    Args:
-        counts: int64[n], number of events of each pixel.
-        events_of: TOF and weight of the events of a pixel that has some.
-
-    Returns:
-        tof: float32[events], us.
-        weight: float32[events], or None where every event counts 1.
-        start: int64[n + 1].
-    """
-    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    tof = np.empty(start[-1], np.float32)
-    weight = np.empty(start[-1], np.float32)
-    for i in np.flatnonzero(counts):
-        place = slice(start[i], start[i + 1])
-        tof[place], weight[place] = events_of(int(i))
-    return tof, None if np.all(weight == 1.0) else weight, start
-
-
 def histogram_events(
     x: FloatArray, y: FloatArray, *, distribution: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
@@ -123,7 +100,9 @@ def histogram_events(
         distribution: Whether y is counts per us.
 
     Returns:
-        tof, weight, start: As of `collect_events`.
+        tof: float32[events], us.
+        weight: float32[events].
+        start: int64[n + 1].
     """
     edges = bin_edges(x, y.shape[1])
     if distribution:

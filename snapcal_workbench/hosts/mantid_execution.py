@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from mantid.api import AlgorithmManager, AlgorithmObserver, AnalysisDataService, FrameworkManager, IAlgorithm
@@ -105,6 +106,21 @@ def run_past_list(
     finally:
         if AnalysisDataService.doesExist(hidden + appended):
             AnalysisDataService.remove(hidden + appended)
+
+
+@contextmanager
+def kept(workspace: Any) -> Iterator[None]:
+    """While this is entered, a workspace stays in memory, even when it is deleted from the list meanwhile.
+
+    What the list hands out does not keep it: `run()`, `spectrumInfo()` and the like would then point to nothing.
+    """
+    holder = AlgorithmManager.createUnmanaged("CloneWorkspace")
+    holder.initialize()
+    holder.setProperty("InputWorkspace", workspace)
+    try:
+        yield
+    finally:
+        del holder
 
 
 def is_passing(name: str) -> bool:

@@ -15,6 +15,7 @@ from snapcal_workbench.algorithms import mantid_algorithms
 from snapcal_workbench.calibration.types import TofWindow
 from snapcal_workbench.errors import FileFormatError, NotFoundError
 from snapcal_workbench.formats.events import read_events as read_file
+from snapcal_workbench.hosts.following import following
 from snapcal_workbench.hosts.history import History
 from snapcal_workbench.hosts.mantid_execution import run_child, run_watched, start_framework
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
@@ -98,7 +99,8 @@ class MantidHost:
                 return mantid_algorithms.execute(algorithm, inputs, self, progress)
             return algorithm.run(inputs, self, progress)
 
-        return self._history.record(algorithm, inputs, work)
+        with following(progress):
+            return self._history.record(algorithm, inputs, work)
 
     def history(self) -> Sequence[dict[str, Any]]:
         return self._history.entries()

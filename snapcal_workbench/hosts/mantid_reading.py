@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from mantid.api import ITableWorkspace, MatrixWorkspace, Run, SpectrumInfo, Workspace, WorkspaceGroup
+from mantid.api import AlgorithmFactory, ITableWorkspace, MatrixWorkspace, Run, SpectrumInfo, Workspace, WorkspaceGroup
+from mantid.kernel import logger
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
     FitTable,
+    FloatArray,
     Geometry,
     IntArray,
     LogValue,
@@ -25,11 +28,26 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.tables import Table, table_to_fit_table
-from snapcal_workbench.hosts import conversions
-from snapcal_workbench.hosts.conversions import NOTE, RESULT_COLUMNS, note_of, plain_log
+from snapcal_workbench.hosts import conversions, spectra_arrays
+from snapcal_workbench.hosts.conversions import NOTE, RESULT_COLUMNS, PixelSpectra, note_of, plain_log
+from snapcal_workbench.hosts.mantid_execution import run_past_list
+from snapcal_workbench.hosts.spectra_arrays import (
+    COLUMNS,
+    DetectorTable,
+    agrees,
+    azimuth_of,
+    cancellable,
+    detector_table,
+    detectors_of,
+    is_one_a_detector,
+)
 from snapcal_workbench.instrument.loading import cropped
 from snapcal_workbench.instrument.snap.geometry import with_snap_layout
 
+FEW_SPECTRA = 2000
+"""Fewer spectra are asked one by one: it takes a tenth of a second."""
+MANY_MONITORS = 1000
+"""With more detectors than that without a spectrum a workspace is a part of its instrument."""
 _UNITS: dict[str, Unit] = {"TOF": "TOF", "dSpacing": "dSpacing"}
 
 
@@ -73,6 +91,7 @@ def read_events(workspace: MatrixWorkspace) -> Events:
 
     Raises:
         InputError: Spectra are grouped, or the unit is not TOF.
+        Cancelled: The user cancelled the step that this thread is in.
     """
     if _unit_id(workspace) != "TOF":
         raise InputError(
@@ -80,30 +99,93 @@ def read_events(workspace: MatrixWorkspace) -> Events:
             found=f"the unit {_unit_id(workspace)}",
             fix="Convert it with ConvertUnits, or use the run as it was loaded.",
         )
-    pixels = conversions.pixel_spectra(detectors_of(workspace), workspace.getName())
-    info = workspace.spectrumInfo()
-    present = [i for i, s in enumerate(pixels.spectrum.tolist()) if info.hasDetectors(s) and not info.isMonitor(s)]
-    detid, spectrum = pixels.detid[present], pixels.spectrum[present]
-    used = np.array([not info.isMasked(s) for s in spectrum.tolist()], bool)
+    pixels = _table_of(workspace) or _table_by_calls(workspace)
     is_events = workspace.id() == "EventWorkspace"
-    tof, weight, start = _event_lists(workspace, spectrum, used) if is_events else _bins(workspace, spectrum, used)
+    take = spectra_arrays.event_lists if is_events else _bins
+    tof, weight, start = take(workspace, pixels.spectrum, ~pixels.masked)
     run = read_run_info(workspace)
-    geometry = _geometry(workspace, info, detid, spectrum)
+    geometry = _geometry(workspace, pixels)
     window = conversions.window_of(tof, note_of(_note(workspace)))
     return cropped(Events(tof, start, geometry, window, run, weight), window)
 
 
-def _event_lists(
-    workspace: MatrixWorkspace, spectrum: IntArray, used: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64]]:
-    lists = spectrum.tolist()
-    counts = np.array([workspace.getSpectrum(s).getNumberEvents() for s in lists], np.int64) * used
+def _table_of(workspace: MatrixWorkspace) -> DetectorTable | None:
+    """The detectors of a workspace that has one spectrum for each, in ascending order; None where it has not.
 
-    def events_of(pixel: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        events = workspace.getSpectrum(lists[pixel])
-        return events.getTofs(), events.getWeights()
+    Nor is there a table where few spectra are quickly asked, or where this release's is not what it should be.
+    """
+    if workspace.getNumberHistograms() < FEW_SPECTRA or not AlgorithmFactory.exists("PreprocessDetectorsToMD"):
+        return None
+    try:
+        table = run_past_list(
+            "PreprocessDetectorsToMD",
+            lambda made: detector_table(_columns(made, set(COLUMNS))),
+            given="OutputWorkspace",
+            InputWorkspace=workspace,
+        )
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        logger.information(f"SNAPCal: detectors are asked one by one: {error}")
+        return None
+    info = workspace.detectorInfo()
+    ids = np.asarray(info.detectorIDs(), np.int64)
+    left = np.flatnonzero(~np.isin(ids, table.detid))
+    if len(left) > MANY_MONITORS:
+        return None
+    monitors = [int(ids[i]) for i in left.tolist() if info.isMonitor(i)]
+    if not is_one_a_detector(table, ids, monitors) or not agrees(table, workspace, workspace.spectrumInfo()):
+        return None
+    return _ordered(table)
 
-    return conversions.collect_events(counts, events_of)
+
+def _ordered(table: DetectorTable) -> DetectorTable:
+    order = np.argsort(table.detid, kind="stable")
+    order = order[table.detid[order] >= 0]
+    return DetectorTable(*(getattr(table, field.name)[order] for field in fields(table)))
+
+
+def _table_by_calls(workspace: MatrixWorkspace) -> DetectorTable:
+    """The same, asked spectrum by spectrum.
+
+    Raises:
+        InputError: Spectra are grouped, or two are of one detector.
+    """
+    pixels = conversions.pixel_spectra(detectors_of(workspace), workspace.getName())
+    info = workspace.spectrumInfo()
+    places = pixels.spectrum.tolist()
+    kept = [i for i in cancellable(range(len(places))) if _is_pixel(info, places[i])]
+    places = [places[i] for i in kept]
+    return DetectorTable(
+        detid=pixels.detid[kept],
+        spectrum=pixels.spectrum[kept],
+        l2=np.array([info.l2(s) for s in cancellable(places)]),
+        two_theta=np.array([info.twoTheta(s) for s in cancellable(places)]),
+        azimuth=np.array([azimuth_of(info, s) for s in cancellable(places)]),
+        masked=np.array([info.isMasked(s) for s in cancellable(places)], bool),
+    )
+
+
+def _is_pixel(info: SpectrumInfo, spectrum: int) -> bool:
+    return info.hasDetectors(spectrum) and not info.isMonitor(spectrum)
+
+
+def pixels_of(workspace: MatrixWorkspace) -> PixelSpectra:
+    """Which spectra of a workspace are pixels, in ascending order of detid.
+
+    Raises:
+        InputError: Spectra are grouped, or two are of one detector.
+    """
+    table = _table_of(workspace)
+    if table is not None:
+        return PixelSpectra(table.detid, table.spectrum)
+    return conversions.pixel_spectra(detectors_of(workspace), workspace.getName())
+
+
+def _per_detector(workspace: MatrixWorkspace, value: FloatArray) -> tuple[IntArray, FloatArray]:
+    """A value a spectrum as a value a detector, in ascending order of detid."""
+    table = _table_of(workspace)
+    if table is not None:
+        return table.detid, value[table.spectrum]
+    return conversions.per_detector(detectors_of(workspace), value)
 
 
 def _bins(
@@ -113,25 +195,16 @@ def _bins(
     return conversions.histogram_events(workspace.extractX()[spectrum], y, distribution=workspace.isDistribution())
 
 
-def _geometry(workspace: MatrixWorkspace, info: SpectrumInfo, detid: IntArray, spectrum: IntArray) -> Geometry:
-    places = spectrum.tolist()
-    sample = info.samplePosition()
-    positions = [info.position(s) for s in places]
-    azimuth = np.arctan2([p.Y() - sample.Y() for p in positions], [p.X() - sample.X() for p in positions])
+def _geometry(workspace: MatrixWorkspace, pixels: DetectorTable) -> Geometry:
     geometry = Geometry(
-        detid=detid,
-        l1=info.l1(),
-        l2=np.array([info.l2(s) for s in places]),
-        two_theta=np.array([info.twoTheta(s) for s in places]),
-        azimuth=azimuth,
+        detid=pixels.detid,
+        l1=workspace.spectrumInfo().l1(),
+        l2=pixels.l2,
+        two_theta=pixels.two_theta,
+        azimuth=pixels.azimuth,
         instrument=workspace.getInstrument().getName(),
     )
     return with_snap_layout(geometry)
-
-
-def detectors_of(workspace: MatrixWorkspace) -> list[tuple[int, ...]]:
-    """Detector ids of each spectrum."""
-    return [tuple(workspace.getSpectrum(i).getDetectorIDs()) for i in range(workspace.getNumberHistograms())]
 
 
 def read_run_info(workspace: MatrixWorkspace) -> RunInfo:
@@ -170,7 +243,7 @@ def read_spectra(workspace: MatrixWorkspace) -> Spectra:
         distribution=workspace.isDistribution(),
         unit=unit,
         detids=[np.array(sorted(ids), np.int32) for ids in detectors_of(workspace)],
-        number=np.array([workspace.getSpectrum(i).getSpectrumNo() for i in range(n)], np.int32),
+        number=np.array([workspace.getSpectrum(i).getSpectrumNo() for i in cancellable(range(n))], np.int32),
         title=workspace.getTitle(),
         run=read_run_info(workspace),
     )
@@ -178,27 +251,26 @@ def read_spectra(workspace: MatrixWorkspace) -> Spectra:
 
 def read_mask(workspace: MatrixWorkspace) -> PixelMask:
     """A mask; of ours with the reasons, of others "masked by the user"."""
-    detectors = detectors_of(workspace)
-    detid, masked = conversions.per_detector(detectors, workspace.extractY()[:, 0])
-    _, reason = conversions.per_detector(detectors, workspace.extractE()[:, 0])
-    return conversions.mask_of(detid, masked, reason)
+    both = np.stack([workspace.extractY()[:, 0], workspace.extractE()[:, 0]], axis=1)
+    detid, value = _per_detector(workspace, both)
+    return conversions.mask_of(detid, value[:, 0], value[:, 1])
 
 
 def read_grouping(workspace: MatrixWorkspace) -> PixelGrouping:
     """A grouping; its name is the workspace's title."""
-    detid, group = conversions.per_detector(detectors_of(workspace), workspace.extractY()[:, 0])
+    detid, group = _per_detector(workspace, workspace.extractY()[:, 0])
     return conversions.grouping_of(detid, group, workspace.getTitle())
 
 
 def read_map(workspace: MatrixWorkspace) -> PixelMap:
     """One value a pixel."""
-    detid, value = conversions.per_detector(detectors_of(workspace), workspace.extractY()[:, 0])
+    detid, value = _per_detector(workspace, workspace.extractY()[:, 0])
     return PixelMap(detid, value, str(note_of(_note(workspace)).get("label", "") or workspace.getTitle()))
 
 
 def read_results(workspace: MatrixWorkspace) -> PixelResults:
     """What the pixel calibration found for each pixel."""
-    pixels = conversions.pixel_spectra(detectors_of(workspace), workspace.getName())
+    pixels = pixels_of(workspace)
     return conversions.results_of(pixels.detid, workspace.extractY()[pixels.spectrum])
 
 

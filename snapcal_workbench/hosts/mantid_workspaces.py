@@ -30,7 +30,7 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.hosts import mantid_reading as reading
 from snapcal_workbench.hosts import mantid_writing as writing
-from snapcal_workbench.hosts.mantid_execution import ONE_AT_A_TIME, is_passing, run_on_list, start_framework
+from snapcal_workbench.hosts.mantid_execution import ONE_AT_A_TIME, is_passing, kept, run_on_list, start_framework
 from snapcal_workbench.hosts.mantid_writing import Donor
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.names import check_name
@@ -79,7 +79,8 @@ class MantidWorkspaces:
                 found=f"{found} ({workspace.id()})",
                 fix="Choose another workspace.",
             )
-        value = _READERS[wanted](workspace)
+        with kept(workspace):
+            value = _READERS[wanted](workspace)
         if isinstance(value, Events):
             self._remember(name, value)
         return cast(V, value)

@@ -36,8 +36,10 @@ from snapcal_workbench.formats.diffcal import DiffCalRows, write_rows
 from snapcal_workbench.formats.events import BankEvents, write_events
 from snapcal_workbench.formats.instrument_xml import instrument_definition
 from snapcal_workbench.formats.tables import fit_table_to_table
+from snapcal_workbench.hosts import mantid_reading as reading
 from snapcal_workbench.hosts.conversions import NOTE, flat_arrays, logs_to_write, make_note, results_to_rows
 from snapcal_workbench.hosts.mantid_execution import run_child, run_past_list, run_watched
+from snapcal_workbench.hosts.spectra_arrays import cancellable
 from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS
 from snapcal_workbench.progress import Progress
 
@@ -111,7 +113,7 @@ def _write_run(path: Path, events: Events, progress: Progress) -> None:
     native = len(geometry) == NATIVE_PIXELS
     xml = "" if native else instrument_definition(geometry)
     name = geometry.instrument or "pixels"
-    write_events(path, run_info=info, banks=[bank], instrument=name, instrument_xml=xml, progress=progress)
+    write_events(path, run_info=info, banks=[bank], instrument=name, instrument_xml=xml, progress=progress, deflate=0)
 
 
 def check_number_of_events(made: MatrixWorkspace, expected: int, what: str) -> None:
@@ -171,13 +173,24 @@ def results_workspace(results: PixelResults, donor: Donor | None) -> MatrixWorks
 def _of_pixels(kind: str, detid: IntArray, rows: Any, label: str, donor: Donor | None) -> MatrixWorkspace:
     points = np.arange(rows.shape[1] + 1, dtype=np.float64)
     made = _workspace(points, rows.ravel(), np.zeros(rows.size), len(rows), "Empty", label, label, donor)
-    for i, one in enumerate(detid.tolist()):
-        spectrum = made.getSpectrum(i)
-        spectrum.setSpectrumNo(i + 1)
-        spectrum.clearDetectorIDs()
-        spectrum.addDetectorID(one)
+    if donor is None or not _has_detectors(made, detid):
+        for i, one in zip(cancellable(range(len(detid))), detid.tolist(), strict=True):
+            spectrum = made.getSpectrum(i)
+            spectrum.setSpectrumNo(i + 1)
+            spectrum.clearDetectorIDs()
+            spectrum.addDetectorID(one)
     describe(made, kind, label=label)
     return made
+
+
+def _has_detectors(made: MatrixWorkspace, detid: IntArray) -> bool:
+    """Whether the spectra have these detectors already, in this order, as those of most runs have."""
+    try:
+        pixels = reading.pixels_of(made)
+    except InputError:
+        return False
+    in_place = np.array_equal(pixels.spectrum, np.arange(made.getNumberHistograms()))
+    return in_place and np.array_equal(pixels.detid, detid)
 
 
 def _workspace(
@@ -237,11 +250,11 @@ def mask_workspace(mask: PixelMask, donor: Donor | None) -> MatrixWorkspace:
     """A MaskWorkspace (1: masked); the errors hold the reasons."""
     use = np.where(mask.masked, 0, 1).astype(np.int32)
     made = _of_instrument(mask.detid, np.ones_like(use), use, donor, "Mask")
-    reason_of = dict(zip(mask.detid[mask.masked].tolist(), mask.reason[mask.masked].tolist(), strict=True))
-    for i in range(made.getNumberHistograms()) if reason_of else ():
-        for detid in tuple(made.getSpectrum(i).getDetectorIDs()):
-            if detid in reason_of:
-                made.setE(i, np.array([float(reason_of[detid])]))
+    pixels = reading.pixels_of(made)
+    _, here, there = np.intersect1d(pixels.detid, mask.detid[mask.masked], return_indices=True)
+    reasons = mask.reason[mask.masked][there].tolist()
+    for i, reason in zip(cancellable(pixels.spectrum[here].tolist()), reasons, strict=True):
+        made.setE(i, np.array([float(reason)]))
     return made
 
 

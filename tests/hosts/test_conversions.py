@@ -51,22 +51,6 @@ def test_a_value_of_a_spectrum_is_one_of_each_of_its_detectors() -> None:
     assert value.tolist() == [30.0, 10.0, 10.0]
 
 
-def test_events_are_collected_pixel_by_pixel() -> None:
-    lists = [np.array([3.0, 1.0]), np.array([]), np.array([2.0])]
-    counts = np.array([len(times) for times in lists])
-    tof, weight, start = conversions.collect_events(counts, lambda i: (lists[i], np.ones(len(lists[i]))))
-    assert tof.dtype == np.float32
-    assert tof.tolist() == [3.0, 1.0, 2.0]
-    assert start.tolist() == [0, 2, 2, 3]
-    assert weight is None
-
-
-def test_weights_that_are_not_all_one_are_kept() -> None:
-    _, weight, _ = conversions.collect_events(np.array([1, 1]), lambda i: (np.array([1.0]), np.array([1.0 + i])))
-    assert weight is not None
-    assert weight.tolist() == [1.0, 2.0]
-
-
 @pytest.mark.parametrize("points", [False, True])
 @pytest.mark.parametrize("distribution", [False, True])
 def test_a_histogram_becomes_weighted_events_with_the_same_counts(points: bool, distribution: bool) -> None:
