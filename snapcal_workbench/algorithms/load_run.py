@@ -40,19 +40,18 @@ class Outputs(Parameters):
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Load the run; see `Inputs`."""
     request = RunRequest(tuple(_run_or_path(text) for text in inputs.runs), inputs.lite)
-    host.load_run(request, inputs.output_workspace, progress.part(0.0, 0.9))
-    events = host.workspaces.read(inputs.output_workspace, Events)
-    state = state_of(events.run, host)
+    loaded = host.load_run(request, inputs.output_workspace, progress.part(0.0, 0.9))
+    state = state_of(loaded.run, host)
     if inputs.output_grouping and inputs.grouping:
         grouping = read_grouping_named(
-            host.settings, state.state_id, is_lite(events.geometry), inputs.grouping, events.geometry
+            host.settings, state.state_id, is_lite(loaded.geometry), inputs.grouping, loaded.geometry
         )
         host.workspaces.write(inputs.output_grouping, grouping)
     if inputs.output_table:
-        host.workspaces.write(inputs.output_table, DiffCalTable.from_geometry(events.geometry))
+        host.workspaces.write(inputs.output_table, DiffCalTable.from_geometry(loaded.geometry))
     progress.report(1.0, "Loaded")
     return Outputs(
-        run_number=events.run.run_number, title=events.run.title, state_id=state.state_id, n_events=len(events.tof)
+        run_number=loaded.run.run_number, title=loaded.run.title, state_id=state.state_id, n_events=loaded.n_events
     )
 
 

@@ -17,7 +17,7 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
 from snapcal_workbench.workspaces.names import check_name
-from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, RunRequest, Value
+from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, LoadedRun, RunRequest, Value
 
 V = TypeVar("V")
 
@@ -161,8 +161,10 @@ class EmbeddedHost:
     def workspaces(self) -> EmbeddedWorkspaces:
         return self._workspaces
 
-    def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
-        self._workspaces.write(output, load_events(request, self._settings, progress))
+    def load_run(self, request: RunRequest, output: str, progress: Progress) -> LoadedRun:
+        events = load_events(request, self._settings, progress)
+        self._workspaces.write(output, events)
+        return LoadedRun(events.run, events.geometry, len(events.tof))
 
     def resolve(self, request: RunRequest) -> RunRequest:
         return request

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mantid.api import AlgorithmFactory, AnalysisDataService, FileFinder, MatrixWorkspace
 
 from snapcal_workbench.algorithms import mantid_algorithms
@@ -21,12 +22,12 @@ from snapcal_workbench.hosts.mantid_execution import run_child, run_watched, sta
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
 from snapcal_workbench.hosts.mantid_writing import check_number_of_events, describe
 from snapcal_workbench.instrument.loading import IdentifiedRun, identify_run, load_events
-from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS
+from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS, geometry_of_state
 from snapcal_workbench.instrument.snap.runs import find_run
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
-from snapcal_workbench.workspaces.protocol import RunRequest
+from snapcal_workbench.workspaces.protocol import LoadedRun, RunRequest
 
 
 class MantidHost:
@@ -62,34 +63,31 @@ class MantidHost:
             return path
         return run
 
-    def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
+    def load_run(self, request: RunRequest, output: str, progress: Progress) -> LoadedRun:
         """Load a run: lite pixels by our own reader, which Mantid then takes over; native ones by Mantid's.
 
         The native run of a lite one never becomes a workspace: its million spectra would take Python half a minute.
         """
         request = self.resolve(request)
         identified = identify_run(request, self._settings, progress)
-        if request.lite:
-            events = load_events(request, self._settings, progress.part(0.0, 0.6), identified=identified)
-            self._workspaces.write_events(output, events, progress.part(0.6, 1.0))
-            return
-        made = self._load_native(identified, progress)
-        describe(made, "Events", identified.info, window=identified.state.window)
-        AnalysisDataService.addOrReplace(output, made)
+        if not request.lite:
+            return self._load_native(identified, output, progress)
+        events = load_events(request, self._settings, progress.part(0.0, 0.6), identified=identified)
+        self._workspaces.write_events(output, events, progress.part(0.6, 1.0))
+        return LoadedRun(events.run, events.geometry, len(events.tof))
 
-    def _load_native(self, identified: IdentifiedRun, progress: Progress) -> MatrixWorkspace:
+    def _load_native(self, identified: IdentifiedRun, output: str, progress: Progress) -> LoadedRun:
         """The native run, several summed."""
+        window, n_events = identified.state.window, 0
         total: Any = None
         for i, file in enumerate(identified.files):
             share = progress.part(i / len(identified.files), (i + 1) / len(identified.files))
-            loaded = _load_file(file.path, identified.state.window, share)
-            if total is None:
-                total = loaded
-            else:
-                total = run_child(
-                    "Plus", "OutputWorkspace", LHSWorkspace=total, RHSWorkspace=loaded, OutputWorkspace="unnamed"
-                )
-        return total
+            loaded, kept = _load_file(file.path, window, share)
+            n_events += kept
+            total = loaded if total is None else _sum(total, loaded)
+        describe(total, "Events", identified.info, window=window)
+        AnalysisDataService.addOrReplace(output, total)
+        return LoadedRun(identified.info, geometry_of_state(identified.state, lite=False), n_events)
 
     def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         own = not mantid_algorithms.is_inside() and AlgorithmFactory.exists(algorithm.name)
@@ -106,11 +104,18 @@ class MantidHost:
         return self._history.entries()
 
 
-def _load_file(path: Path, window: TofWindow, progress: Progress) -> MatrixWorkspace:
-    """The neutrons of a run, with the instrument and the logs; monitors are not loaded, gaps of the window are.
+def _sum(one: MatrixWorkspace, other: MatrixWorkspace) -> MatrixWorkspace:
+    return run_child("Plus", "OutputWorkspace", LHSWorkspace=one, RHSWorkspace=other, OutputWorkspace="unnamed")
+
+
+def _load_file(path: Path, window: TofWindow, progress: Progress) -> tuple[Any, int]:
+    """The neutrons of a run, with the instrument and the logs, and how many of them are in no gap of the window.
+
+    Monitors are not loaded; events in gaps are, and are left out when the workspace is read.
 
     Raises:
-        FileFormatError: Mantid cannot load it, or has not as many events as our own reader.
+        FileFormatError: Mantid cannot load it.
+        StoreError: Mantid has another number of events than our own reader.
     """
     properties = {
         "Filename": str(path),
@@ -128,9 +133,9 @@ def _load_file(path: Path, window: TofWindow, progress: Progress) -> MatrixWorks
             fix="Ask the facility's data team about the file.",
         ) from error
     whole = TofWindow(window.minimum, window.maximum)
-    expected, _ = read_file(path, pixel_of=None, n_pixels=NATIVE_PIXELS, window=whole, progress=progress.part(0.7, 1.0))
-    check_number_of_events(loaded, len(expected), str(path))
-    return loaded
+    tof, _ = read_file(path, pixel_of=None, n_pixels=NATIVE_PIXELS, window=whole, progress=progress.part(0.7, 1.0))
+    check_number_of_events(loaded, len(tof), str(path))
+    return loaded, len(tof) - sum(int(np.count_nonzero((tof >= low) & (tof <= high))) for low, high in window.gaps)
 
 
 def _in_search_directories(run: str) -> Path | None:

@@ -16,10 +16,12 @@ from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
     FitTable,
+    Geometry,
     PixelGrouping,
     PixelMap,
     PixelMask,
     PixelResults,
+    RunInfo,
     Spectra,
 )
 from snapcal_workbench.options import Settings
@@ -101,6 +103,21 @@ class RunRequest:
     lite: bool
 
 
+@dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """What was loaded, so that nobody has to read it back: a workspace may be slow to read.
+
+    Attributes:
+        run: What the run says of itself.
+        geometry: Of its pixels.
+        n_events: Number of events within the TOF window.
+    """
+
+    run: RunInfo
+    geometry: Geometry
+    n_events: int
+
+
 class Host(Protocol):
     """The program that the plugin runs in."""
 
@@ -123,7 +140,7 @@ class Host(Protocol):
             NotFoundError: A run is nowhere, where the program has looked for it already.
         """
 
-    def load_run(self, request: RunRequest, output: str, progress: Progress) -> None:
+    def load_run(self, request: RunRequest, output: str, progress: Progress) -> LoadedRun:
         """Load, crop, and if asked convert to lite a run into the workspace `output` (Events)."""
 
     def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
