@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,7 +17,10 @@ from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
-from snapcal_workbench.simulation.run import simulate_run, visible_reflections
+from snapcal_workbench.simulation.misalignment import Misalignment
+from snapcal_workbench.simulation.model import Defects
+from snapcal_workbench.simulation.run import DEFAULT_BACKGROUND, simulate_run, visible_reflections
+from snapcal_workbench.simulation.sample import SampleState
 from snapcal_workbench.simulation.spectrum import PeakShape
 from snapcal_workbench.simulation.tree import SimulatedTree, make_tree
 from snapcal_workbench.simulation.truth import GroupErrors, Truth, group_errors
@@ -45,8 +49,15 @@ def simulate_into_tree(
     time_offset: float,
     peak_shape: str,
     progress: Progress,
+    background: float = DEFAULT_BACKGROUND,
+    sample: SampleState | None = None,
+    moved: Mapping[int, float] | None = None,
+    dead_modules: Sequence[int] = (),
 ) -> Simulated:
     """Simulate a run into an SNS-like tree, which is made where it does not exist; an existing run is kept.
+
+    `sample` says what is in the beam beside an ideal powder of the calibrant, `moved` by how much modules (from 0) were
+    moved by hand, as ln(DIFC), and `dead_modules` which count nothing.
 
     Raises:
         InputError: The directory holds something else.
@@ -57,16 +68,20 @@ def simulate_into_tree(
     if found.run_path.is_file() and found.truth_path.is_file():
         progress.inform(f"Run {run} is there already and is used as it is.")
         return found
-    sample = read_calibrant(calibrant, tree.settings)
+    known = read_calibrant(calibrant, tree.settings)
     truth = simulate_run(
         found.run_path,
-        reflections=visible_reflections(sample.cif_text, source=str(sample.cif_path)),
+        reflections=visible_reflections(known.cif_text, source=str(known.cif_path)),
         run_number=str(run),
-        title=f"{sample.name} (simulated)",
+        title=f"{known.name} (simulated)",
         n_events=events,
         seed=seed,
         time_offset=time_offset,
         peak_shape=cast(PeakShape, peak_shape),  # checked there, with a message
+        background=background,
+        misalignment=Misalignment(seed=seed, moved=moved or {}),
+        defects=Defects(dead_modules=tuple(dead_modules)),
+        sample=sample,
         progress=progress.part(0.1, 1.0),
     )
     truth.write(found.truth_path)

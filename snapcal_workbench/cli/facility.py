@@ -163,9 +163,21 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed of the random numbers")] = 1,
     time_offset: Annotated[float, typer.Option(help="TZERO of every pixel, us")] = -8.0,
     peak_shape: Annotated[str, typer.Option(help="gaussian or back-to-back")] = "gaussian",
+    background: Annotated[float, typer.Option(help="Share of the events that are background")] = 0.4,
+    foreign: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PHASE:AMOUNT", help="Another phase in the beam, as lead:0.4 of the calibrant's peaks"),
+    ] = None,
+    texture: Annotated[float, typer.Option(help="Rms of ln(intensity) of the calibrant's reflections")] = 0.0,
+    strain: Annotated[float, typer.Option(help="Rms relative change of d of the calibrant's reflections")] = 0.0,
+    moved: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE:CHANGE", help="A module moved by hand, as 4:0.04 of its DIFC")
+    ] = None,
+    dead: Annotated[list[int] | None, typer.Option("--dead-module", help="A module (from 1) that is off")] = None,
 ) -> None:
     """Simulate a run of SNAP with a known misalignment into an SNS-like tree."""
     from snapcal_workbench.cli.demo import simulate_into_tree
+    from snapcal_workbench.cli.simulating import module_index, moved_modules, sample_of
 
     with step("Simulating", quiet=False) as progress:
         found = simulate_into_tree(
@@ -177,6 +189,10 @@ def simulate(
             time_offset=time_offset,
             peak_shape=peak_shape,
             progress=progress,
+            background=background,
+            sample=sample_of(foreign or [], texture=texture, strain=strain, seed=seed),
+            moved=moved_modules(moved or []),
+            dead_modules=[module_index(str(number)) for number in dead or []],
         )
     note("The truth, for tests only:")
     say(f"run: {found.run_path}\nsettings: {found.config_path}\ntruth: {found.truth_path}")

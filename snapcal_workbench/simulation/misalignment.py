@@ -17,7 +17,8 @@ a column differ by as much as columns do, so that every column has a spread that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class Misalignment:
             The smooth part makes up what is missing; (0, 0) leaves it out.
         pixel: Rms of the pixel part, relative.
         seed: Of the random numbers.
+        moved: Modules (from 0) that were moved by hand, and by how much their median change is larger for it.
     """
 
     smallest: float = 0.0010
@@ -54,6 +56,7 @@ class Misalignment:
     smooth: tuple[float, float] = (2.5e-4, 6.5e-4)
     pixel: float = 2e-4
     seed: int = 1
+    moved: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         medians = (self.smallest, self.middle, self.largest)
@@ -77,7 +80,7 @@ class Misalignment:
     def is_none(self) -> bool:
         """Whether nothing is changed."""
         sizes = (self.smallest, self.middle, self.largest, self.tilt, self.radial, *self.smooth, self.pixel)
-        return not any(sizes)
+        return not any(sizes) and not self.moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +120,8 @@ def misalign(nominal: Geometry, sizes: Misalignment) -> MisalignedInstrument:
         return MisalignedInstrument(nominal, nominal.difc, np.zeros(modules))
     rng = np.random.default_rng(np.random.SeedSequence([sizes.seed, 0xA11]))
     medians = _module_medians(nominal, sizes, rng)
+    for module, extra in sizes.moved.items():
+        medians[module] += extra
     moved = np.zeros(modules)
     true_position = position.copy()
     for module in range(modules):

@@ -22,6 +22,7 @@ from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
 from snapcal_workbench.instrument.snap.state import NATIVE_PIXEL_BOX
 from snapcal_workbench.simulation.misalignment import MisalignedInstrument, Misalignment, misalign
+from snapcal_workbench.simulation.sample import Peaks, SampleState, sample_peaks
 from snapcal_workbench.simulation.spectrum import (
     IncidentSpectrum,
     PeakProfile,
@@ -52,12 +53,14 @@ class Defects:
         dead_blocks: Number of lite pixels (8 x 8 native ones) that count nothing.
         hot_pixels: Number of native pixels that fire by themselves.
         hot_factors: (least, greatest) counts of a hot pixel, as a multiple of the mean pixel's.
+        dead_modules: Modules (from 0) that count nothing.
     """
 
     dead_fraction: float = 0.002
     dead_blocks: int = 12
     hot_pixels: int = 9
     hot_factors: tuple[float, float] = (100.0, 1000.0)
+    dead_modules: tuple[int, ...] = ()
 
     @classmethod
     def none(cls) -> Defects:
@@ -70,17 +73,17 @@ class RunModel:
     """Expected content of a simulated run. Arrays have one entry a native pixel.
 
     Attributes:
-        reflections: Of the calibrant.
+        peaks: Of the calibrant and of whatever else is in the beam; their shares for `NODES` angles.
         incident: The beam.
         profile: Shape of the peaks.
         nominal: Geometry as the logs say.
         instrument: The true one.
         tzero: Time offset of every pixel, us.
         width: float64[n], relative Gaussian width of the peaks.
-        bragg, background, hot: float64[n], expected events by kind.
+        bragg, background, hot: float64[n], expected events by kind; those of foreign phases are Bragg events too.
     """
 
-    reflections: Reflections
+    peaks: Peaks
     incident: IncidentSpectrum
     profile: PeakProfile
     nominal: Geometry
@@ -107,12 +110,6 @@ class RunModel:
         """int32[n]: the node of each pixel."""
         return _nearest(self.sine_nodes, _sine(self.instrument.geometry))
 
-    @cached_property
-    def peak_shares(self) -> FloatArray:
-        """float64[NODES, reflections]: share of each reflection in the Bragg events."""
-        rates = bragg_rates(self.reflections, self.incident, self.sine_nodes)
-        return rates / rates.sum(axis=1, keepdims=True)
-
     def spectrum_of(self, pixel: int) -> PixelSpectrum:
         """Expected spectrum of a native pixel, without hot counts."""
         return PixelSpectrum(
@@ -120,8 +117,9 @@ class RunModel:
             tzero=self.tzero,
             per_wavelength=float(self.per_wavelength[pixel]),
             width=float(self.width[pixel]),
-            d=self.reflections.d,
-            rate=self.bragg[pixel] * self.peak_shares[self.node[pixel]],
+            d=self.peaks.d,
+            broadening=self.peaks.broadening,
+            rate=self.bragg[pixel] * self.peaks.share[self.node[pixel]],
             background=float(self.background[pixel]),
             incident=self.incident,
             profile=self.profile,
@@ -141,6 +139,7 @@ def build_model(
     time_offset: float,
     seed: int,
     resolution: Resolution = SNAP_RESOLUTION,
+    sample: SampleState | None = None,
 ) -> RunModel:
     """Work out what a run is expected to hold.
 
@@ -151,11 +150,12 @@ def build_model(
         profile: Shape of the peaks.
         misalignment: How far the instrument is from where its logs say.
         defects: Pixels that do not work.
-        n_events: Expected number of Bragg and background events.
+        n_events: Expected number of the calibrant's Bragg events and of background events.
         background: Share of the background in them.
         time_offset: TZERO of every pixel, us.
         seed: Which pixels are dead or hot.
         resolution: Terms of the width of the peaks.
+        sample: What is in the beam; default: an ideal powder of the calibrant.
 
     Raises:
         InputError: No events, a background share outside 0 .. 1, or no reflection in the beam's band.
@@ -166,24 +166,29 @@ def build_model(
     dead, hot = _defective(nominal, defects, seed)
     solid_angle = np.ones(len(true)) if nominal.solid_angle is None else nominal.solid_angle
     alive = np.where(dead, 0.0, solid_angle)
+    sample = sample or SampleState()
     nodes = _nodes(true)
-    totals = bragg_rates(reflections, incident, nodes).sum(axis=1)
-    if not totals.all():
+    node = _nearest(nodes, _sine(true))
+    phases = (reflections, *(phase.reflections for phase in sample.foreign))
+    rates = [bragg_rates(phase, incident, nodes) for phase in phases]
+    if not rates[0].sum(axis=1).all():
         raise InputError(
             "Every pixel must see a reflection of the calibrant.",
             found=f"{len(reflections)} reflections, {incident.wavelength_min:g} to {incident.wavelength_max:g} A",
             fix="Give reflections down to a smaller d-spacing, or choose another wavelength band.",
         )
-    bragg = alive * totals[_nearest(nodes, _sine(true))]
+    peaks = sample_peaks(reflections, sample, rates, np.bincount(node, alive, NODES).astype(np.float64))
+    bragg = alive * peaks.total[node]
+    foreign = sum(phase.amount for phase in sample.foreign)
     return RunModel(
-        reflections=reflections,
+        peaks=peaks,
         incident=incident,
         profile=profile,
         nominal=nominal,
         instrument=instrument,
         tzero=time_offset,
         width=relative_width(true, resolution),
-        bragg=(1.0 - background) * n_events * bragg / bragg.sum(),
+        bragg=(1.0 + foreign) * (1.0 - background) * n_events * bragg / bragg.sum(),
         background=background * n_events * alive / alive.sum(),
         hot=hot * n_events / len(true),
     )
@@ -220,6 +225,8 @@ def _defective(geometry: Geometry, defects: Defects, seed: int) -> tuple[NDArray
     dead[rng.choice(count, round(defects.dead_fraction * count), replace=False)] = True
     lite_of = lite_map_by_formula()
     dead |= np.isin(lite_of, rng.choice(lite_of.max() + 1, defects.dead_blocks, replace=False))
+    if geometry.layout is not None:
+        dead |= np.isin(geometry.layout.module, defects.dead_modules)
     hot = np.zeros(count)
     chosen = rng.choice(np.flatnonzero(~dead), defects.hot_pixels, replace=False)
     low, high = np.log(defects.hot_factors)

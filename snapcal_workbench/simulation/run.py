@@ -25,6 +25,7 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.bound import pixel_information
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects, RunModel, build_model
+from snapcal_workbench.simulation.sample import SampleState
 from snapcal_workbench.simulation.spectrum import PEAK_SHAPES, IncidentSpectrum, PeakProfile, PeakShape
 from snapcal_workbench.simulation.truth import Truth
 
@@ -78,6 +79,7 @@ def simulate_run(
     time_offset: float = 0.0,
     defects: Defects | None = None,
     logs: Mapping[str, LogValue] | None = None,
+    sample: SampleState | None = None,
     experiment: str = "IPTS-00001",
     progress: Progress | None = None,
 ) -> Truth:
@@ -88,7 +90,8 @@ def simulate_run(
         reflections: Of the calibrant, down to `SMALLEST_D`; see `visible_reflections`.
         run_number: As digits.
         title: Title of the run.
-        n_events: Expected number of Bragg and background events; the file has a Poisson number around it.
+        n_events: Expected number of the calibrant's Bragg events and of background events; the file has a Poisson
+            number around it, and the events of foreign phases beside them.
         seed: Of all random numbers, those of the default misalignment included.
         background: Share of the events that have no structure.
         peak_shape: "gaussian", "back-to-back" or a profile with numbers of its own. With the exponentials
@@ -97,6 +100,7 @@ def simulate_run(
         time_offset: TZERO of every pixel, us.
         defects: Dead and hot pixels; default: `Defects()`.
         logs: Logs that differ from `LOGS`.
+        sample: What is in the beam; default: an ideal powder of the calibrant.
         experiment: Experiment identifier.
         progress: Where to report to.
 
@@ -121,6 +125,7 @@ def simulate_run(
         time_offset=time_offset,
         defects=defects,
         logs=logs,
+        sample=sample,
     )
     run_info = _run_info(run_number, title, {**LOGS, **(logs or {})})
     write_run(path, model, run_info=run_info, seed=seed, experiment=experiment, progress=progress.part(0.1, 0.9))
@@ -168,6 +173,7 @@ def model_of_run(
     time_offset: float = 0.0,
     defects: Defects | None = None,
     logs: Mapping[str, LogValue] | None = None,
+    sample: SampleState | None = None,
 ) -> RunModel:
     """What `simulate_run` with these arguments is expected to write.
 
@@ -187,6 +193,7 @@ def model_of_run(
         background=background,
         time_offset=time_offset,
         seed=seed,
+        sample=sample,
     )
 
 
@@ -231,7 +238,7 @@ def _run_info(run_number: str, title: str, logs: Mapping[str, LogValue]) -> RunI
 
 
 def _banks(model: RunModel, seed: int, progress: Progress) -> Iterator[BankEvents]:
-    shares = np.cumsum(model.peak_shares, axis=1)
+    shares = np.cumsum(model.peaks.share, axis=1)
     flat = (np.arange(len(shares))[:, None] + shares / shares[:, -1:]).ravel()
     sampler = _Sampler(model, flat, *model.incident.cumulative(), seed)
     yield from in_order(sampler.bank, range(MODULES), progress=progress, message="Simulating events")
@@ -277,10 +284,12 @@ class _Sampler:
         key = rng.random(len(pixel))
         node = model.node[pixel]
         key += node
-        d = model.reflections.d[np.searchsorted(self.flat, key, side="right") - node * len(model.reflections)]
+        peak = np.searchsorted(self.flat, key, side="right") - node * len(model.peaks.d)
+        d = model.peaks.d[peak]
         t0 = model.instrument.difc[pixel] * d
         normal = rng.standard_normal(len(pixel), np.float32)
-        delay = model.profile.draw_delay(normal, model.width[pixel] * t0, d, rng)
+        width = np.hypot(model.width[pixel], model.peaks.broadening[peak])
+        delay = model.profile.draw_delay(normal, width * t0, d, rng)
         return (t0 + delay).astype(np.float32)
 
     def _background(self, pixel: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -185,6 +185,7 @@ class PixelSpectrum:
         background: Events of the background.
         incident: The beam.
         profile: Shape of the peaks.
+        broadening: Relative width that the sample adds to each peak in quadrature, one or float64[p].
     """
 
     difc: float
@@ -196,13 +197,19 @@ class PixelSpectrum:
     background: float
     incident: IncidentSpectrum
     profile: PeakProfile
+    broadening: FloatArray | float = 0.0
+
+    @property
+    def widths(self) -> FloatArray:
+        """float64[p]: relative Gaussian width of each peak."""
+        return np.hypot(self.width, np.broadcast_to(self.broadening, self.d.shape))
 
     def peaks(self, tof: FloatArray, shift: float = 0.0) -> FloatArray:
         """float64[n]: events per us of the peaks, their DIFC being exp(shift) times larger."""
         total = np.zeros(len(tof))
-        for d, rate in zip(self.d, self.rate, strict=True):
+        for d, rate, width in zip(self.d, self.rate, self.widths, strict=True):
             t0 = self.difc * np.exp(shift) * d
-            sigma = self.width * t0
+            sigma = width * t0
             reach = _TAIL * (sigma + (0.0 if self.profile.is_gaussian else 1.0 / self.profile.beta(d)))
             low, high = np.searchsorted(tof, [t0 + self.tzero - reach, t0 + self.tzero + reach])
             total[low:high] += rate * self.profile.density(tof[low:high] - t0 - self.tzero, sigma, d)
@@ -217,7 +224,7 @@ class PixelSpectrum:
         """float64[n]: share of all events with a TOF up to `tof` (us)."""
         t0 = self.difc * self.d
         delay = tof[:, None] - t0 - self.tzero
-        peaks = self.profile.distribution(delay, self.width * t0, self.d) @ self.rate
+        peaks = self.profile.distribution(delay, self.widths * t0, self.d) @ self.rate
         wavelength, share = self.incident.cumulative()
         background = np.interp((tof - self.tzero) / self.per_wavelength, wavelength, share, 0.0, 1.0)
         return (peaks + self.background * background) / (self.rate.sum() + self.background)
