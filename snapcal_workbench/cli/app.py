@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from snapcal_workbench import __version__
-from snapcal_workbench.cli import calibrating, facility, panel, store, workbench
+from snapcal_workbench.cli import calibrating, facility, identifying, panel, store, workbench
 from snapcal_workbench.cli.ending import EXIT_CODES, exit_code_of
 
 Overrides = Annotated[
@@ -71,6 +71,7 @@ def _settings(
 
 
 facility.register(app)
+identifying.register(app)
 calibrating.register(app)
 store.register(app)
 panel.register(app)

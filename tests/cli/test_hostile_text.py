@@ -22,6 +22,7 @@ REQUIRED = {
     "config": (),
     "state": (RUN,),
     "init-state": (RUN, "--name", "x"),
+    "identify": (RUN,),
     "simulate": ("{occupied}",),
     "demo": ("--directory", "{occupied}"),
     "calibrate": (RUN, "--calibrant", "Silicon_NIST_640d_001", "--max-passes", "0"),

@@ -1,0 +1,131 @@
+"""Parts of the detector that are far from where they should be: found by the calibrant's reflections.
+
+The pixel step compares pixels with each other, within `max_shift`. A module that has moved further would be aligned to
+the wrong peaks. So before the first pass each module (or each group, where an instrument has no modules) is compared
+with the reflections themselves, over `SEARCH` in scale, and
+
+- *stays* where its shift is within half of what the pixel step searches, or where its counts cannot tell;
+- is *moved*: its pixels start from a DIFC that is exp(shift) times larger; or
+- is *lost*: it has peaks, and they are not the calibrant's at any scale. Its pixels are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from snapcal_workbench.calibration.phases.explained import CLEAR, Explained, Place, best_shifts, explain
+from snapcal_workbench.calibration.phases.identify import shifts_within
+from snapcal_workbench.calibration.phases.known import strengths
+from snapcal_workbench.calibration.phases.pattern import Pattern, significance
+from snapcal_workbench.calibration.types import Geometry, IntArray, PixelGrouping, Reflections
+
+SEARCH = 0.10
+"""Largest |shift|. Modules were found up to 4 % off. Beyond 0.12 some crystals (fcc: 331 for 400) begin to fit a
+reflection further on."""
+CHANCE = 4.0
+"""A comb that is no better than that fits by chance, see `CLEAR`."""
+CLEARLY = 1.3
+"""A comb that is smaller than the best by this factor is no rival to it."""
+RIVALS = 3
+"""So many of the best shifts are looked at closely: under a second phase of as many counts the right one was always
+among the first two."""
+RIVAL = 0.8
+"""A second shift that explains this part of what the best explains, and lies where the pixel step searches anyway,
+leaves the module where it is."""
+LEAST_EXPLAINED = 0.25
+"""With less explained of the counts in peaks a module is not on the pattern; with a second phase of as many counts as
+the calibrant the right shift explains 0.4 to 0.6, a wrong one of silicon alone 0.05 to 0.2."""
+PEAKS = 3
+"""A spectrum with fewer clear peaks does not say that it is of something else."""
+CLEAR_PEAK = 8.0
+"""Significance of a clear peak."""
+
+Finding = Literal["stays", "moved", "lost", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class CellShift:
+    """Where one part of the detector was found.
+
+    Attributes:
+        cell: Its number: module from 1, or group.
+        finding: What follows.
+        shift: ln(d seen / d expected), to be added to ln DIFC where it is moved.
+        comb: How well the reflections fit there, in standard deviations of combs that fit nothing.
+        explained: What the reflections explain of the counts in its peaks.
+    """
+
+    cell: int
+    finding: Finding
+    shift: float
+    comb: float
+    explained: float
+
+
+def cells_of(geometry: Geometry, grouping: PixelGrouping) -> PixelGrouping:
+    """The parts of the detector that can move as one: modules, or groups where there are none; only grouped pixels."""
+    if geometry.layout is None:
+        return grouping
+    cell = np.where(grouping.group > 0, geometry.layout.module.astype(np.int32) + 1, 0)
+    return PixelGrouping(grouping.detid, cell.astype(np.int32), name="modules")
+
+
+def find_cells(
+    patterns: Sequence[Pattern], number: IntArray, reflections: Reflections, *, max_shift: float
+) -> tuple[list[CellShift], list[Explained]]:
+    """Where the cells are, and what the reflections explain of each that is not lost.
+
+    Args:
+        patterns: Of the cells, focused with the table that the calibration starts from.
+        number: Of each.
+        reflections: Of the calibrant, over the d range of the patterns and `SEARCH` beyond.
+        max_shift: What the pixel step searches.
+    """
+    strength = strengths(reflections)
+    shifts, explained = [], []
+    for pattern, cell in zip(patterns, number, strict=True):
+        tried = shifts_within(SEARCH, pattern.width)
+        places = best_shifts(pattern, reflections.d, strength, tried, RIVALS)
+        rivals = [
+            _Rival(place, explain(pattern, reflections.d, strength, place.shift))
+            for place in places
+            if place.comb >= places[0].comb / CLEARLY
+        ]
+        best = max(rivals, key=lambda rival: rival.share)
+        found = _finding(pattern, best, rivals, max_shift)
+        shifts.append(CellShift(int(cell), found, best.place.shift, best.place.comb, best.share))
+        if found != "lost":
+            explained.append(best.explained)
+    return shifts, explained
+
+
+@dataclass(frozen=True, eq=False)
+class _Rival:
+    place: Place
+    explained: Explained
+
+    @property
+    def share(self) -> float:
+        """Part of the counts in peaks that is explained."""
+        total = self.explained.explained + self.explained.unexplained
+        return self.explained.explained / max(total, 1e-300)
+
+
+def _finding(pattern: Pattern, best: _Rival, rivals: Sequence[_Rival], max_shift: float) -> Finding:
+    if best.place.comb < CLEAR or best.share < LEAST_EXPLAINED:
+        chance = best.place.comb < CHANCE or best.share < LEAST_EXPLAINED
+        return "lost" if chance and clear_peaks(pattern) >= PEAKS else "cannot tell"
+    near = [rival for rival in rivals if abs(rival.place.shift) <= max_shift / 2]
+    if best in near:
+        return "stays"
+    return "cannot tell" if any(rival.share > RIVAL * best.share for rival in near) else "moved"
+
+
+def clear_peaks(pattern: Pattern) -> int:
+    """Number of clear peaks of a pattern."""
+    z = significance(pattern)
+    return int(np.count_nonzero((z > CLEAR_PEAK) & (z >= np.roll(z, 1)) & (z > np.roll(z, -1))))
