@@ -1,0 +1,128 @@
+"""What the joint fit says in the bins of the given spectra, and of each peak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from snapcal_workbench.calibration.groups.pattern_data import background_splines
+from snapcal_workbench.calibration.groups.pattern_kernels import densities
+from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, design
+from snapcal_workbench.calibration.groups.pattern_prediction import Deviations
+from snapcal_workbench.calibration.groups.pattern_solver import Problem, Solution, State
+from snapcal_workbench.calibration.types import FloatArray, GroupParameters, Reflections, Spectra
+from snapcal_workbench.calibration.types.pattern import PatternLines, Phase
+
+POINTS = 1200
+"""At which a peak is evaluated to find its maximum and width."""
+
+
+def fine_model(
+    problem: Problem, state: State, spectra: Spectra, parameters: GroupParameters
+) -> tuple[Spectra, Spectra, FloatArray]:
+    """Model and background in counts, and residual in standard errors, in the bins of `spectra`; NaN elsewhere."""
+    model, background, residual = (np.full(spectra.y.shape, np.nan) for _ in range(3))
+    row_of = {int(number): row for row, number in enumerate(spectra.number)}
+    delta_d = dict(zip(parameters.group.tolist(), parameters.delta_d, strict=True))
+    for pattern, shapes, fit in zip(problem.patterns, state.shapes, state.linear, strict=True):
+        row = row_of[pattern.group]
+        edges = spectra.edges_of(row) * pattern.difc
+        use = np.flatnonzero(
+            (edges[:-1] >= pattern.edges[0] * (1 - 1e-9)) & (edges[1:] <= pattern.edges[-1] * (1 + 1e-9))
+        )
+        own = edges[use[0] : use[-1] + 2]
+        splines = background_splines(own / pattern.difc, pattern.edges / pattern.difc, delta_d[pattern.group])
+        columns = design(replace(pattern, edges=own, y=np.zeros(len(use)), background=splines), shapes)
+        total = fit.coefficients @ columns
+        unit = np.interp(own[:-1], pattern.edges[:-1], pattern.unit)
+        model[row, use] = total
+        background[row, use] = fit.coefficients[pattern.columns :] @ columns[pattern.columns :]
+        residual[row, use] = (spectra.y[row, use] - total) / np.sqrt(np.maximum(unit * total, 1e-300))
+    return _like(spectra, model, "joint fit"), _like(spectra, background, "background"), residual
+
+
+def _like(spectra: Spectra, y: FloatArray, title: str) -> Spectra:
+    return replace(spectra, y=y, e=np.zeros_like(y), title=f"{spectra.title} {title}".strip())
+
+
+def pattern_lines(
+    problem: Problem,
+    solution: Solution,
+    reflections: Reflections,
+    phases: Sequence[Phase],
+    deviations: Deviations | None,
+    factor: float,
+) -> PatternLines:
+    """All areas with their errors and shapes; errors are multiplied by `factor`."""
+    everything = [reflections, *(phase.reflections for phase in phases)]
+    rows: list[tuple] = []
+    for index, (pattern, shapes, fit) in enumerate(
+        zip(problem.patterns, solution.state.shapes, solution.state.linear, strict=True)
+    ):
+        error = factor * _area_errors(fit)
+        held = _held_out(deviations, index, factor)
+        for column in range(pattern.columns):
+            own = np.flatnonzero(pattern.column == column)
+            phase = int(pattern.phase[own[0]])
+            strongest = own[np.argmax(pattern.strength[own])]
+            hkl = everything[phase].hkl[np.argmin(np.abs(everything[phase].d - pattern.d[strongest]))]
+            t0 = float(np.average(shapes.peaks[own, :, 0].mean(axis=1), weights=pattern.strength[own]))
+            maximum, fwhm, top = maximum_and_width(shapes.peaks[strongest], shapes.share[strongest])
+            area = float(fit.coefficients[column])
+            d = float(np.average(pattern.d[own], weights=pattern.strength[own]))
+            seen = held.get(column, (np.nan, np.nan))
+            rows.append(
+                (pattern.group, phase, hkl, d, t0, area, error[column], fwhm, maximum, area * top, *seen),
+            )
+    groups, of_phase, indices, *floats = zip(*rows, strict=True)
+    return PatternLines(
+        np.array(groups, np.int32),
+        np.array(of_phase, np.int32),
+        np.array(indices, np.int32).reshape(-1, 3),
+        *(np.array(column, np.float64) for column in floats),
+    )
+
+
+def _held_out(deviations: Deviations | None, index: int, factor: float) -> dict[int, tuple[float, float]]:
+    if deviations is None:
+        return {}
+    rows = np.flatnonzero(deviations.group == index)
+    error = factor * np.hypot(deviations.error, deviations.foreseen)
+    return {int(deviations.column[r]): (float(deviations.deviation[r]), float(error[r])) for r in rows}
+
+
+def _area_errors(fit: LinearFit) -> FloatArray:
+    """float64[c]: standard errors of the areas by the counts; that of an area at 0 as if it were free."""
+    square = (fit.columns * fit.weight) @ fit.columns.T
+    norm = np.sqrt(np.maximum(np.diag(square), 1e-300))
+    inverse = np.linalg.pinv(square / np.outer(norm, norm), rcond=1e-10, hermitian=True)
+    return np.sqrt(np.maximum(np.diag(inverse), 0.0)) / norm
+
+
+def maximum_and_width(peaks: FloatArray, share: FloatArray) -> tuple[float, float, float]:
+    """Of one reflection: how much later than T0 it is highest (us), FWHM (us), and largest density (1/us) of its share.
+
+    Args:
+        peaks: float64[n, 7], of its nodes.
+        share: float64[n], of its nodes.
+    """
+    t0 = float(peaks[:, 0].mean())
+    low = float((peaks[:, 0] - 4.0 * peaks[:, 5] - peaks[:, 6] - 5.0 / peaks[:, 1]).min())
+    high = float((peaks[:, 0] + 4.0 * peaks[:, 5] + peaks[:, 6] + 8.0 / peaks[:, 2]).max())
+    tof = np.linspace(low, high, POINTS)
+    density = densities(tof, np.ascontiguousarray(peaks), share / share.sum())
+    top = int(np.argmax(density))
+    at, height = _vertex(tof[top - 1 : top + 2], density[top - 1 : top + 2])
+    half = 0.5 * height
+    rising = np.interp(half, density[: top + 1], tof[: top + 1])
+    falling = np.interp(half, density[top:][::-1], tof[top:][::-1])
+    return at - t0, float(falling - rising), height
+
+
+def _vertex(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    """Place and height of the top of the parabola through three evenly spaced points."""
+    slope, curve = 0.5 * (y[2] - y[0]), y[0] - 2.0 * y[1] + y[2]
+    shift = -slope / curve if curve < 0 else 0.0
+    return float(x[1] + shift * (x[1] - x[0])), float(y[1] + 0.5 * slope * shift)

@@ -1,0 +1,250 @@
+"""What the joint fit of all groups' patterns is given and what it finds.
+
+Words: the *profile* of a peak, its *T0*, rise and decay, and the *phases* are those of `groups.pattern_model`. An
+*area* is the integrated intensity of one reflection, or of some that are nearly coincident, in counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snapcal_workbench.calibration.types._arrays import FloatArray, IntArray
+from snapcal_workbench.calibration.types.groups import Reflections
+from snapcal_workbench.calibration.types.spectra import Spectra
+
+Convention = Literal["maximum", "T0"]
+"""What DIFC refers to: the maximum of a peak, or T0, where its exponentials meet."""
+
+PROFILE_KINDS = ("rise", "decay", "slow", "part")
+
+
+@dataclass(frozen=True, eq=False)
+class ModeratorProfile:
+    """The moderator's pulse, the same for all groups, with errors.
+
+    With x = ln(lambda / 1 A): rise alpha = exp(rise0 + rise1 x) and decay beta = exp(decay0 + decay1 x), 1/us; a
+    fraction 1 / (1 + exp(-part0 - part1 x)) of the neutrons decays slower, by a factor exp(-exp(slow0 + slow1 x)).
+
+    Attributes:
+        names: Of the k coefficients.
+        value: float64[k]; covariance: float64[k, k].
+        runs: Numbers of the runs that it was learned from; empty for what is known of no run.
+        version: Of the instrument's profile; 0 where it has none.
+    """
+
+    names: tuple[str, ...]
+    value: FloatArray
+    covariance: FloatArray
+    runs: tuple[str, ...] = ()
+    version: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """A crystal in the beam besides the calibrant.
+
+    Attributes:
+        name: Shown to the user.
+        reflections: Of its nominal cell.
+        factor: Start value of the common factor of its d-spacings.
+        tolerance: Relative standard deviation that the factor may have from the start: it is under pressure, or warm.
+    """
+
+    name: str
+    reflections: Reflections
+    factor: float = 1.0
+    tolerance: float = 0.01
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive parameters of one kind: `place` of the first; one each group if `of_group`."""
+
+    place: int
+    size: int
+    of_group: bool = False
+
+    def of(self, index: int) -> NDArray[np.intp]:
+        """Places of the parameters that matter to a group."""
+        return np.array([self.place + index]) if self.of_group else np.arange(self.place, self.place + self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where each nonlinear parameter stands in the vector of them.
+
+    Attributes:
+        groups: Number of groups.
+        t0: Shared terms of the time offset, as named in `groups.pattern_model.T0_TERMS`.
+        tzero, difa: Whether each group has its own.
+        phases: Number of phases besides the calibrant.
+    """
+
+    groups: int
+    t0: tuple[str, ...] = ()
+    tzero: bool = False
+    difa: bool = False
+    phases: int = 0
+    blocks: Mapping[str, Block] = field(init=False)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        sizes = {
+            "scale": (self.groups, True),
+            "t0": (len(self.t0), False),
+            "tzero": (self.groups * self.tzero, True),
+            "difa": (self.groups * self.difa, True),
+            **dict.fromkeys(PROFILE_KINDS, (2, False)),
+            "width": (self.groups, True),
+            "box": (self.groups, True),
+            "phase": (self.phases, False),
+        }
+        blocks, place = {}, 0
+        for name, (size, of_group) in sizes.items():
+            if size:
+                blocks[name] = Block(place, size, of_group)
+                place += size
+        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "size", place)
+
+    def get(self, values: FloatArray, name: str) -> FloatArray:
+        """The parameters of one kind; empty if there are none."""
+        block = self.blocks.get(name)
+        return values[block.place : block.place + block.size] if block else np.empty(0)
+
+    def places(self, *names: str) -> NDArray[np.intp]:
+        """Places of the parameters of some kinds."""
+        blocks = [self.blocks[name] for name in names if name in self.blocks]
+        return np.array([place for b in blocks for place in range(b.place, b.place + b.size)], np.intp)
+
+    def of_group(self, index: int) -> NDArray[np.intp]:
+        """Places of all parameters that matter to a group."""
+        return np.concatenate([block.of(index) for block in self.blocks.values()])
+
+    @property
+    def position_terms(self) -> int:
+        """Number of the parameters that place the peaks."""
+        return len(self.places("scale", "t0", "tzero", "difa"))
+
+    def text(self) -> str:
+        """The position model in words."""
+        shared = [f"t0 {term}" for term in self.t0]
+        own = [name for name, has in (("TZERO", self.tzero), ("DIFA", self.difa)) if has]
+        return " + ".join(["DIFC", *(f"{s} (shared)" for s in shared), *(f"{o} (each group)" for o in own)])
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How well a position model foresees held-out peaks.
+
+    Attributes:
+        model: The position model in words; terms: number of its parameters.
+        peaks: Number of held-out peaks that were compared.
+        rms_ppm: Root mean square deviation, weighed by errors of at least 30 ppm.
+        score: Sum of squared deviations over those errors; lower is better.
+        gain, gain_error: By how much the score is lower than that of the model before, and the error of that.
+        chi2: Mean square deviation in units of its error, that of the prediction included.
+        kept: Whether the model, or what was added to it, is kept.
+    """
+
+    model: str
+    terms: int
+    peaks: int
+    rms_ppm: float
+    score: float
+    gain: float
+    gain_error: float
+    chi2: float
+    kept: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PatternLines:
+    """Areas of all groups, ascending in group, phase and d.
+
+    Attributes:
+        group: int32[n], group id; phase: int32[n], 0 for the calibrant.
+        hkl: int32[n, 3], of the strongest reflection of the area; d: float64[n], their mean d-spacing, A.
+        tof: float64[n], T0 in the focused TOF, us.
+        area, area_error: float64[n], counts.
+        fwhm: float64[n], us; maximum: float64[n], how much later than T0 the peak is highest, us.
+        height: float64[n], counts a us at the top.
+        deviation: float64[n], relative shift of the peak, when held out, from where the others put it; NaN where
+            the peak is too weak to be compared, or of another phase.
+        deviation_error: float64[n], its standard error.
+    """
+
+    group: IntArray
+    phase: IntArray
+    hkl: IntArray
+    d: FloatArray
+    tof: FloatArray
+    area: FloatArray
+    area_error: FloatArray
+    fwhm: FloatArray
+    maximum: FloatArray
+    height: FloatArray
+    deviation: FloatArray
+    deviation_error: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.d)
+
+
+@dataclass(frozen=True, eq=False)
+class PatternFit:
+    """The joint fit of all groups' patterns.
+
+    Attributes:
+        group: int32[g], ids of the groups that were fitted; difc_focused: float64[g], us/A.
+        difc, difc_error: float64[g], of T0: T0 = DIFC d + t0(lambda) + ..., us/A.
+        layout: Of the parameters; values: float64[k]; covariance: float64[k, k], `error_factor` included.
+        error_factor: By how much all errors exceed those of the counts: root of the held-out chi-squared, at least 1.
+        loss: Where the loss turned from square to absolute (soft-l1), in standard errors; None: nowhere.
+        model, background: In the bins of the given spectra, counts; NaN where nothing was fitted.
+        residual: float64[s, bins], (data - model) / standard error by the model's counts; NaN likewise.
+        chi2: float64[g], deviance per degree of freedom, by the counts alone; chi2_whole: of all groups.
+        dof: float64[g], degrees of freedom.
+        lines: All areas.
+        predictions: Position models that were tried.
+        profile: The moderator's profile after the fit.
+        phases: Names of the other phases; phase_factor, phase_factor_error: float64[p], of their d-spacings.
+        nodes: x of the nodes of each group, see `groups.pattern_model`.
+        d_min, d_max: float64[g], A, range that was fitted.
+        converged: Whether the fit ended by itself; iterations: how many it took.
+    """
+
+    group: IntArray
+    difc_focused: FloatArray
+    difc: FloatArray
+    difc_error: FloatArray
+    layout: Layout
+    values: FloatArray
+    covariance: FloatArray
+    error_factor: float
+    loss: float | None
+    model: Spectra
+    background: Spectra
+    residual: FloatArray
+    chi2: FloatArray
+    chi2_whole: float
+    dof: FloatArray
+    lines: PatternLines
+    predictions: tuple[Prediction, ...]
+    profile: ModeratorProfile
+    phases: tuple[str, ...]
+    phase_factor: FloatArray
+    phase_factor_error: FloatArray
+    nodes: Mapping[int, FloatArray]
+    d_min: FloatArray
+    d_max: FloatArray
+    converged: bool
+    iterations: int
+
+    def __len__(self) -> int:
+        return len(self.group)
