@@ -73,7 +73,19 @@ class Theme:
         return self.reasons[int(reason)]
 
 
-_REASONS = ("#D55E00", "#0072B2", "#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#B8A90A", "#777777")
+_REASONS = (
+    "#D55E00",
+    "#0072B2",
+    "#E69F00",
+    "#56B4E9",
+    "#CC79A7",
+    "#009E73",
+    "#B8A90A",
+    "#777777",
+    "#332288",
+    "#882255",
+    "#8C564B",
+)
 
 LIGHT = Theme(
     text="#1a1a1a",

@@ -10,6 +10,7 @@ import pytest
 
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
+    FitTable,
     Geometry,
     MaskReason,
     PixelGrouping,
@@ -71,6 +72,35 @@ def spectra(detid: np.ndarray, rng: np.random.Generator) -> Spectra:
     run = RunInfo("58882", "Silicon", "2023-05-01T10:00:00", "2023-05-01T11:00:00", 12.5, {"det_arc1": -65.3}, "a run")
     halves = [detid[:20], detid[20:]]
     return Spectra(edges, y, np.sqrt(y), "dSpacing", halves, np.array([2, 7], np.int32), "focused", run)
+
+
+@pytest.fixture
+def fits(rng: np.random.Generator) -> FitTable:
+    """Three fits, one of which failed."""
+
+    def values(*, failed: bool = False) -> np.ndarray:
+        found = rng.uniform(0.5, 2.0, 3)
+        found[2] = np.nan if failed else found[2]
+        return found
+
+    return FitTable(
+        group=np.array([1, 1, 6], np.int32),
+        hkl=np.array([[1, 1, 1], [2, 2, 0], [3, 1, -1]], np.int32),
+        d=values(),
+        centre=values(failed=True),
+        centre_error=values(failed=True),
+        sigma=values(failed=True),
+        height=values(),
+        intensity=values(),
+        chi2=values(failed=True),
+        used=np.array([True, True, False]),
+        why_not=("", "", "chi-squared 14.2 above 10"),
+        window_min=values(),
+        window_max=values(),
+        parameters=rng.uniform(0, 1, (3, 4)),
+        parameter_names=("PeakCentre", "Sigma", "A0", "A1"),
+        profile="Gaussian",
+    )
 
 
 @pytest.fixture

@@ -19,35 +19,6 @@ from snapcal_workbench.formats.processed import (
 )
 
 
-@pytest.fixture
-def fits(rng: np.random.Generator) -> FitTable:
-    """Three fits, one of which failed."""
-
-    def values(*, failed: bool = False) -> np.ndarray:
-        found = rng.uniform(0.5, 2.0, 3)
-        found[2] = np.nan if failed else found[2]
-        return found
-
-    return FitTable(
-        group=np.array([1, 1, 6], np.int32),
-        hkl=np.array([[1, 1, 1], [2, 2, 0], [3, 1, -1]], np.int32),
-        d=values(),
-        centre=values(failed=True),
-        centre_error=values(failed=True),
-        sigma=values(failed=True),
-        height=values(),
-        intensity=values(),
-        chi2=values(failed=True),
-        used=np.array([True, True, False]),
-        why_not=("", "", "chi-squared 14.2 above 10"),
-        window_min=values(),
-        window_max=values(),
-        parameters=rng.uniform(0, 1, (3, 4)),
-        parameter_names=("PeakCentre", "Sigma", "A0", "A1"),
-        profile="Gaussian",
-    )
-
-
 def _assert_equal(found: FitTable, wanted: FitTable) -> None:
     for field in fields(FitTable):
         ours, theirs = getattr(found, field.name), getattr(wanted, field.name)

@@ -26,6 +26,9 @@ class MaskReason(IntEnum):
     BAD_SHAPE = 6
     GROUP_FAILED = 7
     INHERITED = 8
+    OF_LATER_RELEASE = 9
+    NO_ROW = 10
+    IMPOSSIBLE_DIFC = 11
 
     @property
     def text(self) -> str:
@@ -43,6 +46,9 @@ _REASON_TEXT = {
     MaskReason.BAD_SHAPE: "spectrum unlike its group's",
     MaskReason.GROUP_FAILED: "its group has too few peaks",
     MaskReason.INHERITED: "masked in the calibration that was started from",
+    MaskReason.OF_LATER_RELEASE: "a reason that only a later release knows",
+    MaskReason.NO_ROW: "no row in the calibration that was started from",
+    MaskReason.IMPOSSIBLE_DIFC: "impossible DIFC in the calibration that was started from",
 }
 
 
