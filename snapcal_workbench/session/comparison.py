@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
@@ -17,12 +16,12 @@ from snapcal_workbench.calibration.types import (
     IntArray,
     PixelMask,
     Spectra,
-    from_dict,
 )
-from snapcal_workbench.errors import FileFormatError, InputError
+from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.instrument.snap.state import InstrumentState
 from snapcal_workbench.session.iteration import Iteration
+from snapcal_workbench.store.recorded import own_metrics, recorded_metrics, recorded_state
 from snapcal_workbench.store.stored import StoredVersion
 
 
@@ -93,17 +92,9 @@ def entry_of_version(reference: str, stored: StoredVersion) -> Entry:
     """A saved version.
 
     Raises:
-        FileFormatError: Its record does not state the instrument's state.
+        FileFormatError: Its record does not state the instrument's state, or wrong figures of its groups.
     """
-    try:
-        parameters = stored.record.calculation_parameters or {}
-        state = InstrumentState.model_validate(parameters.get("instrumentState"))
-    except ValidationError as error:
-        raise FileFormatError(
-            f"The record of version {reference} must state the instrument's state.",
-            found=f"{error.error_count()} problems in {stored.path}",
-            fix="Compare with another version.",
-        ) from error
+    state = recorded_state(stored.record, stored.path)
     geometry = geometry_of_state(state, stored.entry.use_lite_mode)
     label = f"version {reference}"
     return Entry(label, metrics_of_version(stored), stored.table, stored.mask, geometry, stored.spectra)
@@ -111,26 +102,27 @@ def entry_of_version(reference: str, stored: StoredVersion) -> Entry:
 
 def metrics_of_version(stored: StoredVersion) -> GroupMetrics | None:
     """Figures of a saved version's groups; of one that SNAPRed wrote, those that it states; None where it has none."""
-    own = stored.record.own
-    if own is not None and own.metrics is not None:
-        return from_dict(GroupMetrics, own.metrics)
-    recorded = (stored.record.focus_group_calibration_metrics or {}).get("calibrationMetric") or []
-    if not recorded:
+    own = own_metrics(stored.record, stored.path)
+    if own is not None:
+        return own
+    found = recorded_metrics(stored.record, stored.path)
+    if found is None or not found.calibration_metric:
         return None
+    recorded = found.calibration_metric
 
     def column(name: str) -> np.ndarray:
-        return np.array([np.nan if row.get(name) is None else row[name] for row in recorded], np.float64)
+        return np.array([getattr(row, name) for row in recorded], np.float64)
 
     unknown, none = np.full(len(recorded), np.nan), np.zeros(len(recorded), np.int32)
     return GroupMetrics(
         group=np.arange(1, len(recorded) + 1, dtype=np.int32),
-        two_theta=np.radians(column("twoThetaAverage")),
-        sigma=column("sigmaAverage"),
-        sigma_std=column("sigmaStandardDeviation"),
+        two_theta=np.radians(column("two_theta_average")),
+        sigma=column("sigma_average"),
+        sigma_std=column("sigma_standard_deviation"),
         strain=unknown,
         strain_std=unknown,
-        snapred_strain=column("strainAverage"),
-        snapred_strain_std=column("strainStandardDeviation"),
+        snapred_strain=column("strain_average"),
+        snapred_strain_std=column("strain_standard_deviation"),
         chi2=unknown,
         residual=unknown,
         peaks_used=none,

@@ -23,6 +23,7 @@ from snapcal_workbench.store.index_file import RECORD_HASH
 from snapcal_workbench.store.journal import read_audit
 from snapcal_workbench.store.layout import PARAMETERS, RECORD, is_plain, mode_name
 from snapcal_workbench.store.record import CalibrationRecord, parse_parameters, parse_record
+from snapcal_workbench.store.recorded import recorded_metrics
 from snapcal_workbench.store.strict_json import content_hash
 
 
@@ -75,8 +76,13 @@ class StoredVersion:
         return next((value for value in read_processed(path).values() if isinstance(value, kind)), None)
 
     def describe(self) -> dict[str, Any]:
-        """What the version is, as JSON values."""
+        """What the version is, as JSON values.
+
+        Raises:
+            FileFormatError: The record's figures of the groups are none.
+        """
         own = self.record.own
+        metrics = recorded_metrics(self.record, self.path)
         return {
             "stateId": self.state_id,
             "mode": mode_name(self.entry.use_lite_mode),
@@ -86,7 +92,7 @@ class StoredVersion:
             "pixels": len(self.table),
             "masked": {reason.text: count for reason, count in self.mask.counts().items()},
             "workspaces": self.record.workspaces,
-            "metrics": self.record.focus_group_calibration_metrics,
+            "metrics": metrics.model_dump(by_alias=True) if metrics else None,
             "snapredVersion": self.record.snapred_version,
             "writtenBy": f"snapcal-workbench {own.written_by}" if own else "SNAPRed",
             "options": own.options if own else None,

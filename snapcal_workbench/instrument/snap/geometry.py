@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FloatArray, Geometry, Panels, PixelLayout
+from snapcal_workbench.instrument.snap.state_id import log_value
 
 if TYPE_CHECKING:
     from snapcal_workbench.instrument.snap.state import InstrumentState
@@ -123,10 +124,10 @@ def geometry_of_state(state: InstrumentState, lite: bool) -> Geometry:
     """Geometry with the detector positions of an instrument state."""
     logs = state.detector_state.pvs
     return snap_geometry(
-        arc1=float(logs["det_arc1"]),
-        arc2=float(logs["det_arc2"]),
-        lin1=float(logs["det_lin1"]),
-        lin2=float(logs["det_lin2"]),
+        arc1=log_value(logs, "det_arc1"),
+        arc2=log_value(logs, "det_arc2"),
+        lin1=log_value(logs, "det_lin1"),
+        lin2=log_value(logs, "det_lin2"),
         l1=state.instrument_config.l1,
         lite=lite,
     )
