@@ -1,27 +1,25 @@
 """What `snapcal doctor` looks at: Mantid, Qt, Python packages, the Mantid properties, folders and permissions.
 
-Mantid is not imported for it, so that the answer comes even where Mantid cannot start.
+Neither Mantid nor the libraries that it shares with the plugin are imported for it, but by processes of their own
+(`libraries`), so that the answer comes even where one cannot start or two do not go together.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from snapcal_workbench import __version__
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.installation import configured_folders, is_ours, plugin_folder
+from snapcal_workbench.libraries import Finding, findings, is_there, outcomes
 from snapcal_workbench.manifest import load_object, read_manifest
 from snapcal_workbench.options import Settings
-
-Level = Literal["ok", "warning", "error"]
 
 WATCHED = {
     "numpy": "numpy",
@@ -37,23 +35,6 @@ WATCHED = {
 _BINDINGS = ("PySide6", "PyQt6", "PyQt5")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        level: "ok", "warning" or "error".
-        subject: What was looked at.
-        found: What was found.
-        fix: What to do; "" where nothing is to be done.
-    """
-
-    level: Level
-    subject: str
-    found: str
-    fix: str = ""
-
-
 def diagnose(settings: Settings, properties: Path, *, prefix: Path | None = None) -> list[Finding]:
     """Look at everything.
 
@@ -67,6 +48,7 @@ def diagnose(settings: Settings, properties: Path, *, prefix: Path | None = None
     return [
         Finding("ok", "SNAPCal Workbench", f"{__version__}, Python {sys.version.split()[0]} in {root}"),
         *_mantid(records),
+        *findings(outcomes()),
         *_qt(),
         *_parts(),
         *replaced_packages(records),
@@ -88,7 +70,7 @@ def conda_records(prefix: Path) -> dict[str, dict[str, Any]]:
 
 
 def _mantid(records: dict[str, dict[str, Any]]) -> Iterator[Finding]:
-    if not _has("mantid"):
+    if not is_there("mantid"):
         yield Finding(
             "warning",
             "Mantid",
@@ -103,7 +85,7 @@ def _mantid(records: dict[str, dict[str, Any]]) -> Iterator[Finding]:
         yield Finding("warning", "Mantid", found, f"The plugin is written for Mantid {needed}; update Mantid.")
     else:
         yield Finding("ok", "Mantid", found)
-    if not _has("workbench"):
+    if not is_there("workbench"):
         yield Finding("warning", "Workbench", "not installed: algorithms only", "Install mantidworkbench.")
 
 
@@ -111,15 +93,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
-def _has(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
-
-
 def _qt() -> Iterator[Finding]:
-    bindings = [name for name in _BINDINGS if _has(name)]
+    bindings = [name for name in _BINDINGS if is_there(name)]
     if bindings:
         yield Finding("ok", "Qt", ", ".join(bindings))
     else:

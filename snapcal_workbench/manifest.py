@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from functools import lru_cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -17,6 +17,10 @@ from snapcal_workbench.errors import FileFormatError
 
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """What is imported, as "module:name"."""
+
+
+class NotOfferedError(Exception):
+    """What a part of the plugin needs, and this release of Mantid does not offer; the rest works without it."""
 
 
 class _Part(BaseModel):
@@ -32,6 +36,7 @@ class InterfaceEntry(_Part):
         description="Opens the panel, or brings the open one to the front, and returns its window; has no arguments"
     )
     window_class: str = Field(min_length=1, description="Class of the window, by which a saved project names it")
+    self_test: ObjectName | Literal[""] = Field("", description="Runs the self-test and shows its page; no arguments")
 
 
 class AlgorithmEntry(_Part):

@@ -1,12 +1,14 @@
 """What Mantid runs at its start: registers the algorithms and, inside Workbench, the panel's menu entry.
 
-The thin file that `snapcal install` writes calls `register`. A part that fails is reported in Mantid's log and left
-out; nothing here may keep Mantid from starting.
+The thin file that `snapcal workbench install` makes known calls `register`. A part that fails is reported in Mantid's
+log and left out; nothing here may keep Mantid from starting. Nothing here imports h5py before it is known to go
+together with Mantid (`libraries`): else the log and the menu entry say so, and nothing else is loaded.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -15,19 +17,34 @@ from typing import Any
 from mantid.kernel import logger
 
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.manifest import InterfaceEntry, load_object, read_manifest
+from snapcal_workbench.libraries import TRIAL, reason_not_to_load, reason_not_to_show
+from snapcal_workbench.manifest import InterfaceEntry, NotOfferedError, load_object, read_manifest
 
 
 def register() -> None:
     """Add everything that the manifest names to Mantid."""
-    if _attempt("algorithms", _register_algorithms) and "workbench" in sys.modules:
+    if TRIAL in os.environ:
+        return
+    reason = reason_not_to_load()
+    if reason:
+        logger.error(f"SNAPCal: the plugin is not loaded: {reason}")
+    else:
+        _attempt("algorithms", _register_algorithms)
+    if "workbench" in sys.modules:
         for name in read_manifest().start:
             _attempt(name, partial(_start, name))
 
 
 def open_panel() -> Any:
-    """Open the panel, or bring the open one to the front; returns its window, or None when it cannot be opened."""
-    return _attempt("the panel", lambda: load_object(read_manifest().interface.object)())
+    """Open the panel, or bring the open one to the front; returns its window, or None when it cannot be opened.
+
+    Why it cannot be opened stands in Mantid's log and in a message box.
+    """
+    reason = reason_not_to_load() or reason_not_to_show()
+    if reason:
+        logger.error(f"SNAPCal: the panel cannot be opened: {reason}")
+        return _explain(reason)
+    return _attempt("the panel", lambda: load_object(read_manifest().interface.object)(), _explain)
 
 
 def _start(name: str) -> None:
@@ -39,13 +56,12 @@ def menu_entry() -> InterfaceEntry:
     return read_manifest().interface
 
 
-def _register_algorithms() -> bool:
+def _register_algorithms() -> None:
     from snapcal_workbench.algorithms import mantid_algorithms
 
     for entry in read_manifest().algorithms:
         load = _loader(entry.name, entry.object)
         _attempt(entry.name, partial(mantid_algorithms.register, entry.name, load, _host))
-    return True
 
 
 def _loader(name: str, where: str) -> Callable[[], Any]:
@@ -64,12 +80,23 @@ def _host() -> Any:
     return importlib.import_module("snapcal_workbench.hosts.mantid_host").shared_host()
 
 
-def _attempt(what: str, action: Callable[[], Any]) -> Any:
-    """Do it; report what goes wrong and go on."""
+def _explain(reason: str) -> None:
+    """Say in a message box why there is no panel."""
+    importlib.import_module("snapcal_workbench.panel.menu").explain(read_manifest().interface.title, reason)
+
+
+def _attempt(what: str, action: Callable[[], Any], tell: Callable[[str], None] | None = None) -> Any:
+    """Do it; report what goes wrong to the log, and to `tell`, and go on."""
     try:
         return action()
+    except NotOfferedError as missing:
+        logger.information(f"SNAPCal: {missing}")
+        return None
     except SnapcalError as error:
-        logger.error(f"SNAPCal: {what}: {error}")
+        problem = f"{what}: {error}"
     except Exception as error:
-        logger.error(f"SNAPCal: {what} is not available: {type(error).__name__}: {error}")
+        problem = f"{what} is not available: {type(error).__name__}: {error}"
+    logger.error(f"SNAPCal: {problem}")
+    if tell is not None:
+        tell(problem)
     return None

@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 def install(properties: Properties = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Make Mantid Workbench load the plugin: add one folder to the user's own Mantid properties."""
     from snapcal_workbench.installation import plan_install, user_properties
+    from snapcal_workbench.libraries import require_compatible
 
+    require_compatible()
     _make(plan_install(properties or user_properties()), dry_run, as_json, done="Restart Workbench to see the plugin.")
 
 

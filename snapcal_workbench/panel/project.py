@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from snapcal_workbench.manifest import InterfaceEntry
+from snapcal_workbench.manifest import InterfaceEntry, NotOfferedError
 
 STATE_VERSION = 1
 """Goes up when older states can no longer be read."""
@@ -33,9 +33,15 @@ def add_to_workbench(interface: InterfaceEntry, show: Callable[[], Any]) -> None
     Args:
         interface: Names the class of the window.
         show: Opens the panel and returns its window.
+
+    Raises:
+        NotOfferedError: This release has no such factories.
     """
-    encoders = importlib.import_module("mantidqt.project.encoderfactory").EncoderFactory
-    decoders = importlib.import_module("mantidqt.project.decoderfactory").DecoderFactory
+    try:
+        encoders = importlib.import_module("mantidqt.project.encoderfactory").EncoderFactory
+        decoders = importlib.import_module("mantidqt.project.decoderfactory").DecoderFactory
+    except (ImportError, AttributeError) as error:
+        raise NotOfferedError(f"projects of this Workbench do not save windows of plugins ({error})") from error
     encoder, decoder = coders(interface, show)
     encoders.register_encoder(encoder)
     decoders.register_decoder(decoder)

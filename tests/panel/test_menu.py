@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -10,11 +11,11 @@ pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtWidgets")
 
 from pytestqt.qtbot import QtBot
-from qtpy.QtWidgets import QMainWindow, QMenu
+from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QMessageBox
 
 from snapcal_workbench.manifest import InterfaceEntry
 from snapcal_workbench.panel import menu as menu_module
-from snapcal_workbench.panel.menu import MenuEntry, add_to_workbench
+from snapcal_workbench.panel.menu import MenuEntry, add_to_workbench, explain
 
 ENTRY = InterfaceEntry(title="SNAP Calibration", category="Diffraction", object="a:b", window_class="W")
 
@@ -44,23 +45,40 @@ def window(qtbot: QtBot) -> MainWindow:
     return window
 
 
+def shown(window: MainWindow) -> dict[str, list[str]]:
+    """The menu as it is when the user opens it."""
+    window.interfaces_menu.aboutToShow.emit()
+    return entries(window.interfaces_menu)
+
+
 def test_the_entry_appears_in_an_empty_menu_and_opens_the_panel(qtbot: QtBot, window: MainWindow) -> None:
     opened: list[bool] = []
     add_to_workbench(ENTRY, lambda: opened.append(True))
-    qtbot.waitUntil(lambda: entries(window.interfaces_menu) == {"Diffraction": ["SNAP Calibration"]})
-    window.interfaces_menu.actions()[0].menu().actions()[0].trigger()
-    assert opened == [True]
+    qtbot.waitUntil(lambda: shown(window) == {"Diffraction": ["SNAP Calibration"]})
+    action = window.interfaces_menu.actions()[0].menu().actions()[0]
+    action.trigger()
+    action.trigger()
+    qtbot.waitUntil(lambda: opened == [True])
+    assert "snapcal_workbench.panel.presenter" in sys.modules
+
+
+def test_it_stands_in_the_category_that_workbench_makes_later(qtbot: QtBot, window: MainWindow) -> None:
+    """Older releases fill the menu after the plugins have run, and do not clear it before."""
+    add_to_workbench(ENTRY, lambda: None)
+    qtbot.wait(50)
+    assert entries(window.interfaces_menu) == {}
+    window.interfaces_menu.addMenu("Diffraction").addAction("Engineering Diffraction")
+    assert shown(window) == {"Diffraction": ["Engineering Diffraction", "SNAP Calibration"]}
+    assert len(window.interfaces_menu.actions()) == 1
 
 
 def test_it_comes_back_beside_the_others_when_the_menu_was_filled_anew(qtbot: QtBot, window: MainWindow) -> None:
     add_to_workbench(ENTRY, lambda: None)
-    qtbot.waitUntil(lambda: bool(entries(window.interfaces_menu)))
+    qtbot.waitUntil(lambda: bool(shown(window)))
     for _ in range(3):
         window.populate_interfaces_menu()
-        window.interfaces_menu.aboutToShow.emit()
-        window.interfaces_menu.aboutToShow.emit()
-        found = entries(window.interfaces_menu)
-        assert found == {"Direct": ["ALF View"], "Diffraction": ["Engineering Diffraction", "SNAP Calibration"]}
+        shown(window)
+        assert shown(window) == {"Direct": ["ALF View"], "Diffraction": ["Engineering Diffraction", "SNAP Calibration"]}
 
 
 def test_it_waits_for_the_window(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,14 +87,28 @@ def test_it_waits_for_the_window(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) 
     qtbot.wait(50)
     window = MainWindow()
     qtbot.addWidget(window)
-    qtbot.waitUntil(lambda: entries(window.interfaces_menu) == {"Diffraction": ["SNAP Calibration"]})
+    qtbot.waitUntil(lambda: shown(window) == {"Diffraction": ["SNAP Calibration"]})
 
 
 def test_it_may_be_added_from_another_thread(qtbot: QtBot, window: MainWindow) -> None:
     thread = threading.Thread(target=add_to_workbench, args=(ENTRY, lambda: None))
     thread.start()
     thread.join()
-    qtbot.waitUntil(lambda: entries(window.interfaces_menu) == {"Diffraction": ["SNAP Calibration"]})
+    qtbot.waitUntil(lambda: shown(window) == {"Diffraction": ["SNAP Calibration"]})
+
+
+def test_the_self_test_stands_below_the_panel(window: MainWindow) -> None:
+    entry = ENTRY.model_copy(update={"self_test": "os:getpid"})
+    MenuEntry(entry, lambda: None).put_into(window.interfaces_menu)
+    assert entries(window.interfaces_menu) == {"Diffraction": ["SNAP Calibration", "SNAP Calibration: Self-Test"]}
+
+
+def test_why_there_is_no_panel_is_said_in_a_box_that_holds_nothing_up(qtbot: QtBot) -> None:
+    explain("SNAP Calibration", "the panel needs qtpy 2.4 or later, and <b>1.11.3</b> is installed")
+    (box,) = [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, QMessageBox)]
+    assert box.isVisible()
+    assert box.text().endswith("<b>1.11.3</b> is installed")
+    box.close()
 
 
 def test_a_category_with_a_mnemonic_is_found(window: MainWindow) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any
 
 import pytest
 
-from snapcal_workbench.manifest import InterfaceEntry
-from snapcal_workbench.panel.project import NotReadableError, coders
+from snapcal_workbench.manifest import InterfaceEntry, NotOfferedError
+from snapcal_workbench.panel.project import NotReadableError, add_to_workbench, coders
 
 ENTRY = InterfaceEntry(title="t", category="c", object="a:b", window_class="Window")
 
@@ -38,6 +39,12 @@ def test_the_window_is_known_by_its_class_in_old_and_new_workbench() -> None:
         assert not coder.has_tag("Other")
         assert coder.tags() == ["Window"]
         assert "Window" in coder.tags
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mantidqt") is not None, reason="there it has the factories")
+def test_a_workbench_without_the_factories_is_no_fault() -> None:
+    with pytest.raises(NotOfferedError, match="do not save windows of plugins"):
+        add_to_workbench(ENTRY, Window)
 
 
 def test_a_state_of_another_version_is_refused() -> None:
