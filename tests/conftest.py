@@ -11,6 +11,7 @@ from hypothesis import settings
 from snapcal_workbench.cli.demo import simulate_into_tree
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
@@ -80,7 +81,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def calibrated_tree(small_tree_template: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
     """A tree with an initialised state and two iterations: one DIFC a group, then TZERO too; not to be changed."""
     tree = copy_tree(small_tree_template, tmp_path_factory.mktemp("calibrated") / "tree")
-    state = identify_run(RunRequest(("58882",), lite=True), tree.settings).state
+    state = identify_run(RunRequest(("58882",), SNAP.lite), tree.settings).state
     init_state(tree.settings, state, name="test", run_number="58882", author="tester", progress=Progress())
     session = Session(EmbeddedHost(tree.settings))
     request = session.new_request(runs=("58882",), calibrant="Silicon_NIST_640d_001", grouping="Column")

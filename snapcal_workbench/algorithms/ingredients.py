@@ -17,12 +17,15 @@ from snapcal_workbench.calibration.types import (
     GroupParameters,
     PixelGrouping,
     PixelMask,
+    Resolution,
     RunInfo,
 )
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.calibrants import read_calibrant
-from snapcal_workbench.instrument.snap.instrument_parameters import read_instrument_parameters
-from snapcal_workbench.instrument.snap.state import InstrumentState, instrument_state
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.model import PixelMode, mode_of
+from snapcal_workbench.instrument.parameters import read_instrument_parameters
+from snapcal_workbench.instrument.state import InstrumentState, instrument_state
 from snapcal_workbench.options import CalibrationOptions, PeakOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Parameters, reads
@@ -57,6 +60,7 @@ class PixelIngredients:
     table: DiffCalTable
     mask: PixelMask
     state: InstrumentState
+    mode: PixelMode
     delta_theta: float | None
 
     @property
@@ -64,20 +68,16 @@ class PixelIngredients:
         """Of the run's pixels."""
         return self.events.geometry
 
-    @property
-    def lite(self) -> bool:
-        """Whether the pixels are lite ones."""
-        return is_lite(self.geometry)
 
-
-def is_lite(geometry: Geometry) -> bool:
-    """Whether the pixels are 8x8 blocks of native ones."""
-    return geometry.layout is not None and geometry.layout.columns == 32
+def pixel_mode(geometry: Geometry, host: Host) -> PixelMode:
+    """How the pixels of a run are counted."""
+    return mode_of(geometry, instrument_of(host.settings))
 
 
 def state_of(run: RunInfo, host: Host) -> InstrumentState:
     """Instrument state of a run, from its logs and the instrument parameters that apply to it."""
-    return instrument_state(run, read_instrument_parameters(host.settings, run.run_number))
+    parameters = read_instrument_parameters(host.settings, run.run_number)
+    return instrument_state(run, parameters, instrument_of(host.settings))
 
 
 def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
@@ -96,7 +96,8 @@ def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
         table = DiffCalTable.from_geometry(events.geometry)
     check_pixels(events, grouping=grouping, table=table)
     mask = combined_mask(events, workspaces, inputs.mask_workspaces)
-    return PixelIngredients(events, grouping, table, mask, state_of(events.run, host), inputs.delta_theta)
+    state, mode = state_of(events.run, host), pixel_mode(events.geometry, host)
+    return PixelIngredients(events, grouping, table, mask, state, mode, inputs.delta_theta)
 
 
 def combined_mask(events: Events, workspaces: WorkspaceList, names: Collection[str]) -> PixelMask:
@@ -121,9 +122,8 @@ def check_pixels(events: Events, **values: PixelGrouping | DiffCalTable | PixelM
 
 def parameters_of(ingredients: PixelIngredients, mask: PixelMask, peaks: PeakOptions) -> GroupParameters:
     """Parameters of the groups of a run over the pixels that `mask` leaves in use."""
-    return parameters_for(
-        ingredients.geometry, ingredients.grouping, mask, ingredients.state, peaks, ingredients.delta_theta
-    )
+    resolution = ingredients.state.resolution(ingredients.mode, delta_theta=ingredients.delta_theta)
+    return parameters_for(ingredients.geometry, ingredients.grouping, mask, ingredients.state, peaks, resolution)
 
 
 def parameters_for(
@@ -132,14 +132,14 @@ def parameters_for(
     mask: PixelMask,
     state: InstrumentState,
     peaks: PeakOptions,
-    delta_theta: float | None,
+    resolution: Resolution,
 ) -> GroupParameters:
     """Parameters of the groups of an instrument state over the pixels that `mask` leaves in use."""
     return group_parameters(
         geometry,
         grouping,
         mask,
-        resolution=state.resolution(is_lite(geometry), delta_theta=delta_theta),
+        resolution=resolution,
         bounds=state.bounds,
         options=peaks,
     )

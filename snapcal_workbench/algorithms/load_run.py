@@ -6,13 +6,15 @@ from pathlib import Path
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.ingredients import is_lite, state_of
+from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping
-from snapcal_workbench.instrument.snap.groupings import read_grouping_named
+from snapcal_workbench.instrument.groupings import read_grouping_named
+from snapcal_workbench.instrument.known import requested_mode
+from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
-from snapcal_workbench.workspaces.protocol import Host, RunRequest
+from snapcal_workbench.workspaces.protocol import Host
 
 
 class Inputs(Parameters):
@@ -21,7 +23,7 @@ class Inputs(Parameters):
     runs: tuple[str, ...] = Field(
         min_length=1, description="Run numbers or NeXus files; several are summed and must be of one state"
     )
-    lite: bool = Field(True, description="Sum 8x8 native pixels into lite ones")
+    lite: bool = Field(True, description="Sum blocks of native pixels into lite ones, where the instrument has them")
     grouping: str = Field("", description="Name or file of the pixel grouping; empty: none is loaded")
     output_workspace: str = makes(Events, "The loaded run, in TOF")
     output_grouping: str = makes(PixelGrouping, "The pixel grouping", optional=True)
@@ -39,12 +41,12 @@ class Outputs(Parameters):
 
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Load the run; see `Inputs`."""
-    request = RunRequest(tuple(_run_or_path(text) for text in inputs.runs), inputs.lite)
+    request = RunRequest(tuple(_run_or_path(text) for text in inputs.runs), requested_mode(host.settings, inputs.lite))
     loaded = host.load_run(request, inputs.output_workspace, progress.part(0.0, 0.9))
     state = state_of(loaded.run, host)
     if inputs.output_grouping and inputs.grouping:
         grouping = read_grouping_named(
-            host.settings, state.state_id, is_lite(loaded.geometry), inputs.grouping, loaded.geometry
+            host.settings, state.state_id, pixel_mode(loaded.geometry, host), inputs.grouping, loaded.geometry
         )
         host.workspaces.write(inputs.output_grouping, grouping)
     if inputs.output_table:

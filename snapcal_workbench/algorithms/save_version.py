@@ -12,8 +12,9 @@ from snapcal_workbench.algorithms.provenance import files_of, software
 from snapcal_workbench.calibration.groups.metrics import group_metrics
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
 from snapcal_workbench.instrument.calibrants import read_calibrant
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
-from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.model import mode_of_count
+from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import CalibrationOptions, Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.contents import VersionContents
@@ -69,13 +70,13 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     group_of = workspaces.read(inputs.grouping_workspace, PixelGrouping)
     fits = workspaces.read(inputs.fits, FitTable)
     state = state_of(spectra.run, host).with_peak_options(inputs.options.peaks)
-    lite = len(table) == len(geometry_of_state(state, lite=True))
-    geometry = geometry_of_state(state, lite=lite)
-    parameters = parameters_for(geometry, group_of, mask, state, inputs.options.peaks, inputs.options.delta_theta)
+    mode = mode_of_count(len(table), instrument_of(host.settings))
+    resolution = state.resolution(mode, delta_theta=inputs.options.delta_theta)
+    parameters = parameters_for(state.geometry(mode), group_of, mask, state, inputs.options.peaks, resolution)
     sample = read_calibrant(inputs.calibrant, host.settings)
     contents = VersionContents(
         run_number=spectra.run.run_number,
-        lite=lite,
+        mode=mode,
         table=table,
         mask=mask,
         pixel_results=workspaces.read(inputs.results, PixelResults) if inputs.results else None,
@@ -98,7 +99,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         },
         attachments=Path(inputs.attachments) if inputs.attachments else None,
     )
-    store = StateStore(_settings(inputs, host, state, contents.run_number, progress), state.state_id, lite=lite)
+    store = StateStore(_settings(inputs, host, state, contents.run_number, progress), state.state_id, mode)
     saved = store.save(
         contents,
         author=inputs.author,

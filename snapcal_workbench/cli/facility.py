@@ -129,7 +129,7 @@ def init_state_command(
     from snapcal_workbench.store.state_init import init_state
 
     host = EmbeddedHost(context.obj.load())
-    found = identify_run(run_request(Request(runs=(run,))), host.settings)
+    found = identify_run(run_request(Request(runs=(run,)), host.settings), host.settings)
     chosen = state_of(found.info, host)
     with step("Initialising the state", quiet=as_json) as progress:
         path = init_state(

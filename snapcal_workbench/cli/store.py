@@ -35,9 +35,11 @@ def versions(
     as_json: AsJson = False,
 ) -> None:
     """List the versions of a run's state, and say which one applies to the run."""
+    from snapcal_workbench.instrument.known import requested_mode
     from snapcal_workbench.store.listing import list_versions
 
-    found = list_versions(context.obj.load(), run, lite=not native)
+    settings = context.obj.load()
+    found = list_versions(settings, run, requested_mode(settings, not native))
     if as_json:
         show_json(found)
         return

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
 
 from snapcal_workbench.calibration.types import IntArray
 from snapcal_workbench.formats.files import damaged
-
-LITE_PIXELS = 64
-"""Native pixels that are summed into a lite one."""
 
 _RANGE = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?", re.ASCII)
 
@@ -36,14 +34,20 @@ def require_same_pixels(path: Path, kind: str, found: IntArray, detid: IntArray)
 
 def _difference(kind: str, found: IntArray, detid: IntArray) -> tuple[str, str]:
     sizes = f"the {kind} has {len(found)} pixels, the instrument {len(detid)}"
-    if len(found) == LITE_PIXELS * len(detid):
+    if are_blocks(len(detid), len(found)):
         return f"{sizes}: a native {kind} for lite data", f"Choose the lite form of the {kind}, or calibrate native."
-    if LITE_PIXELS * len(found) == len(detid):
+    if are_blocks(len(found), len(detid)):
         return f"{sizes}: a lite {kind} for native data", f"Choose the native form of the {kind}, or calibrate lite."
     other = np.setdiff1d(found, detid)
     if len(found) == len(detid) and len(other):
         sizes = f"pixels that the instrument has not, the first is {other[0]}"
     return sizes, f"Choose a {kind} that was made for this instrument."
+
+
+def are_blocks(fewer: int, more: int) -> bool:
+    """Whether so many pixels can be square blocks of so many smaller ones."""
+    ratio, rest = divmod(more, max(fewer, 1))
+    return ratio > 1 and rest == 0 and isqrt(ratio) ** 2 == ratio
 
 
 def slices_of_ranges(path: Path, kind: str, text: str, detid: IntArray) -> Iterator[slice]:

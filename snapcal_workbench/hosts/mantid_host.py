@@ -21,9 +21,11 @@ from snapcal_workbench.hosts.history import History
 from snapcal_workbench.hosts.mantid_execution import run_child, run_watched, start_framework
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
 from snapcal_workbench.hosts.mantid_writing import check_number_of_events, describe
+from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.loading import IdentifiedRun, identify_run, load_events
-from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS, geometry_of_state
-from snapcal_workbench.instrument.snap.runs import find_run
+from snapcal_workbench.instrument.merging import pixel_of_id
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.runs import find_run
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
@@ -57,7 +59,7 @@ class MantidHost:
         try:
             find_run(run, self._settings)
         except NotFoundError:
-            path = _in_search_directories(str(run))
+            path = _in_search_directories(str(run), instrument_of(self._settings).files.prefix)
             if path is None:
                 raise
             return path
@@ -70,24 +72,24 @@ class MantidHost:
         """
         request = self.resolve(request)
         identified = identify_run(request, self._settings, progress)
-        if not request.lite:
-            return self._load_native(identified, output, progress)
+        if not request.mode.merged:
+            return self._load_native(identified, request.mode, output, progress)
         events = load_events(request, self._settings, progress.part(0.0, 0.6), identified=identified)
         self._workspaces.write_events(output, events, progress.part(0.6, 1.0))
         return LoadedRun(events.run, events.geometry, len(events.tof))
 
-    def _load_native(self, identified: IdentifiedRun, output: str, progress: Progress) -> LoadedRun:
+    def _load_native(self, identified: IdentifiedRun, mode: PixelMode, output: str, progress: Progress) -> LoadedRun:
         """The native run, several summed."""
         window, n_events = identified.state.window, 0
         total: Any = None
         for i, file in enumerate(identified.files):
             share = progress.part(i / len(identified.files), (i + 1) / len(identified.files))
-            loaded, kept = _load_file(file.path, window, share)
+            loaded, kept = _load_file(file.path, window, mode, self._settings, share)
             n_events += kept
             total = loaded if total is None else _sum(total, loaded)
         describe(total, "Events", identified.info, window=window)
         AnalysisDataService.addOrReplace(output, total)
-        return LoadedRun(identified.info, geometry_of_state(identified.state, lite=False), n_events)
+        return LoadedRun(identified.info, identified.state.geometry(mode), n_events)
 
     def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         own = not mantid_algorithms.is_inside() and AlgorithmFactory.exists(algorithm.name)
@@ -108,7 +110,9 @@ def _sum(one: MatrixWorkspace, other: MatrixWorkspace) -> MatrixWorkspace:
     return run_child("Plus", "OutputWorkspace", LHSWorkspace=one, RHSWorkspace=other, OutputWorkspace="unnamed")
 
 
-def _load_file(path: Path, window: TofWindow, progress: Progress) -> tuple[Any, int]:
+def _load_file(
+    path: Path, window: TofWindow, mode: PixelMode, settings: Settings, progress: Progress
+) -> tuple[Any, int]:
     """The neutrons of a run, with the instrument and the logs, and how many of them are in no gap of the window.
 
     Monitors are not loaded; events in gaps are, and are left out when the workspace is read.
@@ -133,20 +137,21 @@ def _load_file(path: Path, window: TofWindow, progress: Progress) -> tuple[Any, 
             fix="Ask the facility's data team about the file.",
         ) from error
     whole = TofWindow(window.minimum, window.maximum)
-    tof, _ = read_file(path, pixel_of=None, n_pixels=NATIVE_PIXELS, window=whole, progress=progress.part(0.7, 1.0))
+    ids, rest = pixel_of_id(mode, settings), progress.part(0.7, 1.0)
+    tof, _ = read_file(path, pixel_of=ids, n_pixels=mode.n_pixels, window=whole, progress=rest)
     check_number_of_events(loaded, len(tof), str(path))
     return loaded, len(tof) - sum(int(np.count_nonzero((tof >= low) & (tof <= high))) for low, high in window.gaps)
 
 
-def _in_search_directories(run: str) -> Path | None:
+def _in_search_directories(run: str, prefix: str) -> Path | None:
     """The file of exactly this run in Mantid's data search directories."""
     if not run.isdigit():
         return None
     try:
-        paths = [Path(path) for path in FileFinder.findRuns(f"SNAP_{run}")]
+        paths = [Path(path) for path in FileFinder.findRuns(f"{prefix}{run}")]
     except (RuntimeError, ValueError):
         return None
-    pattern = re.compile(rf"SNAP_0*{int(run)}(?!\d)")
+    pattern = re.compile(rf"{re.escape(prefix)}0*{int(run)}(?!\d)")
     return next((path for path in paths if pattern.match(path.name)), None)
 
 

@@ -41,8 +41,8 @@ from snapcal_workbench.hosts.spectra_arrays import (
     detectors_of,
     is_one_a_detector,
 )
+from snapcal_workbench.instrument.known import completed
 from snapcal_workbench.instrument.loading import cropped
-from snapcal_workbench.instrument.snap.geometry import with_snap_layout
 
 FEW_SPECTRA = 2000
 """Fewer spectra are asked one by one: it takes a tenth of a second."""
@@ -204,7 +204,7 @@ def _geometry(workspace: MatrixWorkspace, pixels: DetectorTable) -> Geometry:
         azimuth=pixels.azimuth,
         instrument=workspace.getInstrument().getName(),
     )
-    return with_snap_layout(geometry)
+    return completed(geometry)
 
 
 def read_run_info(workspace: MatrixWorkspace) -> RunInfo:

@@ -40,7 +40,7 @@ from snapcal_workbench.hosts import mantid_reading as reading
 from snapcal_workbench.hosts.conversions import NOTE, flat_arrays, logs_to_write, make_note, results_to_rows
 from snapcal_workbench.hosts.mantid_execution import run_child, run_past_list, run_watched
 from snapcal_workbench.hosts.spectra_arrays import cancellable
-from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS
+from snapcal_workbench.instrument.known import mode_defined_as, native_mode_of
 from snapcal_workbench.progress import Progress
 
 _SOME_TIME = "2000-01-01T00:00:00"
@@ -110,8 +110,9 @@ def _write_run(path: Path, events: Events, progress: Progress) -> None:
         np.zeros(1, np.uint64),
         events.weight,
     )
-    native = len(geometry) == NATIVE_PIXELS
-    xml = "" if native else instrument_definition(geometry)
+    known = mode_defined_as(geometry.instrument)
+    as_defined = known is not None and not known.merged and known.has(geometry)
+    xml = "" if as_defined else instrument_definition(geometry)
     name = geometry.instrument or "pixels"
     write_events(path, run_info=info, banks=[bank], instrument=name, instrument_xml=xml, progress=progress, deflate=0)
 
@@ -267,15 +268,15 @@ def grouping_workspace(grouping: PixelGrouping, donor: Donor | None) -> MatrixWo
 
 
 def _of_instrument(detid: IntArray, group: IntArray, use: IntArray, donor: Donor | None, kind: _OfDiffCal) -> Any:
-    """A workspace of all pixels of an instrument: the donor's, Mantid's own SNAP, or one that has just these pixels."""
+    """A workspace of all pixels of an instrument: the donor's, one that Mantid knows, or one of just these."""
     zeros = np.zeros(len(detid))
     rows = DiffCalRows(detid, zeros + 1.0, zeros, zeros, group, use, "", "")
     if donor is not None:
         made = _load_diffcal(rows, kind, InputWorkspace=donor.workspace)
         if made.getNumberHistograms() == len(detid):
             return made
-    elif len(detid) == NATIVE_PIXELS:
-        return _load_diffcal(rows, kind, InstrumentName="SNAP")
+    elif (mode := native_mode_of(detid)) is not None:
+        return _load_diffcal(rows, kind, InstrumentName=mode.definition)
     geometry = _somewhere(detid) if donor is None else donor.geometry
     with _file("_Definition.xml", lambda path: _write_text(path, instrument_definition(geometry))) as path:
         return _load_diffcal(rows, kind, InstrumentFilename=path)

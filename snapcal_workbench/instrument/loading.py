@@ -1,7 +1,7 @@
 """From a request to events: find the files, know the state, place the pixels, read.
 
-The state always follows from the native file. Lite data are made in memory by counting native events in lite pixels;
-the facility's own lite file is read only where the settings ask for it. Several runs are summed if they were measured
+The state always follows from the native file. Merged pixels are made in memory by counting native events in them; the
+facility's own lite file is read only where the settings ask for it. Several runs are summed if they were measured
 in one state.
 """
 
@@ -13,22 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from snapcal_workbench.calibration.types import Events, Geometry, RunInfo, TofWindow
+from snapcal_workbench.calibration.types import Events, Geometry, IntArray, RunInfo, TofWindow
 from snapcal_workbench.errors import FileFormatError, InputError
 from snapcal_workbench.formats.events import merge_events, read_events, read_run_info
 from snapcal_workbench.formats.processed import read_processed
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
-from snapcal_workbench.instrument.snap.instrument_parameters import read_instrument_parameters
-from snapcal_workbench.instrument.snap.lite import lite_map
-from snapcal_workbench.instrument.snap.runs import RunFile, find_run, run_number_of
-from snapcal_workbench.instrument.snap.state import POSITION_LOGS, InstrumentState, instrument_state
-from snapcal_workbench.instrument.snap.state_id import WAVELENGTH_LOG, effective_schema, with_alternatives
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.merging import pixel_of_id
+from snapcal_workbench.instrument.model import Instrument, RunRequest
+from snapcal_workbench.instrument.parameters import read_instrument_parameters
+from snapcal_workbench.instrument.runs import RunFile, find_run, run_number_of
+from snapcal_workbench.instrument.state import InstrumentState, instrument_state
+from snapcal_workbench.instrument.state_id import effective_schema, with_alternatives
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.protocol import RunRequest
-
-_POSITION_TOLERANCE = {"det_arc1": 0.01, "det_arc2": 0.01, "det_lin1": 1e-4, "det_lin2": 1e-4}
-"""How far (deg, m) the detectors of summed runs may be apart without a warning: 1e-4 of DIFC, about."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def identify_run(request: RunRequest, settings: Settings, progress: Progress | N
     files = tuple(find_run(run, settings) for run in request.runs)
     identified = [_identify(file, settings, progress) for file in files]
     _check_distinct(files, [info for info, _ in identified])
-    _check_one_state(identified, progress or Progress())
+    _check_one_state(identified, instrument_of(settings), progress or Progress())
     return IdentifiedRun(files, summed_info([info for info, _ in identified]), identified[0][1])
 
 
@@ -67,22 +64,23 @@ def load_events(
     """Load the events of a request: TOF within the state's window, prompt pulses removed, sorted by pixel.
 
     Args:
-        request: Runs and whether pixels are the lite ones.
+        request: Runs and how their pixels are counted.
         settings: Where things are.
         progress: Reported to after each bank; raises `Cancelled` if the user has cancelled.
         identified: What `identify_run` returned for the same request, to save a second look.
 
     Raises:
-        Those of `identify_run`, and FileFormatError for damaged events or lite map.
+        Those of `identify_run`, and FileFormatError for damaged events or a damaged map of merged pixels.
     """
     progress = progress or Progress()
     identified = identified or identify_run(request, settings, progress)
-    geometry = geometry_of_state(identified.state, request.lite)
+    mode = request.mode
+    geometry = identified.state.geometry(mode)
     window = identified.state.window
-    if request.lite and any(file.lite_path for file in identified.files):
-        parts = _read_each(identified.files, geometry, window, settings, progress)
+    pixel_of = pixel_of_id(mode, settings, progress)
+    if mode.merged and any(file.lite_path for file in identified.files):
+        parts = _read_each(identified.files, geometry, window, pixel_of, progress)
         return replace(summed_events(parts), run=identified.info)
-    pixel_of = lite_map(settings, progress) if request.lite else None
     paths = [file.path for file in identified.files]
     tof, start = read_events(paths, pixel_of=pixel_of, n_pixels=len(geometry), window=window, progress=progress)
     return Events(tof, start, geometry, window, identified.info)
@@ -106,11 +104,13 @@ def _identify(file: RunFile, settings: Settings, progress: Progress | None) -> t
     info = read_run_info(file.path)
     number = _checked_number(file, info, settings)
     parameters = read_instrument_parameters(settings, number, progress)
-    defining = effective_schema(parameters.state_id_schema)["properties"]
-    wanted = with_alternatives([*defining, *POSITION_LOGS, WAVELENGTH_LOG])
+    instrument = instrument_of(settings)
+    known = instrument.logs
+    defining = effective_schema(parameters.state_id_schema, known.schema)["properties"]
+    wanted = with_alternatives([*defining, *known.positions, known.wavelength], known.alternatives)
     logs = {name: value for name, value in info.logs.items() if name in wanted}
     info = replace(info, run_number=number, logs=logs, source=str(file.path))
-    return info, instrument_state(info, parameters)
+    return info, instrument_state(info, parameters, instrument)
 
 
 def _checked_number(file: RunFile, info: RunInfo, settings: Settings) -> str:
@@ -127,7 +127,7 @@ def _checked_number(file: RunFile, info: RunInfo, settings: Settings) -> str:
         raise FileFormatError(
             "The file does not say of which run it is.",
             found=f"no run_number in {file.path}",
-            fix="Name the file SNAP_<run>.nxs.h5, or use a file with /entry/run_number.",
+            fix=f"Name it {instrument_of(settings).files.prefix}<run>.nxs.h5, or use a file with /entry/run_number.",
         )
     return run_number_of(number, settings)
 
@@ -143,23 +143,25 @@ def _check_distinct(files: Sequence[RunFile], infos: Sequence[RunInfo]) -> None:
         )
 
 
-def _check_one_state(identified: Sequence[tuple[RunInfo, InstrumentState]], progress: Progress) -> None:
+def _check_one_state(
+    identified: Sequence[tuple[RunInfo, InstrumentState]], instrument: Instrument, progress: Progress
+) -> None:
     if len({state.state_id for _, state in identified}) > 1:
         raise InputError(
             "Runs that are summed must have been measured in one state of the instrument.",
             found=", ".join(f"run {info.run_number}: state {state.state_id}" for info, state in identified),
             fix="Calibrate the runs of each state on their own.",
         )
-    for log, tolerance in _POSITION_TOLERANCE.items():
+    for log, tolerance in instrument.logs.positions.items():
         values = [float(state.detector_state.pvs[log]) for _, state in identified]
         if max(values) - min(values) > tolerance:
             progress.warn(f"{log} differs between the summed runs ({min(values)} to {max(values)}); the first counts.")
 
 
 def _read_each(
-    files: Sequence[RunFile], geometry: Geometry, window: TofWindow, settings: Settings, progress: Progress
+    files: Sequence[RunFile], geometry: Geometry, window: TofWindow, pixel_of: IntArray | None, progress: Progress
 ) -> list[Events]:
-    """Lite events of each run: from its lite file where there is one, else from the native file."""
+    """Merged events of each run: from its lite file where there is one, else from the native file."""
     parts = []
     for i, file in enumerate(files):
         share = progress.part(i / len(files), (i + 1) / len(files))
@@ -167,7 +169,6 @@ def _read_each(
             parts.append(_read_lite_file(file.lite_path, geometry, window))
             share.report(1.0, f"Read {file.lite_path.name}")
             continue
-        pixel_of = lite_map(settings, share)
         tof, start = read_events(file.path, pixel_of=pixel_of, n_pixels=len(geometry), window=window, progress=share)
         parts.append(Events(tof, start, geometry, window))
     return parts

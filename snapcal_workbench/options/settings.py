@@ -40,11 +40,20 @@ Home = Annotated[Path, AfterValidator(_absolute)]
 """A folder or file of the facility: absolute, "~" expanded."""
 
 
+_BEAMLINES = {"POWGEN": "PG3"}
+"""Names of instruments in the facility's folders, where they differ."""
+
+
+def _beamline(instrument: str) -> str:
+    return _BEAMLINES.get(instrument.upper(), instrument)
+
+
 def _derived(parent: str, *parts: str, description: str) -> Any:
-    """A field that lies below another home unless it is set."""
+    """A field that lies below another home unless it is set; `{beamline}` in it stands for the instrument's folder."""
 
     def place(data: dict[str, Any]) -> Path:
-        return data.get(parent, Path()).joinpath(*parts)
+        beamline = _beamline(data.get("instrument", ""))
+        return data.get(parent, Path()).joinpath(*(part.format(beamline=beamline) for part in parts))
 
     return Field(default_factory=place, description=description, json_schema_extra={"derived_from": parent})
 
@@ -68,8 +77,9 @@ class Settings(BaseSettings):
     )
 
     preset: PresetName = Field("standard", description="Preset of the calibration options: standard or snapred")
-    ipts_root: Home = Field(Path("/SNS"), description="Root of the proposals: <root>/SNAP/IPTS-<number>")
-    instrument_home: Home = _derived("ipts_root", "SNAP", description="Home of the instrument")
+    instrument: str = Field("SNAP", min_length=1, description="Name of the instrument")
+    ipts_root: Home = Field(Path("/SNS"), description="Root of the proposals: <root>/<beam line>/IPTS-<number>")
+    instrument_home: Home = _derived("ipts_root", "{beamline}", description="Home of the instrument")
     calibration_home: Home = _derived(
         "instrument_home", "shared", "Calibration", description="Root of all calibrations"
     )
@@ -77,7 +87,7 @@ class Settings(BaseSettings):
         "calibration_home", "CalibrantSamples", description="Folder of the calibrants (JSON and CIF)"
     )
     instrument_parameters: Home = _derived(
-        "calibration_home", "SNAPInstPrm", description="Indexed folder of the instrument parameters"
+        "calibration_home", "{beamline}InstPrm", description="Indexed folder of the instrument parameters"
     )
     powder_home: Home = _derived("calibration_home", "Powder", description="Folder of the states")
     pixel_groupings: Home = _derived(
@@ -95,7 +105,9 @@ class Settings(BaseSettings):
     read_lite_from_ipts: bool = Field(
         False, description="Read <IPTS>/shared/lite instead of making lite data from the native file"
     )
-    minimum_run: int = Field(46342, ge=0, description="Lowest run number of which the state can be known")
+    minimum_run: int | None = Field(
+        None, ge=0, description="Lowest run number of which the state can be known; empty: the instrument's own"
+    )
     session_directory: Home = Field(
         default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state") / "snapcal" / "session",
         description="Folder of the iterations of the current work",
@@ -168,6 +180,11 @@ class Settings(BaseSettings):
             ) from None
         yield environment, lambda key: f"environment {ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"
         yield overrides, lambda key: "flag"
+
+    @property
+    def beamline(self) -> str:
+        """Name of the instrument in the facility's folders, such as "PG3" for POWGEN."""
+        return _beamline(self.instrument)
 
     def options(self, preset: PresetName | None = None) -> CalibrationOptions:
         """The calibration options of a preset (default: the one that is set), with the user's changes."""

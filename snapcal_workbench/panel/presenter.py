@@ -17,7 +17,6 @@ from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.calibrants import find_calibrants
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, View, Write
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.session import (
@@ -240,9 +239,9 @@ class Presenter:
     def _results(self, number: int) -> Results:
         iteration, values = self.session.iteration(number), self.session.folders.values(number)
         state = self.session.state_of_iteration(number)
-        geometry = geometry_of_state(state, iteration.lite)
+        geometry = state.geometry(self.session.mode_of(iteration))
         versions = self.session.store_of(iteration).entries()
-        mode = "lite" if iteration.lite else "native"
+        mode = self.session.mode_of(iteration).name
         references = [f"{mode}/{iteration.state_id}/{entry.version}" for entry in versions]
         baselines, report = self._baselines(iteration, values), lambda: self.session.report(number)
         return Results(iteration, values, geometry, baselines, references, report)

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from snapcal_workbench.calibration.types import Events, FitTable, Geometry, Spectra
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
 from snapcal_workbench.report.theme import Theme
 from snapcal_workbench.report.workspaces import Lines, Pixels, draw_lines, draw_pixels
 from snapcal_workbench.session import Session
@@ -94,7 +93,7 @@ def _geometry(session: Session, count: int) -> Geometry | None:
             if len(geometry) == count:
                 return geometry
     for number in reversed(session.folders.numbers()):
-        geometry = geometry_of_state(session.state_of_iteration(number), session.iteration(number).lite)
+        geometry = session.state_of_iteration(number).geometry(session.mode_of(session.iteration(number)))
         if len(geometry) == count:
             return geometry
     return None

@@ -20,6 +20,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
+from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import CalibrationOptions
 
 
@@ -31,7 +32,7 @@ class ReportContents:
         title: Heading of the report.
         run_info: The run that was calibrated.
         state_id: Id of the instrument state.
-        lite: Whether the pixels are lite ones.
+        mode: How the pixels are counted.
         calibrant: Name of the calibrant.
         grouping: Name of the grouping.
         options: All options.
@@ -53,7 +54,7 @@ class ReportContents:
     title: str
     run_info: RunInfo
     state_id: str
-    lite: bool
+    mode: PixelMode
     calibrant: str
     grouping: str
     options: CalibrationOptions

@@ -156,7 +156,7 @@ def inputs_table(contents: ReportContents) -> Table:
         ("Proton charge", f"{number(run.proton_charge, 4)} µAh" if run.proton_charge else NONE),
         ("Data from", run.source or NONE),
         ("Instrument", geometry.instrument or NONE),
-        ("Pixels", f"{len(geometry):,} ({'lite: 8 × 8 summed' if contents.lite else 'native'})"),
+        ("Pixels", f"{len(geometry):,} ({contents.mode.description})"),
         ("State", contents.state_id or NONE),
         ("Calibrant", contents.calibrant or NONE),
         ("Grouping", contents.grouping or NONE),

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from snapcal_workbench.algorithms.ingredients import is_lite, state_of
+from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import Events, PixelMask, RunInfo
 from snapcal_workbench.errors import InputError, SnapcalError
 from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
+from snapcal_workbench.instrument.groupings import groupings_of_state, locate_grouping
 from snapcal_workbench.instrument.loading import identify_run
-from snapcal_workbench.instrument.snap.groupings import groupings_of_state, locate_grouping
-from snapcal_workbench.instrument.snap.state import InstrumentState
-from snapcal_workbench.options import PRESETS
+from snapcal_workbench.instrument.model import RunRequest
+from snapcal_workbench.instrument.state import InstrumentState
+from snapcal_workbench.options import PRESETS, Settings
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.request import Problem, Request, RunSummary
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.workspaces.protocol import Host, RunRequest
+from snapcal_workbench.workspaces.protocol import Host
 
 
-def run_request(request: Request) -> RunRequest:
+def run_request(request: Request, settings: Settings) -> RunRequest:
     """The runs of a request, as numbers or paths.
 
     Raises:
@@ -32,7 +33,7 @@ def run_request(request: Request) -> RunRequest:
     if not request.runs:
         raise InputError("A run is needed.", found="no run", fix="Give a run number, a NeXus file or a workspace.")
     runs = tuple(text if text.isdigit() else user_path(text) for text in request.runs)
-    return RunRequest(runs, request.lite)
+    return RunRequest(runs, request.mode(settings))
 
 
 def identify(request: Request, host: Host) -> RunSummary:
@@ -53,8 +54,10 @@ def identify(request: Request, host: Host) -> RunSummary:
         state_exists=exists,
         ipts=ipts,
         files=files,
-        groupings=tuple(groupings_of_state(host.settings, state.state_id, request.lite)),
-        n_versions=len(StateStore(host.settings, state.state_id, lite=request.lite).entries()) if exists else 0,
+        groupings=tuple(groupings_of_state(host.settings, state.state_id, request.mode(host.settings))),
+        n_versions=len(StateStore(host.settings, state.state_id, request.mode(host.settings)).entries())
+        if exists
+        else 0,
     )
 
 
@@ -68,7 +71,7 @@ def _identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState,
     if request.workspace:
         info = host.workspaces.read(request.workspace, Events).run
         return info, state_of(info, host), "", (request.workspace,)
-    found = identify_run(host.resolve(run_request(request)), host.settings)
+    found = identify_run(host.resolve(run_request(request, host.settings)), host.settings)
     ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
     return found.info, found.state, ipts, tuple(str(file.path) for file in found.files)
 
@@ -152,10 +155,11 @@ def _check_file(what: str, text: str) -> None:
 
 def _check_workspace(request: Request, host: Host) -> None:
     events = host.workspaces.read(request.workspace, Events)
-    if is_lite(events.geometry) != request.lite:
-        have, want = ("lite", "native") if is_lite(events.geometry) else ("native", "lite")
+    have, want = pixel_mode(events.geometry, host), request.mode(host.settings)
+    if have is not want:
         raise InputError(
-            f"The workspace has {have} pixels, but {want} ones are asked for.", fix=f"Switch the mode to {have}."
+            f"The workspace has {have.name} pixels, but {want.name} ones are asked for.",
+            fix=f"Switch the mode to {have.name}.",
         )
 
 
@@ -164,7 +168,7 @@ def _check_grouping(request: Request, host: Host) -> None:
         state_id = identify(request, host).state_id
     except SnapcalError:
         return  # said beside the run already
-    locate_grouping(host.settings, state_id, request.lite, request.grouping)
+    locate_grouping(host.settings, state_id, request.mode(host.settings), request.grouping)
 
 
 def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem]:
@@ -178,7 +182,7 @@ def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem
                 fix=f"Initialise it: snapcal init-state {summary.run_number} --name NAME",
             )
         )
-    reason = StateStore(host.settings, summary.state_id, lite=request.lite).writable()
+    reason = StateStore(host.settings, summary.state_id, request.mode(host.settings)).writable()
     if reason:
         problems.append(
             Problem(

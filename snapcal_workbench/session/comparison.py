@@ -18,8 +18,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
-from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.instrument.model import Instrument, recorded_mode
 from snapcal_workbench.session.iteration import Iteration
 from snapcal_workbench.store.recorded import own_metrics, recorded_metrics, recorded_state
 from snapcal_workbench.store.stored import StoredVersion
@@ -82,20 +81,19 @@ class Comparison:
         return {entry.label: entry.metrics for entry in self.entries if entry.metrics is not None}
 
 
-def entry_of_iteration(iteration: Iteration, values: Mapping[str, Any], state: InstrumentState) -> Entry:
-    """An iteration of a calibration session, measured in `state`."""
-    geometry = geometry_of_state(state, iteration.lite)
+def entry_of_iteration(iteration: Iteration, values: Mapping[str, Any], geometry: Geometry) -> Entry:
+    """An iteration of a calibration session."""
     return Entry(iteration.name, iteration.metrics, values["table"], values["mask"], geometry, values["output"])
 
 
-def entry_of_version(reference: str, stored: StoredVersion) -> Entry:
+def entry_of_version(reference: str, stored: StoredVersion, instrument: Instrument) -> Entry:
     """A saved version.
 
     Raises:
         FileFormatError: Its record does not state the instrument's state, or wrong figures of its groups.
     """
     state = recorded_state(stored.record, stored.path)
-    geometry = geometry_of_state(state, stored.entry.use_lite_mode)
+    geometry = state.geometry(recorded_mode(instrument, stored.entry.use_lite_mode))
     label = f"version {reference}"
     return Entry(label, metrics_of_version(stored), stored.table, stored.mask, geometry, stored.spectra)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from snapcal_workbench.algorithms import apply_version, load_version, save_version
 from snapcal_workbench.algorithms import calibrate as chain
-from snapcal_workbench.algorithms.ingredients import is_lite, state_of
+from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -27,7 +27,9 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.errors import Cancelled, InputError
-from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
 from snapcal_workbench.session.checks import check_request, identified, identify, overruled, require
@@ -265,9 +267,11 @@ class Session:
         """An iteration ("3", "iteration 3") or a version ("STATE/N", "RUN:N") for a comparison."""
         number = iteration_number(reference)
         if number is not None:
-            state = self.state_of_iteration(number)
-            return entry_of_iteration(self.folders.read(number), self.folders.values(number), state)
-        return entry_of_version(reference, open_version(self.host.settings, reference))
+            iteration = self.folders.read(number)
+            geometry = self.state_of_iteration(number).geometry(self.mode_of(iteration))
+            return entry_of_iteration(iteration, self.folders.values(number), geometry)
+        settings = self.host.settings
+        return entry_of_version(reference, open_version(settings, reference), instrument_of(settings))
 
     def compare(self, references: Sequence[str]) -> Comparison:
         """Figures of any iterations and versions side by side; differences are against the first."""
@@ -378,15 +382,19 @@ class Session:
         """The instrument state in which an iteration's run was measured."""
         return state_of(self.folders.values(number)["output"].run, self.host)
 
+    def mode_of(self, iteration: Iteration) -> PixelMode:
+        """How the pixels of an iteration are counted."""
+        return iteration.request.mode(self.host.settings)
+
     def is_lite(self, run_workspace: str) -> bool:
         """Whether a run in the workspace list has lite pixels."""
-        return is_lite(self.host.workspaces.read(run_workspace, Events).geometry)
+        return pixel_mode(self.host.workspaces.read(run_workspace, Events).geometry, self.host).merged
 
     def store_of(self, iteration: Iteration, place: Path | None = None) -> StateStore:
         """Where an iteration would be saved, in the calibration tree or in another place."""
         settings, state_id = self.host.settings, iteration.state_id
         there = settings_at(settings, place, state_id) if place is not None else settings
-        return StateStore(there, state_id, lite=iteration.lite)
+        return StateStore(there, state_id, self.mode_of(iteration))
 
     def outlook(self, number: int, place: Path | None = None) -> Outlook:
         """What saving an iteration would meet, in the calibration tree or in another place.
@@ -400,13 +408,16 @@ class Session:
         why_not = store.writable()
         if place is None and not (store.settings.powder_home / iteration.state_id).is_dir():
             why_not = f"state {iteration.state_id} is not initialised in {store.settings.powder_home}"
-        return Outlook(store.home, tuple(store.entries()), iteration.run_number, iteration.lite, why_not)
+        return Outlook(store.home, tuple(store.entries()), iteration.run_number, self.mode_of(iteration), why_not)
 
     def versions(self, request: Request) -> dict[str, Any]:
         """The versions of the state of a request's run, as `session.versions.described_versions` gives them."""
         summary = self.identify(request)
         return described_versions(
-            self.host.settings, summary.state_id, lite=request.lite, run=int(summary.run_number.split("+")[0])
+            self.host.settings,
+            summary.state_id,
+            request.mode(self.host.settings),
+            run=int(summary.run_number.split("+")[0]),
         )
 
     def health(self, request: Request, progress: Progress) -> dict[str, str]:
@@ -480,7 +491,7 @@ class Session:
 
     def _keep_grouping(self, iteration: Iteration) -> str:
         """Put an iteration's grouping into the list; returns its name."""
-        wanted = grouping_name(iteration.grouping_name, iteration.run_number, lite=iteration.lite)
+        wanted = grouping_name(iteration.grouping_name, iteration.run_number, self.mode_of(iteration))
         with trial(self.host.workspaces, self._ledger) as work:
             work.write(RUN, wanted, wanted, self.folders.values(iteration.number)["grouping"])
         return self._ledger.names(RUN)[wanted]
@@ -510,7 +521,9 @@ class Session:
 
     def _report(self, iteration: Iteration, events: Events, progress: Progress) -> None:
         values = self.folders.values(iteration.number)
-        write_iteration_report(self.folders.report(iteration.number), iteration, values, events, progress)
+        write_iteration_report(
+            self.folders.report(iteration.number), iteration, values, events, self.mode_of(iteration), progress
+        )
 
 
 def _owner(number: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snapcal_workbench.algorithms.ingredients import parameters_for, state_of
+from snapcal_workbench.algorithms.ingredients import parameters_for, pixel_mode, state_of
 from snapcal_workbench.calibration.focus import focus
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.phases.identify import SCALE, Identification, identify
@@ -69,7 +69,7 @@ def identify_calibrant(request: Request, host: Host, progress: Progress) -> Cali
     if request.workspace:
         events = host.workspaces.read(request.workspace, Events)
         return identify_events(events, host, progress)
-    host.load_run(host.resolve(run_request(request)), SCRATCH, progress.part(0.0, 0.5))
+    host.load_run(host.resolve(run_request(request, host.settings)), SCRATCH, progress.part(0.0, 0.5))
     try:
         events = host.workspaces.read(SCRATCH, Events)
     finally:
@@ -92,7 +92,9 @@ def _module_patterns(events: Events, host: Host, progress: Progress) -> list[Pat
     geometry = events.geometry
     everything = PixelGrouping(geometry.detid, np.ones(len(geometry), np.int32))
     cells, mask = cells_of(geometry, everything), PixelMask.none(geometry.detid)
-    parameters = parameters_for(geometry, cells, mask, state_of(events.run, host), PeakOptions(), 3.2e-3)
+    state = state_of(events.run, host)
+    resolution = state.resolution(pixel_mode(geometry, host), delta_theta=3.2e-3)
+    parameters = parameters_for(geometry, cells, mask, state, PeakOptions(), resolution)
     table = DiffCalTable.from_geometry(geometry)
     spectra = focus(events, table, cells, mask, parameters, bins_per_delta_d=BINS_PER_WIDTH, progress=progress)
     return patterns_of(spectra, parameters)

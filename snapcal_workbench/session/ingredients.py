@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from snapcal_workbench.algorithms import calibrate as chain
 from snapcal_workbench.algorithms import load_run
-from snapcal_workbench.algorithms.ingredients import is_lite, state_of
+from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelMask
 from snapcal_workbench.formats.masks import read_mask
-from snapcal_workbench.instrument.snap.groupings import read_grouping_named
+from snapcal_workbench.instrument.groupings import read_grouping_named
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identify
@@ -53,18 +53,19 @@ class Ingredients:
         name = request.workspace or self._load_files(request, trial, progress)
         events = self._host.workspaces.read(name, Events)
         state_id = state_of(events.run, self._host).state_id
-        lite = is_lite(events.geometry)
-        found = read_grouping_named(self._host.settings, state_id, lite, request.grouping, events.geometry)
-        wanted = grouping_name(found.name, events.run.run_number, lite=lite)
+        mode = pixel_mode(events.geometry, self._host)
+        found = read_grouping_named(self._host.settings, state_id, mode, request.grouping, events.geometry)
+        wanted = grouping_name(found.name, events.run.run_number, mode)
         return Loaded(name, trial.write(RUN, wanted, wanted, found), found.name)
 
     def _load_files(self, request: Request, trial: Trial, progress: Progress) -> str:
-        wanted = (*request.runs, "lite" if request.lite else "native")
+        mode = request.mode(self._host.settings)
+        wanted = (*request.runs, mode.name)
         present = self._ledger.names(RUN).get("run", "")
         if present and self._loaded == (present, wanted):
             return present
         first = identify(request, self._host).run_number
-        name = trial.name(RUN, "run", raw_run(first, lite=request.lite))
+        name = trial.name(RUN, "run", raw_run(first, mode))
         with self._ledger.writing():
             self._host.run(
                 load_run.LOAD_CALIBRATION_RUN,
@@ -76,8 +77,8 @@ class Ingredients:
     def kept(self, request: Request) -> None:
         """The run that was loaded last for a request is kept: it need not be loaded again."""
         if not request.workspace:
-            mode = "lite" if request.lite else "native"
-            self._loaded = (self._ledger.names(RUN).get("run", ""), (*request.runs, mode))
+            mode = request.mode(self._host.settings)
+            self._loaded = (self._ledger.names(RUN).get("run", ""), (*request.runs, mode.name))
 
     def chain_inputs(
         self, request: Request, loaded: Loaded, outputs: dict[str, str], trial: Trial, progress: Progress

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
+from snapcal_workbench.instrument.model import PixelMode
 
 
 @dataclass(frozen=True)
@@ -45,29 +46,29 @@ class Outlook:
         home: Folder in which the version would be.
         entries: Of the index there.
         run_number: The calibrated run; of summed runs the first.
-        lite: Mode of the run.
+        mode: Mode of the run.
         why_not: Why it cannot be saved there; None where it can.
     """
 
     home: Path
     entries: tuple[IndexEntry, ...]
     run_number: str
-    lite: bool
+    mode: PixelMode
     why_not: str | None
 
     def preview(self, applies_to: str) -> Preview:
         """What a new version would select and hide; errors as for `preview_of`."""
-        return preview_of(self.entries, self.run_number, applies_to, lite=self.lite)
+        return preview_of(self.entries, self.run_number, applies_to, self.mode)
 
 
-def preview_of(entries: Sequence[IndexEntry], run_number: str, applies_to: str, *, lite: bool) -> Preview:
+def preview_of(entries: Sequence[IndexEntry], run_number: str, applies_to: str, mode: PixelMode) -> Preview:
     """What a new version of a run would select and hide.
 
     Args:
         entries: Of the index, as it is.
         run_number: The calibrated run; of summed runs the first.
         applies_to: As typed; "" means this run and all later ones.
-        lite: Mode of the run.
+        mode: Mode of the run.
 
     Raises:
         InputError: The condition cannot be understood.
@@ -77,6 +78,6 @@ def preview_of(entries: Sequence[IndexEntry], run_number: str, applies_to: str, 
     condition = AppliesTo.parse(text)
     runs = {run} | {int(entry.run_number) for entry in entries if re.fullmatch(r"\d{1,9}", entry.run_number)}
     selected = sorted(number for number in runs if condition.accepts(number))
-    now = (choose_version(entries, number, lite) for number in selected)
+    now = (choose_version(entries, number, mode.merged) for number in selected)
     hidden = {entry.version for entry in now if entry is not None and entry.version > 0}
     return Preview(text, condition.accepts(run), tuple(sorted(hidden)), tuple(selected))

@@ -19,6 +19,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.processed import write_processed
+from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.report.contents import ComparisonEntry, ReportContents
 from snapcal_workbench.report.detectors import panels_of_groups
@@ -28,7 +29,7 @@ from snapcal_workbench.session.iteration import Iteration
 
 
 def write_iteration_report(
-    folder: Path, iteration: Iteration, values: Mapping[str, Any], events: Events, progress: Progress
+    folder: Path, iteration: Iteration, values: Mapping[str, Any], events: Events, mode: PixelMode, progress: Progress
 ) -> Path:
     """Write `report.html` and its pictures into `folder`.
 
@@ -37,22 +38,23 @@ def write_iteration_report(
         iteration: The iteration.
         values: Its kept workspaces by role.
         events: The run it was made from.
+        mode: How its pixels are counted.
         progress: Where to report to.
 
     Returns:
         Path of the HTML file.
     """
-    return save_report(folder, report_contents(iteration, values, events), progress)
+    return save_report(folder, report_contents(iteration, values, events, mode), progress)
 
 
-def report_contents(iteration: Iteration, values: Mapping[str, Any], events: Events) -> ReportContents:
+def report_contents(iteration: Iteration, values: Mapping[str, Any], events: Events, mode: PixelMode) -> ReportContents:
     """What the report says of an iteration."""
     outcome = iteration.outcome
     return ReportContents(
         title=f"Diffraction calibration of run {iteration.run_number}, {iteration.name}",
         run_info=events.run,
         state_id=iteration.state_id,
-        lite=iteration.lite,
+        mode=mode,
         calibrant=iteration.request.calibrant,
         grouping=iteration.grouping_name,
         options=iteration.request.options,

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.options import PRESETS, CalibrationOptions, PresetName
+from snapcal_workbench.instrument.known import requested_mode
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.options import PRESETS, CalibrationOptions, PresetName, Settings
 
 
 class Request(BaseModel):
@@ -24,7 +26,7 @@ class Request(BaseModel):
     workspace: str = Field("", description="A run that is in the workspace list already, used as it is")
     calibrant: str = Field("", description="Name of the calibrant sample, or its JSON file")
     grouping: str = Field("", description="Name or file of the pixel grouping; empty: the state's first 'column' one")
-    lite: bool = Field(True, description="Calibrate 8x8 blocks of pixels (lite) instead of single ones (native)")
+    lite: bool = Field(True, description="Calibrate blocks of pixels (lite) instead of single ones (native)")
     start_from: str = Field("default", description="Calibration that the first pass starts from")
     inherit_mask: bool = Field(False, description="Take over the mask of the calibration that is started from")
     masks: tuple[str, ...] = Field((), description="Mask workspaces or mask files")
@@ -33,6 +35,10 @@ class Request(BaseModel):
     excluded_peaks: tuple[tuple[int, tuple[int, int, int]], ...] = Field(
         (), description="Peaks that are not to be fitted: group and hkl of each"
     )
+
+    def mode(self, settings: Settings) -> PixelMode:
+        """How the pixels of the run are counted."""
+        return requested_mode(settings, self.lite)
 
     def changed(self, changes: dict[str, Any]) -> Request:
         """This request with other inputs; `changes` may name options by dotted path ("pixels.max_passes").

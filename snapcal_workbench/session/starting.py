@@ -9,8 +9,8 @@ from snapcal_workbench.algorithms.ingredients import check_pixels, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, MaskReason, PixelMask
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.diffcal import read_diffcal
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state, pixel_count
-from snapcal_workbench.instrument.snap.lite import expand_to_native, lite_map, reduce_to_lite
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.merging import expand_to_native, merge_map, reduce_to_lite
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.iteration import IterationFolders
@@ -73,15 +73,18 @@ def _inherited(mask: PixelMask) -> PixelMask:
 
 
 def _converted(table: DiffCalTable, mask: PixelMask | None, events: Events, host: Host) -> Start:
-    if {len(table), len(events.geometry)} != {pixel_count(lite=False), pixel_count(lite=True)}:
+    instrument = instrument_of(host.settings)
+    modes = {mode.n_pixels: mode for mode in instrument.modes}
+    if len(table) not in modes or len(events.geometry) not in modes:
         raise InputError(
-            "The calibration that is started from must be of SNAP, native or lite.",
+            f"The calibration that is started from must be of {instrument.name}, in one of its pixel modes.",
             found=f"{len(table)} pixels there, {len(events.geometry)} in the run",
             fix="Start from 'default', or from a calibration of this instrument.",
         )
     state = state_of(events.run, host)
-    native, lite = geometry_of_state(state, lite=False), geometry_of_state(state, lite=True)
-    lite_of = lite_map(host.settings)
+    mode = modes[min(len(table), len(events.geometry))]
+    native, lite = state.geometry(mode.native), state.geometry(mode)
+    lite_of = merge_map(mode, host.settings)
     if len(table) < len(events.geometry):
         return expand_to_native(table, native=native, lite=lite, lite_of=lite_of), None
     used = None if mask is None else ~mask.masked

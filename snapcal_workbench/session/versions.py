@@ -12,6 +12,7 @@ from typing import Any
 
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
@@ -24,10 +25,10 @@ from snapcal_workbench.store.state_store import StateStore
 GOOD = "good"
 
 
-def described_versions(settings: Settings, state_id: str, *, lite: bool, run: int) -> dict[str, Any]:
+def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, run: int) -> dict[str, Any]:
     """As `store.listing.versions_of_state`, with `reference`, `software`, `standing` and `health` of each version."""
-    found = versions_of_state(settings, state_id, lite=lite, run=run)
-    store = StateStore(settings, state_id, lite=lite)
+    found = versions_of_state(settings, state_id, mode, run=run)
+    store = StateStore(settings, state_id, mode)
     folders = store.folders()
     entries = {entry.version: entry for entry in store.entries()}
     for item in found["versions"]:
@@ -35,16 +36,16 @@ def described_versions(settings: Settings, state_id: str, *, lite: bool, run: in
         software, health = _record_of(folders.get(version))
         item["reference"] = f"{item['mode']}/{state_id}/{version}"
         item["software"], item["health"] = software, health
-        item["standing"] = _standing(item, entries.get(version), found["applies"], run, lite)
+        item["standing"] = _standing(item, entries.get(version), found["applies"], run, mode)
     return found
 
 
-def _standing(item: dict[str, Any], entry: IndexEntry | None, chosen: int | None, run: int, lite: bool) -> str:
+def _standing(item: dict[str, Any], entry: IndexEntry | None, chosen: int | None, run: int, mode: PixelMode) -> str:
     if item["retired"] is not None:
         return "retired"
-    if item["version"] == chosen and item["useLiteMode"] == lite:
+    if item["version"] == chosen and item["useLiteMode"] == mode.merged:
         return "used for this run"
-    if item["useLiteMode"] != lite:
+    if item["useLiteMode"] != mode.merged:
         return "other mode"
     if entry is not None and entry.accepts(run):
         return f"hidden by version {chosen}"

@@ -19,7 +19,7 @@ from scipy.integrate import trapezoid
 from snapcal_workbench.calibration.pixels.smooth_field import robust_spread
 from snapcal_workbench.calibration.types import FloatArray, Geometry, PixelGrouping
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
-from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
+from snapcal_workbench.instrument.merging import merged_by_place
 from snapcal_workbench.simulation.model import RunModel
 from snapcal_workbench.simulation.spectrum import PixelSpectrum
 from snapcal_workbench.simulation.truth import Truth
@@ -59,7 +59,8 @@ def pixel_information(model: RunModel) -> tuple[FloatArray, FloatArray]:
     table = _InformationTable(model)
     sine = np.sin(model.instrument.geometry.two_theta / 2.0)
     native = np.where(model.hot > 0, 0.0, events * table(sine, model.width))
-    lite_of = lite_map_by_formula()
+    layout = model.nominal.layout
+    lite_of = np.arange(len(events), dtype=np.int32) if layout is None else merged_by_place(layout, layout.block)
     total = np.bincount(lite_of, events)
 
     def mean(values: FloatArray) -> FloatArray:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflections, Resolution
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
-from snapcal_workbench.instrument.snap.state import NATIVE_PIXEL_BOX
+from snapcal_workbench.instrument.merging import merged_by_place
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.simulation.misalignment import MisalignedInstrument, Misalignment, misalign
 from snapcal_workbench.simulation.sample import Peaks, SampleState, sample_peaks
 from snapcal_workbench.simulation.spectrum import (
@@ -38,7 +38,7 @@ SNAP_RESOLUTION = Resolution(
     delta_theta=3.2e-3,
     l1=15.0,
     l2=0.5,
-    pixel_size=NATIVE_PIXEL_BOX,
+    pixel_size=SNAP.native.pixel_size,
     with_solid_angle=True,
 )
 """Resolution of the native pixels with the guide in, as the measured peak widths confirm."""
@@ -50,7 +50,7 @@ class Defects:
 
     Attributes:
         dead_fraction: Share of the native pixels, anywhere, that count nothing.
-        dead_blocks: Number of lite pixels (8 x 8 native ones) that count nothing.
+        dead_blocks: Number of blocks of native pixels (lite pixels) that count nothing.
         hot_pixels: Number of native pixels that fire by themselves.
         hot_factors: (least, greatest) counts of a hot pixel, as a multiple of the mean pixel's.
         dead_modules: Modules (from 0) that count nothing.
@@ -223,9 +223,9 @@ def _defective(geometry: Geometry, defects: Defects, seed: int) -> tuple[NDArray
     count = len(geometry)
     dead = np.zeros(count, bool)
     dead[rng.choice(count, round(defects.dead_fraction * count), replace=False)] = True
-    lite_of = lite_map_by_formula()
-    dead |= np.isin(lite_of, rng.choice(lite_of.max() + 1, defects.dead_blocks, replace=False))
     if geometry.layout is not None:
+        block_of = merged_by_place(geometry.layout, geometry.layout.block)
+        dead |= np.isin(block_of, rng.choice(block_of.max() + 1, defects.dead_blocks, replace=False))
         dead |= np.isin(geometry.layout.module, defects.dead_modules)
     hot = np.zeros(count)
     chosen = rng.choice(np.flatnonzero(~dead), defects.hot_pixels, replace=False)

@@ -18,9 +18,8 @@ from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import FloatArray, LogValue, Reflections, RunInfo
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.events import BankEvents, write_events
-from snapcal_workbench.instrument.snap.geometry import MODULES, NATIVE_SIDE, bank_name, snap_geometry
-from snapcal_workbench.instrument.snap.state import POSITION_LOGS
-from snapcal_workbench.instrument.snap.state_id import WAVELENGTH_LOG, log_value
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.instrument.state_id import log_value
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.bound import pixel_information
 from snapcal_workbench.simulation.misalignment import Misalignment
@@ -37,7 +36,7 @@ BEAM_CURRENT = 1.4e3
 """Of the protons, microampere: 1.4 MW at 1 GeV."""
 SMALLEST_D = 0.3
 """Reflections down to this d-spacing (A) scatter into SNAP's band; below they are too weak to matter."""
-PIXELS_PER_BANK = NATIVE_SIDE**2
+PIXELS_PER_BANK = SNAP.native.layout.columns**2
 
 DEFAULT_EVENTS = 12_000_000
 DEFAULT_BACKGROUND = 0.4
@@ -181,11 +180,12 @@ def model_of_run(
     SNAP's Column grouping (see `bound.group_statistics`): 150 to 580 ppm against 1350 to 2570 ppm.
     """
     logs = {**LOGS, **(logs or {})}
-    arc1, arc2, lin1, lin2 = (log_value(logs, name) for name in POSITION_LOGS)
+    known = SNAP.logs
+    positions = {log: log_value(logs, log, known.alternatives) for log in known.positions}
     return build_model(
         reflections=reflections,
-        nominal=snap_geometry(arc1=arc1, arc2=arc2, lin1=lin1, lin2=lin2),
-        incident=IncidentSpectrum.of_band(log_value(logs, WAVELENGTH_LOG)),
+        nominal=SNAP.native.place(positions, SNAP.l1),
+        incident=IncidentSpectrum.of_band(log_value(logs, known.wavelength, known.alternatives)),
         profile=_profile(peak_shape),
         misalignment=Misalignment(seed=seed) if misalignment is None else misalignment,
         defects=Defects() if defects is None else defects,
@@ -241,7 +241,7 @@ def _banks(model: RunModel, seed: int, progress: Progress) -> Iterator[BankEvent
     shares = np.cumsum(model.peaks.share, axis=1)
     flat = (np.arange(len(shares))[:, None] + shares / shares[:, -1:]).ravel()
     sampler = _Sampler(model, flat, *model.incident.cumulative(), seed)
-    yield from in_order(sampler.bank, range(MODULES), progress=progress, message="Simulating events")
+    yield from in_order(sampler.bank, range(len(SNAP.banks)), progress=progress, message="Simulating events")
 
 
 class _Sampler:
@@ -277,7 +277,7 @@ class _Sampler:
         good = tof > 0
         order = rng.permutation(np.flatnonzero(good))
         times, index = _pulses(len(order), rng)
-        return BankEvents(f"{bank_name(module)}_events", ids[order], tof[order], times, index)
+        return BankEvents(f"{SNAP.banks[module]}_events", ids[order], tof[order], times, index)
 
     def _bragg(self, pixel: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
         model = self.model

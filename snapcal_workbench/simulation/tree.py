@@ -26,11 +26,12 @@ from snapcal_workbench.errors import InputError, PermissionDeniedError, StoreErr
 from snapcal_workbench.formats.grouping import write_grouping
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.formats.writing import replace_file
-from snapcal_workbench.instrument.snap.geometry import NATIVE_PIXELS, instrument_name, pixel_count, snap_layout
-from snapcal_workbench.instrument.snap.groupings import DEFAULT_MAP
-from snapcal_workbench.instrument.snap.instrument_parameters import FILE_NAME, INDEX_NAME
-from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
-from snapcal_workbench.instrument.snap.state_id import GUIDE_LOG, LEGACY_SCHEMA
+from snapcal_workbench.instrument.groupings import DEFAULT_MAP
+from snapcal_workbench.instrument.merging import merged_by_place
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.parameters import INDEX_NAME
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.instrument.snap.logs import GUIDE_LOG, LEGACY_SCHEMA
 from snapcal_workbench.options import Settings
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
@@ -151,16 +152,16 @@ def _parts(tree: SimulatedTree) -> dict[Path, Callable[[Path], None]]:
     parameters, powder = home / "SNAPInstPrm", home / "Powder"
     groupings = powder / "PixelGroupingDefinitions"
     parts: dict[Path, Callable[[Path], None]] = {
-        parameters / "v_0000" / FILE_NAME: lambda path: _write_json(path, _instrument_parameters()),
+        parameters / "v_0000" / f"{parameters.name}.json": lambda path: _write_json(path, _instrument_parameters()),
         parameters / INDEX_NAME: lambda path: _write_json(path, [_index_entry().to_json()]),
         groupings / DEFAULT_MAP: lambda path: _write_json(path, _grouping_map()),
         powder / "LiteGroupMap.hdf": _write_lite_map,
     }
     for name in SAMPLES:
         parts[home / "CalibrantSamples" / name] = _write_sample
-    for lite in (False, True):
+    for mode in SNAP.modes:
         for name in ("All", "Bank", "Column"):
-            parts[groupings / _grouping_file(name, lite)] = partial(_write_grouping, name=name, lite=lite)
+            parts[groupings / _grouping_file(name, mode)] = partial(_write_grouping, name=name, mode=mode)
     parts[tree.config_path] = lambda path: _write_text(path, _CONFIG_TEXT)
     return parts
 
@@ -182,34 +183,33 @@ def sample_text(name: str) -> str:
     return (resources.files("snapcal_workbench.simulation") / "samples" / name).read_text(encoding="utf-8")
 
 
-def snap_grouping(name: str, *, lite: bool) -> PixelGrouping:
+def snap_grouping(name: str, mode: PixelMode) -> PixelGrouping:
     """SNAP's own grouping "All", "Bank" (1 East, 2 West) or "Column" (1 to 6, in order of falling 2theta)."""
-    module = snap_layout(lite).module
+    module = mode.layout.module
     groups = {"All": np.ones(18, np.int32), "Bank": np.repeat([1, 2], 9), "Column": np.repeat(_COLUMN_OF, 3)}
-    detid = np.arange(pixel_count(lite), dtype=np.int32)
-    return PixelGrouping(detid, groups[name].astype(np.int32)[module], name=name)
+    return PixelGrouping(mode.detid, groups[name].astype(np.int32)[module], name=name)
 
 
-def _grouping_file(name: str, lite: bool) -> str:
-    return f"SNAPFocGroup_{name}{'.lite' if lite else ''}.hdf"
+def _grouping_file(name: str, mode: PixelMode) -> str:
+    return f"SNAPFocGroup_{name}{'.lite' if mode.merged else ''}.hdf"
 
 
-def _write_grouping(path: Path, *, name: str, lite: bool) -> None:
-    instrument = instrument_name(lite)
-    write_grouping(path, snap_grouping(name, lite=lite), instrument=instrument, source=f"{instrument}_Definition.xml")
+def _write_grouping(path: Path, *, name: str, mode: PixelMode) -> None:
+    instrument = mode.definition
+    write_grouping(path, snap_grouping(name, mode), instrument=instrument, source=f"{instrument}_Definition.xml")
 
 
 def _write_lite_map(path: Path) -> None:
-    native = np.arange(NATIVE_PIXELS, dtype=np.int32)
-    grouping = PixelGrouping(native, (lite_map_by_formula() + 1).astype(np.int32), name="LiteGroupMap")
-    write_grouping(path, grouping, instrument=instrument_name(False), source="SNAP_Definition.xml")
+    lite_of = merged_by_place(SNAP.native.layout, SNAP.lite.blocks)
+    grouping = PixelGrouping(SNAP.native.detid, (lite_of + 1).astype(np.int32), name="LiteGroupMap")
+    write_grouping(path, grouping, instrument=SNAP.native.definition, source="SNAP_Definition.xml")
 
 
 def _grouping_map() -> dict[str, Any]:
-    def entries(lite: bool) -> list[dict[str, str]]:
-        return [{"name": name, "definition": _grouping_file(name, lite)} for name in ("Column", "Bank", "All")]
+    def entries(mode: PixelMode) -> list[dict[str, str]]:
+        return [{"name": name, "definition": _grouping_file(name, mode)} for name in ("Column", "Bank", "All")]
 
-    return {"stateId": "aabbbcccdddeeeff", "nativeFocusGroups": entries(False), "liteFocusGroups": entries(True)}
+    return {"stateId": "aabbbcccdddeeeff", **{f"{mode.name}FocusGroups": entries(mode) for mode in SNAP.modes}}
 
 
 def _index_entry() -> IndexEntry:

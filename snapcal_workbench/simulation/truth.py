@@ -19,7 +19,8 @@ from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, IntArr
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.formats.hdf5 import hdf5_image
 from snapcal_workbench.formats.writing import replace_file
-from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
+from snapcal_workbench.instrument.merging import merged_by_place
+from snapcal_workbench.instrument.snap import SNAP
 
 FORMAT = "snapcal truth 1"
 
@@ -62,7 +63,7 @@ class Truth:
 
     def lite(self) -> Truth:
         """The truth of the lite pixels."""
-        lite_of = lite_map_by_formula()
+        lite_of = merged_by_place(SNAP.native.layout, SNAP.lite.blocks)
         if len(self) != len(lite_of):
             raise InputError(
                 "Only the truth of the native pixels can be summed to lite ones.",

@@ -18,7 +18,8 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
-from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import CalibrationOptions
 
 
@@ -28,7 +29,7 @@ class VersionContents:
 
     Attributes:
         run_number: Of the calibrated run; several summed runs joined with "+".
-        lite: Whether the pixels are lite ones.
+        mode: How the pixels are counted.
         table: DIFC, DIFA, TZERO of every pixel.
         mask: Of the same pixels, with reasons.
         pixel_results: What the pixel calibration found; None where it was left out.
@@ -48,7 +49,7 @@ class VersionContents:
     """
 
     run_number: str
-    lite: bool
+    mode: PixelMode
     table: DiffCalTable
     mask: PixelMask
     pixel_results: PixelResults | None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Settings
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
@@ -44,7 +45,7 @@ def prepare(
     """
     if (there.powder_home / state.state_id).is_dir():
         return
-    seed = StateStore(settings, state.state_id, lite=True).seed()
+    seed = StateStore(settings, state.state_id, instrument_of(settings).modes[0]).seed()
     init_state(
         there,
         state,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.index import MAX_VERSION
+from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.store.owner import Owner
 
@@ -57,7 +58,7 @@ def _with_level(state: Path) -> bool:
     return any((state / mode / "diffraction").is_dir() for mode in ("lite", "native"))
 
 
-def home_of(settings: Settings, state_id: str, *, lite: bool) -> Path:
+def home_of(settings: Settings, state_id: str, mode: PixelMode) -> Path:
     """The folder of the index of a state.
 
     Raises:
@@ -65,7 +66,7 @@ def home_of(settings: Settings, state_id: str, *, lite: bool) -> Path:
         StoreError: The folder is a symbolic link that leads out of the calibration tree.
     """
     state = settings.powder_home / checked_state(state_id)
-    level = [mode_name(lite)] if has_mode_level(settings, state_id) else []
+    level = [mode.name] if has_mode_level(settings, state_id) else []
     home = state.joinpath(*level, "diffraction")
     if not home.resolve().is_relative_to(settings.powder_home.resolve()):
         raise StoreError(
@@ -76,9 +77,9 @@ def home_of(settings: Settings, state_id: str, *, lite: bool) -> Path:
     return home
 
 
-def mode_name(lite: bool) -> str:
-    """ "lite" or "native"."""
-    return "lite" if lite else "native"
+def mode_name(use_lite_mode: bool) -> str:
+    """ "lite" or "native": the mode of an entry as references, lists and folders have it."""
+    return "lite" if use_lite_mode else "native"
 
 
 def is_state(name: str) -> bool:

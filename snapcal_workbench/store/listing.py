@@ -6,21 +6,21 @@ import re
 from typing import Any
 
 from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.model import PixelMode, RunRequest
 from snapcal_workbench.options import Settings
 from snapcal_workbench.store.layout import mode_name
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.workspaces.protocol import RunRequest
 
 _STATE_ID = re.compile(r"(?=.*[a-f])[0-9a-f]{8,64}|[0-9a-f]{16}")
 
 
-def list_versions(settings: Settings, run_or_state: str, *, lite: bool) -> dict[str, Any]:
+def list_versions(settings: Settings, run_or_state: str, mode: PixelMode) -> dict[str, Any]:
     """Versions of a state, which of them applies to the run, and what is wrong with the index.
 
     Args:
         settings: Where the tree is.
         run_or_state: Run number, path of a NeXus file, or state id.
-        lite: Mode of the run.
+        mode: Mode of the run.
 
     Returns:
         JSON values: `stateId`, `versions` (index entries with `mode` and `retired`: why, or None), `applies` (version
@@ -31,14 +31,14 @@ def list_versions(settings: Settings, run_or_state: str, *, lite: bool) -> dict[
     """
     state_id = run_or_state.strip()
     if _STATE_ID.fullmatch(state_id):
-        return versions_of_state(settings, state_id, lite=lite)
-    found = identify_run(RunRequest((run_or_state,), lite), settings)
-    return versions_of_state(settings, found.state.state_id, lite=lite, run=int(found.info.run_number.split("+")[0]))
+        return versions_of_state(settings, state_id, mode)
+    found = identify_run(RunRequest((run_or_state,), mode), settings)
+    return versions_of_state(settings, found.state.state_id, mode, run=int(found.info.run_number.split("+")[0]))
 
 
-def versions_of_state(settings: Settings, state_id: str, *, lite: bool, run: int | None = None) -> dict[str, Any]:
+def versions_of_state(settings: Settings, state_id: str, mode: PixelMode, *, run: int | None = None) -> dict[str, Any]:
     """As `list_versions`, for a state; `applies` is None without a run."""
-    store = StateStore(settings, state_id, lite=lite)
+    store = StateStore(settings, state_id, mode)
     retired = store.retirements()
     chosen = store.choose(run) if run is not None else None
     return {

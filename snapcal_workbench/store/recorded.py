@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from snapcal_workbench.calibration.types import GroupMetrics, from_dict
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.store.layout import RECORD
 from snapcal_workbench.store.record import CalibrationRecord
 

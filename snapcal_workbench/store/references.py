@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapcal_workbench.errors import InputError, NotFoundError
+from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.model import RunRequest, mode_named, recorded_mode
 from snapcal_workbench.options import Settings
-from snapcal_workbench.store.layout import has_mode_level
+from snapcal_workbench.store.layout import has_mode_level, mode_name
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.stored import StoredVersion
-from snapcal_workbench.workspaces.protocol import RunRequest
 
 _REFERENCE = re.compile(
     r"(?:(?P<mode>lite|native)/)?(?:(?P<state>[0-9a-fA-F]{8,64})/|(?P<run>[^:]+):)v?_?(?P<version>\d{1,8})", re.ASCII
@@ -23,12 +24,12 @@ StateOfRun = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Reference:
-    """A version as it was named: by state id, or by a run of that state. `lite` is None without a mode."""
+    """A version as it was named: by state id, or by a run of that state; `mode` as it was written, "" without."""
 
     version: int
     state_id: str = ""
     run: str = ""
-    lite: bool | None = None
+    mode: str = ""
 
 
 def parse_reference(text: str) -> Reference:
@@ -44,8 +45,7 @@ def parse_reference(text: str) -> Reference:
             found=repr(text)[:80],
             fix="Write for example 04bd2c53f6bf6754/3, 58882:3 or native/58882:3.",
         )
-    lite = None if found["mode"] is None else found["mode"] == "lite"
-    return Reference(int(found["version"]), (found["state"] or "").lower(), found["run"] or "", lite)
+    return Reference(int(found["version"]), (found["state"] or "").lower(), found["run"] or "", found["mode"] or "")
 
 
 def locate(settings: Settings, text: str, state_of_run: StateOfRun | None = None) -> tuple[StateStore, int]:
@@ -62,16 +62,17 @@ def locate(settings: Settings, text: str, state_of_run: StateOfRun | None = None
     """
     reference = parse_reference(text)
     state_id = reference.state_id or (state_of_run or _state_in(settings))(reference.run)
-    modes = [reference.lite] if reference.lite is not None else [True, False]
+    instrument = instrument_of(settings)
+    modes = [mode_named(instrument, reference.mode)] if reference.mode else list(instrument.modes)
     if not has_mode_level(settings, state_id):
         return _without_level(settings, state_id, reference), reference.version
-    stores = [StateStore(settings, state_id, lite=lite) for lite in modes]
+    stores = [StateStore(settings, state_id, mode) for mode in modes]
     having = [store for store in stores if any(e.version == reference.version for e in store.entries())]
-    if len(having) == 2:
+    if len(having) > 1:
         raise InputError(
-            f"Both modes have a version {reference.version} of state {state_id}.",
+            f"More than one mode has a version {reference.version} of state {state_id}.",
             found=text,
-            fix=f"Write lite/{text} or native/{text}.",
+            fix=f"Write {' or '.join(f'{store.mode.name}/{text}' for store in having)}.",
         )
     if not having:
         raise _not_found(text, state_id)
@@ -79,11 +80,12 @@ def locate(settings: Settings, text: str, state_of_run: StateOfRun | None = None
 
 
 def _without_level(settings: Settings, state_id: str, reference: Reference) -> StateStore:
-    entries = StateStore(settings, state_id, lite=True).entries()
+    instrument = instrument_of(settings)
+    entries = StateStore(settings, state_id, instrument.modes[0]).entries()
     entry = next((entry for entry in entries if entry.version == reference.version), None)
-    if entry is None or reference.lite not in (None, entry.use_lite_mode):
+    if entry is None or reference.mode not in ("", mode_name(entry.use_lite_mode)):
         raise _not_found(str(reference.version), state_id)
-    return StateStore(settings, state_id, lite=entry.use_lite_mode)
+    return StateStore(settings, state_id, recorded_mode(instrument, entry.use_lite_mode))
 
 
 def _not_found(text: str, state_id: str) -> NotFoundError:
@@ -95,7 +97,7 @@ def _not_found(text: str, state_id: str) -> NotFoundError:
 
 def _state_in(settings: Settings) -> StateOfRun:
     def state_of_run(run: str) -> str:
-        return identify_run(RunRequest((run,), lite=True), settings).state.state_id
+        return identify_run(RunRequest((run,), instrument_of(settings).modes[0]), settings).state.state_id
 
     return state_of_run
 

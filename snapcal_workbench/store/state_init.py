@@ -19,13 +19,14 @@ from snapcal_workbench.errors import FileFormatError, InputError, PermissionDeni
 from snapcal_workbench.formats.diffcal import diffcal_image
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.formats.json_file import read_json
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state, instrument_name
-from snapcal_workbench.instrument.snap.state import InstrumentState
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import read_snapshot
-from snapcal_workbench.store.layout import DEFAULT_TABLE, has_mode_level, home_of, mode_name
+from snapcal_workbench.store.layout import DEFAULT_TABLE, has_mode_level, home_of
 from snapcal_workbench.store.owner import Owner
 from snapcal_workbench.store.publish import publish, remove_dead
 from snapcal_workbench.store.record import default_record_json, parameters_json
@@ -62,8 +63,9 @@ def init_state(
         Cancelled: The user cancelled.
     """
     target = settings.powder_home / state.state_id
-    modes = [True, False] if has_mode_level(settings, state.state_id) else [True]
-    defaults = {lite: _Default(state, lite, clean_text(name, "name"), run_number, author) for lite in modes}
+    known = instrument_of(settings).modes
+    modes = known if has_mode_level(settings, state.state_id) else known[:1]
+    defaults = {mode: _Default(state, mode, clean_text(name, "name"), run_number, author) for mode in modes}
     grouping_map = _grouping_map(settings, state.state_id)
     if why_not := fs.writable(settings.powder_home):
         raise PermissionDeniedError(
@@ -87,7 +89,7 @@ def _grouping_map(settings: Settings, state_id: str) -> bytes:
         raise FileFormatError(
             "The default grouping map must be a JSON object.",
             found=str(path),
-            fix="Write one with 'nativeFocusGroups' and 'liteFocusGroups', each a list of name and definition.",
+            fix="Write one with '<mode>FocusGroups' for each pixel mode, a list of name and definition.",
         )
     return json_bytes({**found, "stateId": state_id})
 
@@ -97,20 +99,20 @@ def _build(
     state_id: str,
     target: Path,
     grouping_map: bytes,
-    defaults: Mapping[bool, _Default],
+    defaults: Mapping[PixelMode, _Default],
     progress: Progress,
 ) -> None:
     """Build the whole state in a staging folder and rename it into place."""
     remove_dead(dead_states(settings.powder_home), progress)
     staging = settings.powder_home / f".staging.{state_id}.{Owner.current()}"
-    homes = {lite: staging / home_of(settings, state_id, lite=lite).relative_to(target) for lite in defaults}
+    homes = {mode: staging / home_of(settings, state_id, mode).relative_to(target) for mode in defaults}
     fs.make_directory(staging)
     try:
         fs.create(staging / GROUPING_MAP, grouping_map)
-        for number, (lite, home) in enumerate(homes.items()):
+        for number, (mode, home) in enumerate(homes.items()):
             fs.make_directories(home)
             part = progress.part(number / len(homes), (number + 1) / len(homes))
-            publish(home, settings, defaults[lite], part, version=0)
+            publish(home, settings, defaults[mode], part, version=0)
         fs.sync_directory(staging)
         progress.check()
         fs.publish(staging, target)
@@ -125,12 +127,12 @@ def _complete(
     state_id: str,
     target: Path,
     grouping_map: bytes,
-    defaults: Mapping[bool, _Default],
+    defaults: Mapping[PixelMode, _Default],
     progress: Progress,
 ) -> None:
     """Add what is missing of a state that is there."""
-    homes = {lite: home_of(settings, state_id, lite=lite) for lite in defaults}
-    missing = [lite for lite, home in homes.items() if 0 not in {e.version for e in read_snapshot(home).entries}]
+    homes = {mode: home_of(settings, state_id, mode) for mode in defaults}
+    missing = [mode for mode, home in homes.items() if 0 not in {e.version for e in read_snapshot(home).entries}]
     has_map = (target / GROUPING_MAP).exists()
     if not missing and has_map:
         raise InputError(
@@ -138,8 +140,8 @@ def _complete(
             found=str(target),
             fix="Calibrate the run; a state is initialised once.",
         )
-    for lite in missing:
-        publish(homes[lite], settings, defaults[lite], progress, version=0)
+    for mode in missing:
+        publish(homes[mode], settings, defaults[mode], progress, version=0)
     if not has_map:
         fs.replace_file(target / GROUPING_MAP, grouping_map, "the grouping map")
 
@@ -159,17 +161,17 @@ def dead_states(powder_home: Path) -> list[Path]:
 class _Default:
     """The default calibration of a state in one mode; see `publish.Draft`."""
 
-    def __init__(self, state: InstrumentState, lite: bool, name: str, run_number: str, author: str) -> None:
+    def __init__(self, state: InstrumentState, mode: PixelMode, name: str, run_number: str, author: str) -> None:
         self._state = state
-        self._lite = lite
+        self._mode = mode
         self._name = name
         self._run = run_number.split("+")[0]
         self._author = clean_text(author, "author")
 
     def write_files(self, folder: Path, version: int, progress: Progress) -> dict[str, str]:
-        progress.report(0.0, f"Writing the {mode_name(self._lite)} default")
-        table = DiffCalTable.from_geometry(geometry_of_state(self._state, self._lite))
-        instrument = instrument_name(self._lite)
+        progress.report(0.0, f"Writing the {self._mode.name} default")
+        table = DiffCalTable.from_geometry(self._state.geometry(self._mode))
+        instrument = self._mode.definition
         data = diffcal_image(table, instrument=instrument, source=instrument)
         fs.create(folder / f"{DEFAULT_TABLE}.h5", data)
         return {f"{DEFAULT_TABLE}.h5": content_hash(data)}
@@ -178,7 +180,7 @@ class _Default:
         return IndexEntry(
             version=version,
             run_number=self._run,
-            use_lite_mode=self._lite,
+            use_lite_mode=self._mode.merged,
             applies_to=">=0",
             comments=COMMENTS,
             author=self._author,

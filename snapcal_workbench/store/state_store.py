@@ -13,7 +13,7 @@ from typing import Any
 
 from snapcal_workbench.errors import InputError, NotFoundError, PermissionDeniedError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
-from snapcal_workbench.instrument.snap.geometry import pixel_count
+from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
@@ -25,7 +25,6 @@ from snapcal_workbench.store.layout import (
     checked_state,
     has_mode_level,
     home_of,
-    mode_name,
     version_folder,
 )
 from snapcal_workbench.store.publish import SavedVersion, publish
@@ -43,14 +42,14 @@ class StateStore:
     Args:
         settings: Where the tree is.
         state_id: Hexadecimal digits.
-        lite: Mode of the runs that versions are saved and chosen for.
+        mode: Mode of the runs that versions are saved and chosen for.
     """
 
-    def __init__(self, settings: Settings, state_id: str, *, lite: bool) -> None:
+    def __init__(self, settings: Settings, state_id: str, mode: PixelMode) -> None:
         self.settings = settings
         self.state_id = checked_state(state_id)
-        self.lite = lite
-        self.home = home_of(settings, state_id, lite=lite)
+        self.mode = mode
+        self.home = home_of(settings, state_id, mode)
         self.index_path = self.home / INDEX
 
     def entries(self) -> list[IndexEntry]:
@@ -71,8 +70,8 @@ class StateStore:
 
     def choose(self, run: int) -> IndexEntry | None:
         """The version that applies to a run, see `formats.index.choose_version`; None if there is none."""
-        mode = None if has_mode_level(self.settings, self.state_id) else self.lite
-        return choose_version(self.entries(), run, mode)
+        use_lite_mode = None if has_mode_level(self.settings, self.state_id) else self.mode.merged
+        return choose_version(self.entries(), run, use_lite_mode)
 
     def read(self, version: int, *, verify: bool = True) -> StoredVersion:
         """Read a version.
@@ -95,7 +94,7 @@ class StateStore:
     def _no_such_version(self, version: int) -> NotFoundError:
         known = ", ".join(str(entry.version) for entry in self.entries()) or "none"
         return NotFoundError(
-            f"There is no usable version {version} of state {self.state_id} ({mode_name(self.lite)}).",
+            f"There is no usable version {version} of state {self.state_id} ({self.mode.name}).",
             found=f"versions in {self.home}: {known}",
             fix="Choose one of these; `snapcal verify` says why others cannot be used.",
         )
@@ -189,13 +188,13 @@ class _Draft:
     def __init__(
         self, store: StateStore, contents: VersionContents, *, author: str, comments: str, applies_to: str | None
     ) -> None:
-        check_contents(contents, store.lite)
+        check_contents(contents, store.mode)
         self._contents = contents
         self._run = contents.run_number.split("+")[0]
         condition = AppliesTo.parse(applies_to) if applies_to else AppliesTo.from_run(int(self._run))
         self._entry = {
             "runNumber": self._run,
-            "useLiteMode": contents.lite,
+            "useLiteMode": contents.mode.merged,
             "appliesTo": str(condition),
             "comments": clean_text(comments, "comments", LONGEST_COMMENTS),
             "author": clean_text(author, "author"),
@@ -225,16 +224,16 @@ class _Draft:
         return parameters, record_json(self._contents, entry, parameters, self._names(entry.version), hashes)
 
 
-def check_contents(contents: VersionContents, lite: bool) -> None:
+def check_contents(contents: VersionContents, mode: PixelMode) -> None:
     """Raise InputError where SNAPRed could not use the contents; writing the table checks its values."""
     problem = ""
-    if contents.lite != lite or len(contents.table) != pixel_count(lite):
-        problem = f"{len(contents.table)} rows of {mode_name(contents.lite)} pixels; {pixel_count(lite)} are needed"
+    if contents.mode is not mode or len(contents.table) != mode.n_pixels:
+        problem = f"{len(contents.table)} rows of {contents.mode.name} pixels; {mode.n_pixels} are needed"
     elif not re.fullmatch(r"\d{1,12}(\+\d{1,12})*", contents.run_number, re.ASCII):
         problem = f"run number {contents.run_number!r:.40}"
     if problem:
         raise InputError(
-            f"A version needs a run number, and a table with one row for each {mode_name(lite)} pixel.",
+            f"A version needs a run number, and a table with one row for each {mode.name} pixel.",
             found=problem,
             fix="Save the table and mask of a finished calibration of that run.",
         )

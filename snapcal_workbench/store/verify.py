@@ -9,7 +9,8 @@ from pathlib import Path
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.formats.index import IndexEntry
-from snapcal_workbench.instrument.snap.geometry import pixel_count
+from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.model import Instrument
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
@@ -55,7 +56,7 @@ def verify_tree(settings: Settings, state_id: str | None = None, progress: Progr
     ]
     for number, home in enumerate(homes):
         progress.report(number / len(homes), f"Checking {home}")
-        findings.extend(verify_home(home, progress))
+        findings.extend(verify_home(home, progress, instrument_of(settings)))
     return findings
 
 
@@ -78,7 +79,7 @@ def _state_names(powder_home: Path) -> list[str]:
         return []
 
 
-def verify_home(home: Path, progress: Progress) -> list[Finding]:
+def verify_home(home: Path, progress: Progress, instrument: Instrument | None = None) -> list[Finding]:
     """All that is wrong in the folder of one index."""
     snapshot = read_snapshot(home)
     entries = {entry.version: entry for entry in snapshot.entries}
@@ -87,7 +88,7 @@ def verify_home(home: Path, progress: Progress) -> list[Finding]:
     findings.extend(Finding(home, message) for message in _vanished(home, snapshot))
     for version, name in sorted(snapshot.listing.versions.items()):
         progress.check()
-        messages = verify_version(home / name, version, entries.get(version))
+        messages = verify_version(home / name, version, entries.get(version), instrument)
         findings.extend(Finding(home / name, message) for message in messages)
     return findings
 
@@ -121,7 +122,9 @@ def _vanished(home: Path, snapshot: Snapshot) -> list[str]:
     return problems + [f"Version {version}, saved at {time}, is gone." for version, time in gone.items()]
 
 
-def verify_version(folder: Path, version: int, entry: IndexEntry | None) -> list[str]:
+def verify_version(
+    folder: Path, version: int, entry: IndexEntry | None, instrument: Instrument | None = None
+) -> list[str]:
     """All that is wrong with one version, one sentence each."""
     try:
         data = fs.read(folder / RECORD)
@@ -133,7 +136,7 @@ def verify_version(folder: Path, version: int, entry: IndexEntry | None) -> list
     messages = [problem for problem in (why_not, check_parameters(folder, version)) if problem]
     if usable:
         messages.extend(changes(folder, data, record, entry or usable))
-        messages.extend(_table_problems(folder, record, usable))
+        messages.extend(_table_problems(folder, record, usable, instrument))
     if own_entry and entry:
         messages.extend(_differences(own_entry, entry))
     return [f"{message}." for message in (*messages, *_foreign_files(folder, record))]
@@ -148,7 +151,9 @@ def _differences(recorded: IndexEntry, indexed: IndexEntry) -> list[str]:
     ]
 
 
-def _table_problems(folder: Path, record: CalibrationRecord, entry: IndexEntry) -> list[str]:
+def _table_problems(
+    folder: Path, record: CalibrationRecord, entry: IndexEntry, instrument: Instrument | None
+) -> list[str]:
     names = record.names("diffCalTable")
     expected = f"diffract_consts_{run_token(entry.run_number)}_{version_token(entry.version)}"
     if entry.version == 0:
@@ -162,8 +167,15 @@ def _table_problems(folder: Path, record: CalibrationRecord, entry: IndexEntry) 
         table = read_diffcal(path).table
     except SnapcalError as error:
         return [f"{expected}.h5 cannot be used: {error.what} {error.found}"]
-    rows = pixel_count(entry.use_lite_mode)
-    problems = [] if len(table) == rows else [f"{expected}.h5 has {len(table)} rows instead of {rows}"]
+    problems = []
+    if instrument is not None:
+        modes = [mode for mode in instrument.modes if mode.merged == entry.use_lite_mode]
+        if len(table) not in {mode.n_pixels for mode in modes}:
+            rows = (
+                " or ".join(str(mode.n_pixels) for mode in modes)
+                or f"those of another instrument than {instrument.name}"
+            )
+            problems.append(f"{expected}.h5 has {len(table)} rows instead of {rows}")
     return problems if (table.difc > 0).all() else [*problems, f"{expected}.h5 has pixels without a positive DIFC"]
 
 

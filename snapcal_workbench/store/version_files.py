@@ -13,7 +13,6 @@ from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.diffcal import diffcal_image
 from snapcal_workbench.formats.processed import Table, processed_image
 from snapcal_workbench.formats.values import values_image
-from snapcal_workbench.instrument.snap.geometry import instrument_name
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents
@@ -47,7 +46,7 @@ def write_files(folder: Path, contents: VersionContents, names: OutputNames, pro
 
 def _makers(contents: VersionContents, names: OutputNames) -> dict[str, Callable[[], bytes]]:
     """What makes the bytes of each data file, by name."""
-    instrument = instrument_name(contents.lite)
+    instrument = contents.mode.definition
     values = {"mask": contents.mask} | ({"results": contents.pixel_results} if contents.pixel_results else {})
     diagnostic: dict[str, Spectra | FitTable | Table] = {
         names.fit_table: contents.fits,

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from snapcal_workbench.errors import InputError
+from snapcal_workbench.instrument.model import PixelMode
 
 
 def check_name(name: str) -> None:
@@ -33,14 +34,14 @@ def version_token(version: int) -> str:
     return f"v{version:04d}"
 
 
-def raw_run(run_number: str, *, lite: bool) -> str:
+def raw_run(run_number: str, mode: PixelMode) -> str:
     """The loaded run."""
-    return f"tof_all_{'lite_' if lite else ''}raw_{run_token(run_number)}"
+    return f"tof_all_{mode.token}raw_{run_token(run_number)}"
 
 
-def grouping(name: str, run_number: str, *, lite: bool) -> str:
+def grouping(name: str, run_number: str, mode: PixelMode) -> str:
     """The pixel grouping."""
-    return f"grouping_{_token(name)}_{'lite_' if lite else ''}{run_token(run_number)}"
+    return f"grouping_{_token(name)}_{mode.token}{run_token(run_number)}"
 
 
 def _token(text: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from snapcal_workbench.calibration.types import (
@@ -24,6 +23,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
+from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
@@ -90,19 +90,6 @@ class WorkspaceList(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """What to load.
-
-    Attributes:
-        runs: Run numbers or paths of NeXus files; several are summed.
-        lite: Whether 8x8 native pixels are summed into lite ones.
-    """
-
-    runs: tuple[str | Path, ...]
-    lite: bool
-
-
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
     """What was loaded, so that nobody has to read it back: a workspace may be slow to read.
@@ -141,7 +128,7 @@ class Host(Protocol):
         """
 
     def load_run(self, request: RunRequest, output: str, progress: Progress) -> LoadedRun:
-        """Load, crop, and if asked convert to lite a run into the workspace `output` (Events)."""
+        """Load and crop a run, its pixels counted as asked, into the workspace `output` (Events)."""
 
     def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         """Run one of `snapcal_workbench.algorithms` with progress and cancel, and record it in the history.

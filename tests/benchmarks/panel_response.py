@@ -25,7 +25,7 @@ from qtpy.QtWidgets import QApplication
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, PixelResults
 from snapcal_workbench.cli.demo import simulate_into_tree
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.pixel_quantities import QUANTITIES, PixelQuantities
@@ -54,7 +54,7 @@ def tree_with_iteration(directory: Path, events: int) -> SimulatedTree:
 
 def native_pixels(session: Session) -> PixelQuantities:
     """Made-up values of 1.2 million pixels, smooth with noise."""
-    geometry = geometry_of_state(session.state_of_iteration(1), lite=False)
+    geometry = session.state_of_iteration(1).geometry(SNAP.native)
     rng, n = np.random.default_rng(1), len(geometry)
     shift = 1e-3 * np.sin(geometry.two_theta * 5) + rng.normal(0, 2e-4, n)
     table = DiffCalTable.from_geometry(geometry)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from snapcal_workbench.formats.index import IndexEntry, choose_version, format_timestamp
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import index_file
 from snapcal_workbench.store.state_init import init_state
@@ -80,7 +81,7 @@ def measure(versions: int, root: Path) -> tuple[float, float, float]:
     state = helpers.snap_state()
     settings = helpers.settings_in(root)
     init_state(settings, state, name="many", run_number="58810", author="someone", progress=Progress())
-    store = StateStore(settings, state.state_id, lite=True)
+    store = StateStore(settings, state.state_id, SNAP.lite)
     _fill(store, versions)
     contents = helpers.make_contents(state)
     opened = iter([_opened(store) for _ in range(TRIES)])

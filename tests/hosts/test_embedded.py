@@ -11,6 +11,7 @@ import pytest
 from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.hosts.default import default_host
 from snapcal_workbench.hosts.embedded import EmbeddedHost, EmbeddedWorkspaces
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters
@@ -136,7 +137,7 @@ def test_the_history_cannot_be_changed_from_outside(host: EmbeddedHost) -> None:
 
 
 def test_runs_are_where_the_facility_has_them(host: EmbeddedHost) -> None:
-    request = RunRequest(("58882", Path("/data/run.nxs.h5")), lite=True)
+    request = RunRequest(("58882", Path("/data/run.nxs.h5")), SNAP.lite)
     assert host.resolve(request) == request
 
 

@@ -22,6 +22,7 @@ from snapcal_workbench.hosts.mantid_host import MantidHost
 from snapcal_workbench.hosts.mantid_reading import read_grouping, read_mask, read_spectra, read_table
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
 from snapcal_workbench.instrument.loading import load_events
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import RunRequest
@@ -94,7 +95,7 @@ def test_we_read_what_save_nexus_processed_writes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lite", [True, False])
 def test_load_event_nexus_gives_the_events_of_our_own_reader(simulated: Settings, lite: bool) -> None:
-    request = RunRequest(("58882",), lite)
+    request = RunRequest(("58882",), SNAP.lite if lite else SNAP.native)
     host = MantidHost(simulated)
     host.load_run(request, "run", Progress())
     found, wanted = host.workspaces.read("run", Events), load_events(request, simulated)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt, QTimer
 
 from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import SimulatedTree
@@ -23,7 +24,7 @@ Open = Callable[[], CalibrationWindow]
 
 def initialise(tree: SimulatedTree) -> SimulatedTree:
     """The tree with the state of its run initialised."""
-    state = identify_run(RunRequest((RUN,), lite=True), tree.settings).state
+    state = identify_run(RunRequest((RUN,), SNAP.lite), tree.settings).state
     init_state(tree.settings, state, name="t", run_number=RUN, author="tester", progress=Progress())
     return tree
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QDialogButtonBox, QPushButton
 
 from snapcal_workbench.errors import SnapcalError, StoreError
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.panel.dialogs.save_dialog import SavedBox, SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress
@@ -76,7 +77,7 @@ def test_another_place_is_offered_where_the_tree_cannot_be_written(
     assert set(before) <= set(window.workspaces_shown())
 
     there = settings_at(worked.settings, place, STATE)
-    stored = StateStore(there, STATE, lite=True).read(1)
+    stored = StateStore(there, STATE, SNAP.lite).read(1)
     kept = window.presenter.session.folders.values(2)
     np.testing.assert_allclose(stored.table.difc, kept["table"].difc, rtol=1e-14)
     assert not [f for f in verify_tree(there) if f.severity == "error"]

@@ -26,6 +26,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.snap.geometry import PANELS
 from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.report.html import ReportContents
@@ -215,7 +216,8 @@ def make_contents(side: int = 32) -> ReportContents:
         "58882", "Silicon NIST 640d", "2023-08-01T10:00:00", "2023-08-01T14:10:00", 3120.5, logs, "SNAP_58882.nxs.h5"
     )
     return ReportContents(
-        title="Calibration of SNAP run 58882", run_info=run, state_id="04bd2c53f6bf6754", lite=side == 32,
+        title="Calibration of SNAP run 58882", run_info=run, state_id="04bd2c53f6bf6754",
+        mode=SNAP.lite if side == 32 else SNAP.native,
         calibrant="Silicon_NIST_640D_001", grouping="Column", options=CalibrationOptions(), geometry=geometry,
         table_before=before, table_after=after, mask=mask, pixel=pixel_calibration(geometry, shift, mask, after),
         groups=GroupCalibration(after, mask, first, results), spectra=replace(spectra, detids=detids),

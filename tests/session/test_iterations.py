@@ -14,6 +14,7 @@ from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, Spectra
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, SnapcalError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Request, Session
 from snapcal_workbench.simulation.tree import SimulatedTree
@@ -233,7 +234,7 @@ def test_the_preset_replaces_all_options_but_those_that_are_given(work: Work) ->
 
 
 def test_a_version_of_the_default_can_be_started_from(work: Work) -> None:
-    store = StateStore(work.tree.settings, work.session.iteration(1).state_id, lite=True)
+    store = StateStore(work.tree.settings, work.session.iteration(1).state_id, SNAP.lite)
     assert [entry.version for entry in store.entries()] == [0]
     done = work.session.iterate({"start_from": f"{RUN}:0", "pixels.skip": True}, Progress(), report=False)
     np.testing.assert_allclose(

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.cli.demo import _files
+from snapcal_workbench.cli.demo import show_files
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
@@ -48,6 +48,6 @@ def test_the_demonstration_names_its_files_in_a_tree_with_the_mode_level(
     settings = tree.settings.model_copy(update={"index_layout": "with mode level"})
     session = Session(EmbeddedHost(settings))
     saved = session.save(1, author="tester", comments="c", progress=Progress())
-    _files(session, 1, tree.directory)
+    show_files(session, 1, tree.directory)
     assert "lite/diffraction" in saved.path.replace("\\", "/")
     assert saved.path in "".join(capsys.readouterr().out.split())

@@ -16,9 +16,9 @@ from scipy.stats import kstest
 from snapcal_workbench.calibration.types import Reflections, RunInfo
 from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.formats.events import read_run_info
-from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
-from snapcal_workbench.instrument.snap.state import instrument_state
-from snapcal_workbench.instrument.snap.state_id import ALTERNATIVES
+from snapcal_workbench.instrument.parameters import InstrumentParameters
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.instrument.state import instrument_state
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects, RunModel
@@ -75,7 +75,7 @@ def test_bank_is_chunked_deflated_and_ordered_by_pulse(simulated: Any, module: i
     assert first_half == pytest.approx(ids.mean(), abs=5 * 65536 / np.sqrt(12 * len(ids) / 2))
 
 
-@pytest.mark.parametrize("dropped", [(), *((name,) for name in ALTERNATIVES)])
+@pytest.mark.parametrize("dropped", [(), *((name,) for name in SNAP.logs.alternatives)])
 def test_logs_identify_the_state(simulated: Any, dropped: tuple[str, ...]) -> None:
     """The preferred logs, or the alternatives without them, give the same state id."""
     info = read_run_info(simulated.path)
@@ -93,7 +93,7 @@ def test_logs_identify_the_state(simulated: Any, dropped: tuple[str, ...]) -> No
     )
     logs = {name: value for name, value in info.logs.items() if name not in dropped}
     assert logs["BL3:Det:TH:BL:Frequency"] == 59.999996185302734
-    state = instrument_state(type(info)(logs=logs), parameters)
+    state = instrument_state(type(info)(logs=logs), parameters, SNAP)
     assert state.state_id == "04bd2c53f6bf6754"
 
 

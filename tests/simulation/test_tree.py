@@ -13,10 +13,12 @@ from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, PermissionDeniedError
 from snapcal_workbench.formats.grouping import read_grouping
 from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
-from snapcal_workbench.instrument.snap.groupings import groupings_of_state
-from snapcal_workbench.instrument.snap.instrument_parameters import read_instrument_parameters
-from snapcal_workbench.instrument.snap.lite import lite_map, lite_map_by_formula
-from snapcal_workbench.instrument.snap.runs import find_run
+from snapcal_workbench.instrument.groupings import groupings_of_state
+from snapcal_workbench.instrument.merging import merge_map, merged_by_place
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.parameters import read_instrument_parameters
+from snapcal_workbench.instrument.runs import find_run
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import MARKER, SimulatedTree, make_tree, snap_grouping
 
@@ -59,36 +61,36 @@ def test_calibrants_have_their_lattice(tree: SimulatedTree, name: str, lattice: 
     assert len(find_calibrants(tree.settings)) == 2
 
 
-@pytest.mark.parametrize("lite", [True, False])
-def test_groupings_are_those_of_the_map(tree: SimulatedTree, lite: bool) -> None:
-    found = groupings_of_state(tree.settings, "04bd2c53f6bf6754", lite)
+@pytest.mark.parametrize("mode", SNAP.modes, ids=lambda mode: mode.name)
+def test_groupings_are_those_of_the_map(tree: SimulatedTree, mode: PixelMode) -> None:
+    found = groupings_of_state(tree.settings, "04bd2c53f6bf6754", mode)
     assert list(found) == ["Column", "Bank", "All"]
-    detid = np.arange(18432 if lite else 1179648, dtype=np.int32)
+    detid = np.arange(18432 if mode.merged else 1179648, dtype=np.int32)
     for name, path in found.items():
-        np.testing.assert_array_equal(read_grouping(path, detid).group, snap_grouping(name, lite=lite).group)
+        np.testing.assert_array_equal(read_grouping(path, detid).group, snap_grouping(name, mode).group)
 
 
 @pytest.mark.parametrize("name", ["All", "Bank", "Column"])
 def test_lite_groupings_are_those_of_the_instrument(reference_data: Path, name: str) -> None:
     detid = np.arange(18432, dtype=np.int32)
     real = read_grouping(reference_data / f"SNAPFocGroup_{name}.lite.hdf", detid)
-    np.testing.assert_array_equal(snap_grouping(name, lite=True).group, real.group)
+    np.testing.assert_array_equal(snap_grouping(name, SNAP.lite).group, real.group)
 
 
 def test_native_column_grouping_is_that_of_the_instrument(reference_data: Path) -> None:
     real = read_grouping(reference_data / "SNAPFocGroup_Column.hdf", np.arange(1179648, dtype=np.int32))
-    np.testing.assert_array_equal(snap_grouping("Column", lite=False).group, real.group)
+    np.testing.assert_array_equal(snap_grouping("Column", SNAP.native).group, real.group)
 
 
 def test_native_groupings_have_the_published_id_ranges() -> None:
-    group = snap_grouping("Column", lite=False).group
+    group = snap_grouping("Column", SNAP.native).group
     starts = {1: 0, 2: 196608, 3: 393216, 4: 983040, 5: 786432, 6: 589824}
     for number, start in starts.items():
         np.testing.assert_array_equal(np.flatnonzero(group == number), np.arange(start, start + 196608))
 
 
 def test_lite_map_is_the_formula(tree: SimulatedTree) -> None:
-    np.testing.assert_array_equal(lite_map(tree.settings), lite_map_by_formula())
+    np.testing.assert_array_equal(merge_map(SNAP.lite, tree.settings), merged_by_place(SNAP.native.layout, 8))
 
 
 def test_runs_are_looked_up_where_they_are_written(tree: SimulatedTree) -> None:
@@ -115,7 +117,7 @@ def test_a_second_call_changes_nothing_and_completes_what_is_missing(tree: Simul
     assert edited.read_text() == "mine"
     assert set(after) == set(before) | {str((state / "kept.json").relative_to(tree.directory))}
     edited.write_bytes(before[str(edited.relative_to(tree.directory))])
-    np.testing.assert_array_equal(lite_map(tree.settings), lite_map_by_formula())
+    np.testing.assert_array_equal(merge_map(SNAP.lite, tree.settings), merged_by_place(SNAP.native.layout, 8))
 
 
 def test_folders_of_others_are_refused_untouched(tmp_path: Path) -> None:

@@ -30,12 +30,13 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.formats.diffcal import diffcal_image
 from snapcal_workbench.formats.index import IndexEntry
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
-from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
-from snapcal_workbench.instrument.snap.state import InstrumentState, instrument_state
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.parameters import InstrumentParameters
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.instrument.state import InstrumentState, instrument_state
 from snapcal_workbench.options import CalibrationOptions, Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs, state_init
+from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents
 from snapcal_workbench.store.record import default_record_json, parameters_json
 from snapcal_workbench.store.state_init import init_state
@@ -84,15 +85,15 @@ def snap_state() -> InstrumentState:
             "frequency": 60.4,
         }
     )
-    return instrument_state(RunInfo(RUN, logs=logs), parameters)
+    return instrument_state(RunInfo(RUN, logs=logs), parameters, SNAP)
 
 
 def make_contents(
-    state: InstrumentState, *, run_number: str = RUN, seed: int = 1, lite: bool = True
+    state: InstrumentState, *, run_number: str = RUN, seed: int = 1, mode: PixelMode = SNAP.lite
 ) -> VersionContents:
     """A version of six column groups with a few bins and one peak each."""
     rng = np.random.default_rng(seed)
-    geometry = geometry_of_state(state, lite)
+    geometry = state.geometry(mode)
     n, groups = len(geometry), np.arange(1, 7, dtype=np.int32)
     shift = rng.normal(0, 1e-3, n)
     reason = np.where(rng.random(n) < 0.01, MaskReason.NO_COUNTS, MaskReason.USED).astype(np.uint8)
@@ -113,7 +114,7 @@ def make_contents(
     counts = rng.poisson(100, (6, 20)).astype(float)
     return VersionContents(
         run_number=run_number,
-        lite=lite,
+        mode=mode,
         table=DiffCalTable(geometry.detid, geometry.difc * np.exp(shift), zeros, zeros),
         mask=PixelMask(geometry.detid, reason),
         pixel_results=PixelResults(geometry.detid, shift, zeros, shift, zeros, zeros, zeros, reason),
@@ -180,7 +181,7 @@ def settings(tmp_path: Path) -> Settings:
 def store(settings: Settings, state: InstrumentState) -> StateStore:
     """The lite store of an initialised state."""
     init_state(settings, state, name="tests", run_number=RUN, author="tester", progress=Progress())
-    return StateStore(settings, state.state_id, lite=True)
+    return StateStore(settings, state.state_id, SNAP.lite)
 
 
 @pytest.fixture
@@ -213,7 +214,7 @@ def leveled(leveled_tree: Path, tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def native_contents(state: InstrumentState) -> VersionContents:
     """A native version's contents, without per-pixel results."""
-    return replace(make_contents(state, lite=False), pixel_results=None)
+    return replace(make_contents(state, mode=SNAP.native), pixel_results=None)
 
 
 @pytest.fixture(scope="session")
@@ -221,7 +222,8 @@ def flat_tree(tmp_path_factory: pytest.TempPathFactory, state: InstrumentState) 
     """A tree without the mode level and an initialised state of twelve pixels, to be copied."""
     root = tmp_path_factory.mktemp("flat")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state_init, "geometry_of_state", lambda state, lite: few_of(geometry_of_state(state, lite)))
+        whole = InstrumentState.geometry
+        patch.setattr(InstrumentState, "geometry", lambda state, mode: few_of(whole(state, mode)))
         init_state(settings_in(root), state, name="tests", run_number=RUN, author="tester", progress=Progress())
     return root
 
@@ -259,8 +261,7 @@ def few_pixels(contents: VersionContents) -> VersionContents:
 @pytest.fixture
 def small_instrument(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let versions of twelve pixels pass."""
-    for module in ("state_store", "verify"):
-        monkeypatch.setattr(f"snapcal_workbench.store.{module}.pixel_count", lambda lite: 12)
+    monkeypatch.setattr(PixelMode, "n_pixels", 12)
 
 
 class TinyDraft:
@@ -321,6 +322,6 @@ def fresh_store(flat_tree: Path, quick_path: Path, state: InstrumentState) -> Ca
         root = quick_path / "fresh"
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(flat_tree, root, symlinks=True)
-        return StateStore(settings_in(root), state.state_id, lite=True)
+        return StateStore(settings_in(root), state.state_id, SNAP.lite)
 
     return make

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from snapcal_workbench.formats import writing
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.journal import read_lines
@@ -268,9 +270,8 @@ def recording(fresh_store, tiny_draft, monkeypatch):
     """A recorded save: the disk before it, its calls, the store, and the folder that is replayed into."""
     store = fresh_store()
     before, calls = record_save(store, tiny_draft, monkeypatch, store.home)
-    for module in ("state_store", "verify"):
-        monkeypatch.setattr(f"snapcal_workbench.store.{module}.pixel_count", lambda lite: 12)
-    return before, calls, StateStore(store.settings, store.state_id, lite=True), store.home
+    monkeypatch.setattr(PixelMode, "n_pixels", 12)
+    return before, calls, StateStore(store.settings, store.state_id, SNAP.lite), store.home
 
 
 def test_power_cut_at_any_moment(recording):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snapcal_workbench.errors import InputError, NotFoundError
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.store.references import Reference, locate, open_version, parse_reference
 from snapcal_workbench.store.state_store import StateStore
 
@@ -15,11 +16,11 @@ STATE = "04bd2c53f6bf6754"
     ("text", "expected"),
     [
         (f"{STATE}/3", Reference(3, STATE)),
-        (f"native/{STATE}/3", Reference(3, STATE, lite=False)),
-        (f" lite/{STATE.upper()}/v0012 ", Reference(12, STATE, lite=True)),
+        (f"native/{STATE}/3", Reference(3, STATE, mode="native")),
+        (f" lite/{STATE.upper()}/v0012 ", Reference(12, STATE, mode="lite")),
         ("58882:3", Reference(3, run="58882")),
-        ("native/58882:v_0003", Reference(3, run="58882", lite=False)),
-        ("lite//data/SNAP_58882.nxs.h5:3", Reference(3, run="/data/SNAP_58882.nxs.h5", lite=True)),
+        ("native/58882:v_0003", Reference(3, run="58882", mode="native")),
+        ("lite//data/SNAP_58882.nxs.h5:3", Reference(3, run="/data/SNAP_58882.nxs.h5", mode="lite")),
         ("/data/SNAP_58882.nxs.h5:3", Reference(3, run="/data/SNAP_58882.nxs.h5")),
     ],
 )
@@ -54,9 +55,9 @@ def test_version_that_is_not_there(store, keep, text):
 
 def test_mode_is_asked_for_where_both_have_the_number(leveled, contents):
     """Version 0 is in both modes, version 1 in one."""
-    StateStore(leveled, STATE, lite=True).save(contents, author="a", comments="c")
+    StateStore(leveled, STATE, SNAP.lite).save(contents, author="a", comments="c")
     with pytest.raises(InputError, match=f"lite/{STATE}/0 or native/{STATE}/0"):
         locate(leveled, f"{STATE}/0")
-    assert locate(leveled, f"native/{STATE}/0")[0].lite is False
+    assert locate(leveled, f"native/{STATE}/0")[0].mode is SNAP.native
     found, number = locate(leveled, f"{STATE}/1")
-    assert (found.lite, number) == (True, 1)
+    assert (found.mode, number) == (SNAP.lite, 1)

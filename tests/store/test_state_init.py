@@ -11,7 +11,7 @@ import pytest
 
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError, StoreError
 from snapcal_workbench.formats import writing
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.state_init import init_state
@@ -34,7 +34,7 @@ def visible(folder):
 def test_default_is_the_geometry(store, state):
     """Version 0 is the lite default: DIFC of the undisturbed geometry, for every run, nothing masked."""
     stored = store.read(0)
-    geometry = geometry_of_state(state, True)
+    geometry = state.geometry(SNAP.lite)
     np.testing.assert_array_equal(stored.table.difc, geometry.difc)
     assert not stored.mask.masked.any()
     assert (stored.entry.version, stored.entry.applies_to, stored.entry.run_number) == (0, ">=0", "58882")
@@ -48,8 +48,8 @@ def test_both_modes_get_their_default_with_the_level(leveled, state):
     folder = leveled.powder_home / state.state_id
     assert visible(folder) == ["groupingMap.json", "lite", "native"]
     assert json.loads((folder / "groupingMap.json").read_text())["stateId"] == state.state_id
-    native = StateStore(leveled, state.state_id, lite=False)
-    np.testing.assert_array_equal(native.read(0).table.difc, geometry_of_state(state, False).difc)
+    native = StateStore(leveled, state.state_id, SNAP.native)
+    np.testing.assert_array_equal(native.read(0).table.difc, state.geometry(SNAP.native).difc)
 
 
 def test_second_initialisation_is_refused(store, state):
@@ -115,7 +115,7 @@ def test_state_that_was_begun_is_completed(leveled, state):
     init(leveled, state)
     assert (folder / "lite" / "diffraction" / "CalibrationIndex.json").read_bytes() == kept
     assert (folder / "groupingMap.json").is_file()
-    assert StateStore(leveled, state.state_id, lite=False).read(0).entry.version == 0
+    assert StateStore(leveled, state.state_id, SNAP.native).read(0).entry.version == 0
 
 
 def test_state_without_default_map_is_refused(settings, state):

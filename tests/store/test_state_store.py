@@ -14,6 +14,7 @@ import pytest
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError, StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp, parse_timestamp
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.state_store import StateStore
 
@@ -69,7 +70,7 @@ def test_index_lies_where_the_documentation_says(store):
 def test_what_snapred_needs(request, contents, layout):
     """Types, numbers and names that SNAPRed requires of index, record and parameters."""
     settings = request.getfixturevalue("store").settings if layout == "flat" else request.getfixturevalue("leveled")
-    store = StateStore(settings, "04bd2c53f6bf6754", lite=True)
+    store = StateStore(settings, "04bd2c53f6bf6754", SNAP.lite)
     store.save(contents, author="tester", comments="c")
     index = json.loads(store.index_path.read_text())
     for entry in index:
@@ -176,7 +177,7 @@ def test_author_and_comments_are_required_and_cleaned(store, contents):
     [
         ({"run_number": "../1"}, "run number"),
         ({"run_number": ""}, "run number"),
-        ({"lite": False}, "one row for each"),
+        ({"mode": SNAP.native}, "one row for each"),
     ],
 )
 def test_contents_that_snapred_could_not_use_are_refused(keep, store, change, message):
@@ -205,14 +206,14 @@ def test_odd_conditions_are_refused(keep, applies_to):
 def test_state_must_be_initialised(settings, state, contents):
     """Saving into a state that nobody initialised says what to do."""
     with pytest.raises(NotFoundError, match="init-state"):
-        StateStore(settings, state.state_id, lite=True).save(contents, author="a", comments="c")
+        StateStore(settings, state.state_id, SNAP.lite).save(contents, author="a", comments="c")
 
 
 @pytest.mark.parametrize("state_id", ["../../etc", "", "04bd2c53f6bf6754/..", "xyz", "04BD2C53\n"])
 def test_state_ids_cannot_leave_the_tree(settings, state_id):
     """Only hexadecimal digits are joined to the tree's path."""
     with pytest.raises(InputError, match="hexadecimal"):
-        StateStore(settings, state_id, lite=True)
+        StateStore(settings, state_id, SNAP.lite)
 
 
 def test_state_that_links_out_of_the_tree_is_refused(settings, tmp_path):
@@ -220,7 +221,7 @@ def test_state_that_links_out_of_the_tree_is_refused(settings, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (settings.powder_home / "04bd2c53f6bf6754").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="must lie inside"):
-        StateStore(settings, "04bd2c53f6bf6754", lite=True)
+        StateStore(settings, "04bd2c53f6bf6754", SNAP.lite)
 
 
 def test_version_applies_as_it_says(store, keep):
@@ -246,7 +247,7 @@ def test_entry_is_newer_than_all_others_when_the_clock_was_set_back(store, keep,
 
 def test_versions_of_another_process_are_seen_at_once(store, keep, settings):
     """Nothing is cached across looks: an entry made by another store object is there."""
-    other = StateStore(settings, store.state_id, lite=True)
+    other = StateStore(settings, store.state_id, SNAP.lite)
     assert [entry.version for entry in other.entries()] == [0]
     keep()
     assert [entry.version for entry in other.entries()] == [0, 1]
@@ -254,7 +255,7 @@ def test_versions_of_another_process_are_seen_at_once(store, keep, settings):
 
 def test_modes_share_numbers_without_the_level(store, keep, native_contents):
     """Numbers run through both modes; each run gets its own mode's; the native default is not stored."""
-    native = StateStore(store.settings, store.state_id, lite=False)
+    native = StateStore(store.settings, store.state_id, SNAP.native)
     assert native.home == store.home
     assert native.choose(58882) is None
     keep()
@@ -267,7 +268,7 @@ def test_modes_share_numbers_without_the_level(store, keep, native_contents):
 
 def test_modes_have_their_own_index_with_the_level(leveled, contents):
     """As SNAPRed has it today: each mode its numbers, its default and its index."""
-    lite, native = (StateStore(leveled, "04bd2c53f6bf6754", lite=mode) for mode in (True, False))
+    lite, native = (StateStore(leveled, "04bd2c53f6bf6754", mode) for mode in SNAP.modes)
     assert lite.save(contents, author="a", comments="c").version == 1
     assert [entry.version for entry in native.entries()] == [0]
     assert native.choose(58882).version == 0
@@ -278,8 +279,8 @@ def test_modes_have_their_own_index_with_the_level(leveled, contents):
 def test_tree_with_the_level_is_recognised(leveled, contents):
     """ "auto" follows the state, and for a new state the others of the tree."""
     auto = leveled.model_copy(update={"index_layout": "auto"})
-    assert StateStore(auto, "04bd2c53f6bf6754", lite=True).home.parts[-2] == "lite"
-    assert StateStore(auto, "e65700ae57929b7d", lite=True).home.parts[-2] == "lite"
+    assert StateStore(auto, "04bd2c53f6bf6754", SNAP.lite).home.parts[-2] == "lite"
+    assert StateStore(auto, "e65700ae57929b7d", SNAP.lite).home.parts[-2] == "lite"
 
 
 def test_retired_version_is_passed_over_by_snapred_too(store, keep):
@@ -546,7 +547,7 @@ def test_version_of_snapred_with_real_data_is_read(leveled, state, reference_dat
     """A version as SNAPRed writes it, with the table of a real one: no hashes, no own fields, other files absent."""
     import shutil
 
-    home = StateStore(leveled, state.state_id, lite=True).home
+    home = StateStore(leveled, state.state_id, SNAP.lite).home
     folder = home / "v_0003"
     folder.mkdir()
     shutil.copy(reference_data / "diffract_consts_058885_v0003.h5", folder)
@@ -584,7 +585,7 @@ def test_version_of_snapred_with_real_data_is_read(leveled, state, reference_dat
     (folder / "CalibrationParameters.json").write_text(json.dumps(parameters, indent=4))
     index = json.loads((home / "CalibrationIndex.json").read_text())
     (home / "CalibrationIndex.json").write_text(json.dumps([*index, entry], indent=4))
-    store = StateStore(leveled, state.state_id, lite=True)
+    store = StateStore(leveled, state.state_id, SNAP.lite)
     stored = store.read(3)
     assert (len(stored.table), int(stored.mask.masked.sum())) == (18432, 1213)
     assert (stored.spectra, stored.fits, stored.pixel_results) == (None, None, None)

@@ -8,6 +8,7 @@ import traceback
 
 import pytest
 
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.publish import publish
 from snapcal_workbench.store.state_store import StateStore
@@ -40,7 +41,7 @@ def read_until_done(store, pids):
     while running:
         looks += 1
         named = {item["version"] for item in json.loads(store.index_path.read_bytes())}
-        reader = StateStore(store.settings, store.state_id, lite=True)
+        reader = StateStore(store.settings, store.state_id, SNAP.lite)
         wrong += [f"look {looks}: not read: {lost}" for lost in [named - {e.version for e in reader.entries()}] if lost]
         wrong += [problem for problem in reader.problems() if "damaged" in problem or "folder is missing" in problem]
         for pid in list(running):

@@ -14,25 +14,18 @@ Numbers are those of SNAP's instrument definition since 2018 (SNAP_Definition.xm
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FloatArray, Geometry, Panels, PixelLayout
-from snapcal_workbench.instrument.snap.state_id import log_value
 
-if TYPE_CHECKING:
-    from snapcal_workbench.instrument.snap.state import InstrumentState
-
+NATIVE_DEFINITION, LITE_DEFINITION = "SNAP", "SNAPLite"
+"""Names of the instrument definitions."""
 L1 = 15.0
 """Moderator to sample, m."""
 MODULES = 18
 NATIVE_SIDE = 256
 LITE_SIDE = 32
-NATIVE_PIXELS = MODULES * NATIVE_SIDE**2
-LITE_PIXELS = MODULES * LITE_SIDE**2
 LITE_FACTOR = NATIVE_SIDE // LITE_SIDE
 """Native pixels along the side of a lite one."""
 PIXEL_WIDTH = 0.000618
@@ -41,6 +34,9 @@ PIXEL_DEPTH = 0.0001
 """Thickness of a pixel in the instrument definition, m."""
 MODULE_PITCH = 0.167548
 """Distance of neighbouring modules, m."""
+NATIVE_PIXEL_BOX = (PIXEL_WIDTH, PIXEL_WIDTH, PIXEL_DEPTH)
+LITE_PIXEL_BOX = (0.0, 2 * LITE_FACTOR * PIXEL_WIDTH, PIXEL_DEPTH)
+"""Pixel boxes (dx, dy, dz), m. In the lite definition the right corner repeats the top one, so y is counted twice."""
 PANEL_DISTANCE = 0.5
 """Sample to panel centre at lin = 0, m."""
 _FIRST_NATIVE = -0.078795
@@ -55,25 +51,10 @@ PANELS = Panels(
 """Module m is in column m // 3 + 1 and row m % 3 + 1; event files call it "bank<column><row>"."""
 
 
-def instrument_name(lite: bool) -> str:
-    """Name of the instrument as Mantid has it."""
-    return "SNAPLite" if lite else "SNAP"
-
-
-def pixel_count(lite: bool) -> int:
-    """Number of pixels of the instrument."""
-    return LITE_PIXELS if lite else NATIVE_PIXELS
-
-
-def bank_name(module: int) -> str:
-    """Name of a module's bank, "bank<column><row>" with both from 1, as event files have it."""
-    return f"bank{PANELS.modules[module]}"
-
-
-def snap_layout(lite: bool) -> PixelLayout:
+def snap_layout(*, lite: bool) -> PixelLayout:
     """Module, column and row of every pixel, in ascending order of id."""
     side = LITE_SIDE if lite else NATIVE_SIDE
-    in_module = np.arange(side * side, dtype=np.int16 if side == LITE_SIDE else np.int32)
+    in_module = np.arange(side * side, dtype=np.int32)
     return PixelLayout(
         module=np.repeat(np.arange(MODULES, dtype=np.int16), side * side),
         x=np.tile((in_module // side).astype(np.int16), MODULES),
@@ -87,68 +68,45 @@ def snap_layout(lite: bool) -> PixelLayout:
 def snap_geometry(
     *, arc1: float, arc2: float, lin1: float, lin2: float, l1: float = L1, lite: bool = False
 ) -> Geometry:
+    """Distance and angles of every pixel; the arguments are those of `place_panels`."""
+    return place_panels(snap_layout(lite=lite), arc1=arc1, arc2=arc2, lin1=lin1, lin2=lin2, l1=l1)
+
+
+def place_panels(layout: PixelLayout, *, arc1: float, arc2: float, lin1: float, lin2: float, l1: float) -> Geometry:
     """Distance and angles of every pixel.
 
     A pixel with panel coordinates (X, Y) on a panel at distance r = 0.5 + lin and angle t = arc is at
     x = r sin t + X cos(180 + t), y = Y, z = r cos t - X sin(180 + t).
 
     Args:
+        layout: Of the pixels, from `snap_layout`.
         arc1: det_arc1, the West panel's angle, deg.
         arc2: det_arc2, the East panel's angle, deg.
         lin1: det_lin1, m, West.
         lin2: det_lin2, m, East.
         l1: Moderator to sample, m.
-        lite: Whether pixels are the lite ones.
     """
-    layout = snap_layout(lite)
+    lite = layout.columns == LITE_SIDE
     panel = layout.module // 9
     t = np.deg2rad([arc2, arc1])
     r = PANEL_DISTANCE + np.array([lin2, lin1], np.float64)
-    panel_x, y = _panel_coordinates(layout)
+    panel_x, y = panel_coordinates(layout)
     x = (r * np.sin(t))[panel] - panel_x * np.cos(t)[panel]
     z = (r * np.cos(t))[panel] + panel_x * np.sin(t)[panel]
     across = np.hypot(x, y)
     return Geometry(
-        detid=np.arange(pixel_count(lite), dtype=np.int32),
+        detid=np.arange(len(layout.module), dtype=np.int32),
         l1=l1,
         l2=np.hypot(across, z),
         two_theta=np.arctan2(across, z),
         azimuth=np.arctan2(y, x),
         layout=layout,
-        instrument=instrument_name(lite),
-        solid_angle=_solid_angle(panel_x, y, r[panel], lite=lite),
+        instrument=LITE_DEFINITION if lite else NATIVE_DEFINITION,
+        solid_angle=solid_angle(panel_x, y, r[panel], lite=lite),
     )
 
 
-def geometry_of_state(state: InstrumentState, lite: bool) -> Geometry:
-    """Geometry with the detector positions of an instrument state."""
-    logs = state.detector_state.pvs
-    return snap_geometry(
-        arc1=log_value(logs, "det_arc1"),
-        arc2=log_value(logs, "det_arc2"),
-        lin1=log_value(logs, "det_lin1"),
-        lin2=log_value(logs, "det_lin2"),
-        l1=state.instrument_config.l1,
-        lite=lite,
-    )
-
-
-def with_snap_layout(geometry: Geometry) -> Geometry:
-    """The geometry with what only SNAP's definition tells: where pixels sit in their modules, and their solid angle.
-
-    A geometry that has not exactly the ids of SNAP's native or lite pixels is returned as it is.
-    """
-    lite = len(geometry) == LITE_PIXELS
-    if len(geometry) not in (LITE_PIXELS, NATIVE_PIXELS) or geometry.detid[0] != 0:
-        return geometry
-    layout = snap_layout(lite)
-    x, y = _panel_coordinates(layout)
-    distance = np.sqrt(np.maximum(geometry.l2**2 - x * x - y * y, 0.0))
-    solid_angle = _solid_angle(x, y, distance, lite=lite)
-    return replace(geometry, layout=layout, solid_angle=solid_angle, instrument=instrument_name(lite))
-
-
-def _panel_coordinates(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
+def panel_coordinates(layout: PixelLayout) -> tuple[FloatArray, FloatArray]:
     """Panel coordinates (X, Y) of the pixels, m."""
     column, row = np.divmod(layout.module % 9, 3)
     return (
@@ -164,7 +122,7 @@ def _in_module(index: NDArray[np.int16], side: int) -> FloatArray:
     return first + PIXEL_WIDTH * merged * index.astype(np.float64)
 
 
-def _solid_angle(x: FloatArray, y: FloatArray, distance: FloatArray, *, lite: bool) -> FloatArray:
+def solid_angle(x: FloatArray, y: FloatArray, distance: FloatArray, *, lite: bool) -> FloatArray:
     """Solid angle (sr) of the pixels' boxes as the instrument definitions have them: visible area / L2^2.
 
     A native pixel shows its face and two of its sides. The lite definition repeats a corner, so that its box has no

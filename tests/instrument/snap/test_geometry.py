@@ -11,16 +11,14 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.types import Geometry
+from snapcal_workbench.instrument.merging import merged_by_place
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.snap.geometry import (
-    LITE_PIXELS,
-    NATIVE_PIXELS,
     PIXEL_DEPTH,
     PIXEL_WIDTH,
-    bank_name,
     snap_geometry,
     snap_layout,
 )
-from snapcal_workbench.instrument.snap.lite import lite_map_by_formula
 
 LOGS = {"arc1": -65.3, "arc2": 104.95, "lin1": 0.045, "lin2": 0.043}
 IDF = "{http://www.mantidproject.org/IDF/1.0}"
@@ -83,7 +81,7 @@ def test_positions_follow_the_instrument_definition(reference_data: Path, is_lit
             local = module["offset"] + [float(start) + x * float(step), float(start) + y * float(step), 0.0]
             pixel = module["first"] + x * module["step"] + y
             np.testing.assert_allclose(position[:, pixel], centre + turn @ local, atol=1e-12)
-        assert bank_name(module["first"] // int(side) ** 2) == module["bank"]
+        assert SNAP.banks[module["first"] // int(side) ** 2] == module["bank"]
 
 
 def test_a_pixel_that_mantid_placed(native: Geometry) -> None:
@@ -100,7 +98,7 @@ def test_lite_positions_are_those_of_a_real_calibration(reference_data: Path, li
 
 
 def test_a_lite_pixel_lies_at_the_mean_of_its_native_ones(native: Geometry, lite: Geometry) -> None:
-    lite_of = lite_map_by_formula()
+    lite_of = merged_by_place(SNAP.native.layout, 8)
     mean = [np.bincount(lite_of, weights=axis) / 64 for axis in _cartesian(native)]
     np.testing.assert_allclose(mean, _cartesian(lite), atol=1e-14)
 
@@ -115,7 +113,7 @@ def test_the_column_groups_have_the_known_mean_angles(reference_data: Path, nati
 
 
 def test_the_layout_numbers_the_pixels(native: Geometry, lite: Geometry) -> None:
-    for geometry, side, pixels in ((native, 256, NATIVE_PIXELS), (lite, 32, LITE_PIXELS)):
+    for geometry, side, pixels in ((native, 256, SNAP.native.n_pixels), (lite, 32, SNAP.lite.n_pixels)):
         layout = geometry.layout
         assert layout is not None
         assert len(geometry) == pixels
@@ -128,7 +126,7 @@ def test_the_layout_numbers_the_pixels(native: Geometry, lite: Geometry) -> None
 
 def test_moving_a_panel_moves_its_own_half_only(lite: Geometry) -> None:
     moved = snap_geometry(**{**LOGS, "arc2": 90.0, "lin2": 0.1}, lite=True)
-    half = LITE_PIXELS // 2
+    half = SNAP.lite.n_pixels // 2
     np.testing.assert_array_equal(moved.l2[half:], lite.l2[half:])
     assert np.all(moved.l2[:half] > lite.l2[:half])
     assert np.all(np.abs(_cartesian(moved)[2, :half]) < 0.25)  # a panel at 90 degrees lies along the beam
@@ -138,7 +136,7 @@ def test_native_solid_angles_are_those_of_the_pixel_boxes(native: Geometry) -> N
     """Against the exact solid angle of a rectangle (Oosterom-Strackee) for the face, plus the sides' share."""
     position = _cartesian(native)
     for pixel in (0, 100, 300000, 900000):
-        panel, t = (0.543, np.deg2rad(104.95)) if pixel < NATIVE_PIXELS // 2 else (0.545, np.deg2rad(-65.3))
+        panel, t = (0.543, np.deg2rad(104.95)) if pixel < SNAP.native.n_pixels // 2 else (0.545, np.deg2rad(-65.3))
         across, up = np.array([-np.cos(t), 0.0, np.sin(t)]), np.array([0.0, 1.0, 0.0])
         corners = [
             position[:, pixel] + PIXEL_WIDTH / 2 * (i * across + j * up)

@@ -8,6 +8,7 @@ relative to that folder.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from snapcal_workbench.calibration.types import Geometry, PixelGrouping
 from snapcal_workbench.errors import FileFormatError, NotFoundError
 from snapcal_workbench.formats.grouping import read_grouping
 from snapcal_workbench.formats.json_file import read_json
+from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
@@ -29,7 +31,7 @@ MAP_EXTENSIONS = ("hdf", "xml", "nxs")
 
 
 def groupings_of_state(
-    settings: Settings, state_id: str, lite: bool, progress: Progress | None = None
+    settings: Settings, state_id: str, mode: PixelMode, progress: Progress | None = None
 ) -> dict[str, Path]:
     """Name and file of the groupings of a state, in the order of its map.
 
@@ -42,7 +44,7 @@ def groupings_of_state(
     path = grouping_map_path(settings, state_id)
     progress = progress or Progress()
     groupings: dict[str, Path] = {}
-    for name, definition in _entries(path, "liteFocusGroups" if lite else "nativeFocusGroups", progress):
+    for name, definition in _entries(path, f"{mode.name}FocusGroups", progress):
         file = settings.pixel_groupings / definition  # an absolute definition stays as it is
         problem = _problem(file)
         if problem:
@@ -51,7 +53,7 @@ def groupings_of_state(
             groupings[name] = file
     if not groupings:
         raise NotFoundError(
-            f"The grouping map has no usable grouping for {'lite' if lite else 'native'} pixels.",
+            f"The grouping map has no usable grouping for {mode.name} pixels.",
             found=f"{path}; {_listing(settings.pixel_groupings)}",
             fix="Correct the map, or give the path of a grouping file.",
         )
@@ -83,7 +85,7 @@ def default_grouping(groupings: Mapping[str, Path]) -> str:
 def read_grouping_named(
     settings: Settings,
     state_id: str,
-    lite: bool,
+    mode: PixelMode,
     name_or_path: str | Path | None,
     geometry: Geometry,
     progress: Progress | None = None,
@@ -93,7 +95,7 @@ def read_grouping_named(
     Args:
         settings: Where groupings are.
         state_id: Of the run.
-        lite: Whether pixels are the lite ones.
+        mode: How the pixels are counted.
         name_or_path: Name in the state's map (letter case does not matter), or path of a grouping file; None or "":
             the default.
         geometry: Of the pixels that the grouping must be for.
@@ -104,7 +106,7 @@ def read_grouping_named(
         FileFormatError: The file is damaged, is for other pixels, or groups none of them.
         InputError: It has too many groups.
     """
-    name, path = locate_grouping(settings, state_id, lite, name_or_path, progress)
+    name, path = locate_grouping(settings, state_id, mode, name_or_path, progress)
     grouping = replace(read_grouping(path, geometry.detid), name=name)
     require_few_groups(grouping, str(path))
     return grouping
@@ -113,7 +115,7 @@ def read_grouping_named(
 def locate_grouping(
     settings: Settings,
     state_id: str,
-    lite: bool,
+    mode: PixelMode,
     name_or_path: str | Path | None,
     progress: Progress | None = None,
 ) -> tuple[str, Path]:
@@ -121,21 +123,21 @@ def locate_grouping(
     given = user_path(name_or_path) if name_or_path else None
     if given and os.path.isfile(given):
         return name_of_file(given), given.absolute()
-    groupings = groupings_of_state(settings, state_id, lite, progress)
+    groupings = groupings_of_state(settings, state_id, mode, progress)
     wanted = str(name_or_path or default_grouping(groupings)).lower()
     for name, path in groupings.items():
         if wanted in (name.lower(), path.name.lower()):
             return name, path
     raise NotFoundError(
         f"There is no grouping {str(name_or_path)!r}.",
-        found=f"groupings of state {state_id} for {'lite' if lite else 'native'} pixels: {', '.join(groupings)}",
+        found=f"groupings of state {state_id} for {mode.name} pixels: {', '.join(groupings)}",
         fix="Give one of these, or the path of a grouping file.",
     )
 
 
 def name_of_file(path: Path) -> str:
     """Name of a grouping given by its file: SNAPFocGroup_Column.lite.hdf is "Column"."""
-    return path.name.split(".")[0].removeprefix("SNAPFocGroup_")
+    return re.sub(r"\A[A-Za-z0-9]+FocGroup_", "", path.name.split(".")[0])
 
 
 def _entries(path: Path, key: str, progress: Progress) -> list[tuple[str, str]]:

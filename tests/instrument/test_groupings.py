@@ -12,14 +12,15 @@ import pytest
 from snapcal_workbench.calibration.types import Geometry, PixelGrouping
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.formats.grouping import write_grouping
-from snapcal_workbench.instrument.snap.geometry import LITE_PIXELS, snap_geometry
-from snapcal_workbench.instrument.snap.groupings import (
+from snapcal_workbench.instrument.groupings import (
     default_grouping,
     grouping_map_path,
     groupings_of_state,
     name_of_file,
     read_grouping_named,
 )
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from tests.instrument.conftest import write_json
@@ -33,9 +34,9 @@ def geometry() -> Geometry:
 
 
 def _write_lite(path: Path, groups: int) -> Path:
-    detid = np.arange(LITE_PIXELS, dtype=np.int32)
+    detid = np.arange(SNAP.lite.n_pixels, dtype=np.int32)
     path.parent.mkdir(parents=True, exist_ok=True)
-    grouping = PixelGrouping(detid, (1 + detid // (LITE_PIXELS // groups)).astype(np.int32))
+    grouping = PixelGrouping(detid, (1 + detid // (SNAP.lite.n_pixels // groups)).astype(np.int32))
     write_grouping(path, grouping, instrument="SNAPLite")
     return path
 
@@ -67,7 +68,7 @@ def _write_map(path: Path, **lists: dict[str, str]) -> Path:
 def test_the_default_map_serves_a_state_without_one(maps: Settings) -> None:
     warnings: list[str] = []
     progress = Progress(on_message=lambda level, text: warnings.append(text))
-    found = groupings_of_state(maps, STATE, True, progress)
+    found = groupings_of_state(maps, STATE, SNAP.lite, progress)
     assert list(found) == ["Bank", "Column"]
     assert found["Bank"] == maps.pixel_groupings / "SNAPFocGroup_Bank.lite.hdf"
     assert default_grouping(found) == "Column"
@@ -82,23 +83,23 @@ def test_the_states_own_map_wins(maps: Settings) -> None:
         nativeFocusGroups={},
     )
     assert grouping_map_path(maps, STATE) == own
-    assert list(groupings_of_state(maps, STATE, True)) == ["Two"]
-    assert default_grouping(groupings_of_state(maps, STATE, True)) == "Two"
-    assert list(groupings_of_state(maps, "0123456789abcdef", True)) == ["Bank", "Column"]
+    assert list(groupings_of_state(maps, STATE, SNAP.lite)) == ["Two"]
+    assert default_grouping(groupings_of_state(maps, STATE, SNAP.lite)) == "Two"
+    assert list(groupings_of_state(maps, "0123456789abcdef", SNAP.lite)) == ["Bank", "Column"]
 
 
 @pytest.mark.parametrize(
     ("given", "groups"), [(None, 6), ("column", 6), ("Bank", 2), ("SNAPFocGroup_Bank.lite.hdf", 2)]
 )
 def test_a_grouping_is_read_by_name(maps: Settings, geometry: Geometry, given: str | None, groups: int) -> None:
-    grouping = read_grouping_named(maps, STATE, True, given, geometry)
+    grouping = read_grouping_named(maps, STATE, SNAP.lite, given, geometry)
     assert list(grouping.ids) == list(range(1, groups + 1))
     assert grouping.name == ("Column" if groups == 6 else "Bank")
 
 
 def test_a_grouping_is_read_by_path(settings: Settings, geometry: Geometry, tmp_path: Path) -> None:
     path = _write_lite(tmp_path / "mine.h5", 3)
-    grouping = read_grouping_named(settings, STATE, True, str(path), geometry)
+    grouping = read_grouping_named(settings, STATE, SNAP.lite, str(path), geometry)
     assert (grouping.name, list(grouping.ids)) == ("mine", [1, 2, 3])
     assert name_of_file(Path("/x/SNAPFocGroup_Column.lite.hdf")) == "Column"
 
@@ -111,7 +112,7 @@ def test_real_groupings_are_read(settings: Settings, geometry: Geometry, referen
     path = settings.pixel_groupings / "defaultGroupingMap.json"
     _write_map(path, liteFocusGroups=definitions, nativeFocusGroups={})
     counts = {
-        name: np.bincount(read_grouping_named(settings, STATE, True, name, geometry).group)[1:].tolist()
+        name: np.bincount(read_grouping_named(settings, STATE, SNAP.lite, name, geometry).group)[1:].tolist()
         for name in definitions
     }
     assert counts == {"All": [18432], "Bank": [9216, 9216], "Column": [3072] * 6}
@@ -119,29 +120,29 @@ def test_real_groupings_are_read(settings: Settings, geometry: Geometry, referen
 
 def test_an_unknown_name_lists_the_groupings(maps: Settings, geometry: Geometry) -> None:
     with pytest.raises(NotFoundError, match="Bank, Column"):
-        read_grouping_named(maps, STATE, True, "Row", geometry)
+        read_grouping_named(maps, STATE, SNAP.lite, "Row", geometry)
 
 
 def test_no_usable_grouping_lists_the_folder(maps: Settings) -> None:
     with pytest.raises(NotFoundError, match=r"native[\s\S]*SNAPFocGroup_Bank\.lite\.hdf"):
-        groupings_of_state(maps, STATE, False)
+        groupings_of_state(maps, STATE, SNAP.native)
 
 
 def test_no_map_says_where_it_looked(settings: Settings) -> None:
     with pytest.raises(NotFoundError, match=r"defaultGroupingMap\.json; no readable folder"):
-        groupings_of_state(settings, STATE, True)
+        groupings_of_state(settings, STATE, SNAP.lite)
     settings.pixel_groupings.mkdir(parents=True)
     with pytest.raises(NotFoundError, match="has nothing"):
-        groupings_of_state(settings, STATE, True)
+        groupings_of_state(settings, STATE, SNAP.lite)
 
 
 def test_a_missing_list_is_a_warning(maps: Settings) -> None:
     _write_map(maps.powder_home / STATE / "groupingMap.json", liteFocusGroups={"A": "SNAPFocGroup_Bank.lite.hdf"})
     warnings: list[str] = []
     with pytest.raises(NotFoundError):
-        groupings_of_state(maps, STATE, False, Progress(on_message=lambda level, text: warnings.append(text)))
+        groupings_of_state(maps, STATE, SNAP.native, Progress(on_message=lambda level, text: warnings.append(text)))
     assert any("nativeFocusGroups" in warning for warning in warnings)
-    assert list(groupings_of_state(maps, STATE, True)) == ["A"]
+    assert list(groupings_of_state(maps, STATE, SNAP.lite)) == ["A"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_a_missing_list_is_a_warning(maps: Settings) -> None:
 def test_an_odd_map_is_an_error(maps: Settings, content: Any) -> None:
     write_json(maps.powder_home / STATE / "groupingMap.json", content)
     with pytest.raises(FileFormatError, match=r"groupingMap\.json"):
-        groupings_of_state(maps, STATE, True)
+        groupings_of_state(maps, STATE, SNAP.lite)
 
 
 def test_a_grouping_for_other_pixels_is_refused(maps: Settings, geometry: Geometry, tmp_path: Path) -> None:
@@ -158,15 +159,15 @@ def test_a_grouping_for_other_pixels_is_refused(maps: Settings, geometry: Geomet
     path = tmp_path / "small.hdf"
     write_grouping(path, PixelGrouping(detid, np.ones(100, np.int32)), instrument="SNAP")
     with pytest.raises(FileFormatError, match="100"):
-        read_grouping_named(maps, STATE, True, path, geometry)
+        read_grouping_named(maps, STATE, SNAP.lite, path, geometry)
 
 
 def test_a_group_a_pixel_is_refused_with_their_number(settings: Settings, geometry: Geometry, tmp_path: Path) -> None:
-    path = _write_lite(tmp_path / "pixels.hdf", LITE_PIXELS)
+    path = _write_lite(tmp_path / "pixels.hdf", SNAP.lite.n_pixels)
     with pytest.raises(InputError, match=r"18432 groups in .*pixels\.hdf"):
-        read_grouping_named(settings, STATE, True, path, geometry)
+        read_grouping_named(settings, STATE, SNAP.lite, path, geometry)
 
 
 def test_a_home_of_nobody_is_no_grouping(settings: Settings, geometry: Geometry) -> None:
     with pytest.raises(InputError, match="nosuchuser"):
-        read_grouping_named(settings, STATE, True, "~nosuchuser/x", geometry)
+        read_grouping_named(settings, STATE, SNAP.lite, "~nosuchuser/x", geometry)

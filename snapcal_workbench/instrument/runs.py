@@ -1,8 +1,8 @@
 """Where the data of a run are.
 
 A run is given as its number or as the path of a NeXus file. Numbers are looked up in the proposal folders
-<IPTS root>/SNAP/IPTS-<proposal>; the file's name must carry exactly that number, so that a run never gets the proposal
-of a neighbour.
+<IPTS root>/<beam line>/IPTS-<proposal>; the file's name must carry exactly that number, so that a run never gets the
+proposal of a neighbour.
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from snapcal_workbench.errors import InputError, NotFoundError
+from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.options import Settings
 from snapcal_workbench.paths import user_path
 
-RunFileKind = Literal["native", "legacy", "path"]
 RESERVED_RUNS = {"000000": "0000000000000000", "000001": "0000000000000001"}
 """State ids of the run numbers that stand for the bare native and the bare lite instrument; they have no data."""
 
-_FILE_NAME = re.compile(r"SNAP_(\d+)(?:\.nxs\.h5|_event\.nxs|\.lite\.nxs\.h5)")
-_NATIVE = "nexus/SNAP_{run}.nxs.h5"
-_LEGACY = "data/SNAP_{run}_event.nxs"
-_LITE = "shared/lite/SNAP_{run}.lite.nxs.h5"
+_SUFFIXES = r"(?:\.nxs\.h5|_event\.nxs|\.lite\.nxs\.h5)"
 
 
 @dataclass(frozen=True)
@@ -35,14 +31,14 @@ class RunFile:
         run_number: Digits without padding; "" for a path whose name does not tell.
         ipts: Folder of the proposal, None if the path lies in none.
         path: File with the native events and the logs.
-        kind: "native" or "legacy" file of the facility, or "path" as the user gave it.
+        kind: "native" or "legacy" file of the facility (`RunFiles.kinds`), or "path" as the user gave it.
         lite_path: The facility's lite file, where it exists and the settings ask for it.
     """
 
     run_number: str
     ipts: Path | None
     path: Path
-    kind: RunFileKind
+    kind: str
     lite_path: Path | None = None
 
 
@@ -82,9 +78,10 @@ def run_number_of(text: str, settings: Settings) -> str:
             fix="Give a measured run.",
         )
     number = str(int(text))
-    if int(number) < settings.minimum_run:
+    first = instrument_of(settings).first_run if settings.minimum_run is None else settings.minimum_run
+    if int(number) < first:
         raise InputError(
-            f"Runs before {settings.minimum_run} lack the logs that tell the instrument's state.",
+            f"Runs before {first} lack the logs that tell the instrument's state.",
             found=f"run {number}",
             fix="Give a later run, or lower the setting 'minimum_run' if this run has the logs.",
         )
@@ -96,7 +93,7 @@ def _given_file(path: Path, settings: Settings) -> RunFile:
         raise NotFoundError(
             "There is no such NeXus file.", found=str(path), fix="Correct the path, or give the run number instead."
         )
-    match = _FILE_NAME.fullmatch(path.name)
+    match = re.fullmatch(rf"{instrument_of(settings).files.prefix}(\d+){_SUFFIXES}", path.name)
     ipts = next((folder for folder in path.parents if folder.name.startswith("IPTS-")), None)
     number = str(int(match[1])) if match else ""
     lite = _lite_file(ipts, number, settings) if ipts and number else None
@@ -104,7 +101,7 @@ def _given_file(path: Path, settings: Settings) -> RunFile:
 
 
 def _facility_file(number: str, settings: Settings) -> RunFile:
-    root = settings.ipts_root / "SNAP"
+    root = settings.ipts_root / settings.beamline
     proposals, unreadable = _proposals(root)
     found: list[RunFile] = []
     for ipts in proposals:
@@ -122,7 +119,8 @@ def _facility_file(number: str, settings: Settings) -> RunFile:
             fix="Give the path of the file that you mean instead of the run number.",
         )
     if not found:
-        raise _no_such_run(number, root, len(proposals), unreadable)
+        patterns = tuple(instrument_of(settings).files.kinds.values())
+        raise _no_such_run(number, root, patterns, len(proposals), unreadable)
     return found[0]
 
 
@@ -137,8 +135,7 @@ def _proposals(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _in_proposal(ipts: Path, number: str, settings: Settings) -> RunFile | None:
-    kinds: tuple[tuple[RunFileKind, str], ...] = (("native", _NATIVE), ("legacy", _LEGACY))
-    for kind, pattern in kinds:
+    for kind, pattern in instrument_of(settings).files.kinds.items():
         path = ipts / pattern.format(run=number)
         if path.is_file():
             return RunFile(number, ipts, path, kind, _lite_file(ipts, number, settings))
@@ -146,13 +143,16 @@ def _in_proposal(ipts: Path, number: str, settings: Settings) -> RunFile | None:
 
 
 def _lite_file(ipts: Path, number: str, settings: Settings) -> Path | None:
-    path = ipts / _LITE.format(run=number)
-    return path if settings.read_lite_from_ipts and os.path.isfile(path) else None
+    pattern = instrument_of(settings).files.merged
+    path = ipts / pattern.format(run=number)
+    return path if pattern and settings.read_lite_from_ipts and os.path.isfile(path) else None
 
 
-def _no_such_run(number: str, root: Path, proposals: int, unreadable: list[Path]) -> NotFoundError:
-    patterns = " or ".join(f"{root}/IPTS-*/{pattern.format(run=number)}" for pattern in (_NATIVE, _LEGACY))
-    found = f"no file {patterns}; looked into {proposals} proposals"
+def _no_such_run(
+    number: str, root: Path, patterns: tuple[str, ...], proposals: int, unreadable: list[Path]
+) -> NotFoundError:
+    names = " or ".join(f"{root}/IPTS-*/{pattern.format(run=number)}" for pattern in patterns)
+    found = f"no file {names}; looked into {proposals} proposals"
     fix = "Check the run number and the setting 'ipts_root', or give the path of the NeXus file."
     if unreadable:
         shown = ", ".join(map(str, unreadable[:5])) + (", …" if len(unreadable) > 5 else "")

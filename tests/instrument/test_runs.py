@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snapcal_workbench.errors import InputError, NotFoundError
-from snapcal_workbench.instrument.snap.runs import find_run
+from snapcal_workbench.instrument.runs import find_run
 from snapcal_workbench.options import Settings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
-from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters, read_instrument_parameters
+from snapcal_workbench.instrument.parameters import InstrumentParameters, read_instrument_parameters
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from tests.instrument.conftest import PARAMETERS, write_parameters

@@ -1,6 +1,6 @@
-"""Instrument parameters: the numbers of SNAP that the facility keeps in versions (SNAPInstPrm).
+"""Instrument parameters: the numbers of an instrument that the facility keeps in versions (SNAPInstPrm for SNAP).
 
-The folder has an index `InstrumentParameterIndex.json` and one folder `v_NNNN` a version with `SNAPInstPrm.json`. Which
+The folder has an index `InstrumentParameterIndex.json` and one folder `v_NNNN` a version with `<folder>.json`. Which
 version applies to a run follows the same rule as for calibrations. Unknown fields are kept, so that a copy in a
 calibration record loses nothing.
 """
@@ -21,7 +21,6 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 
 INDEX_NAME = "InstrumentParameterIndex.json"
-FILE_NAME = "SNAPInstPrm.json"
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6, allow_inf_nan=False)]
@@ -94,7 +93,7 @@ def read_instrument_parameters(
     """
     folder, run = settings.instrument_parameters, _first_run(run_number)
     entry = _applicable(folder, run)
-    path = folder / f"v_{entry.version:04d}" / FILE_NAME
+    path = folder / f"v_{entry.version:04d}" / f"{folder.name}.json"
     try:
         parameters = InstrumentParameters.model_validate(read_json(path, "instrument parameters"))
     except ValidationError as error:
@@ -125,7 +124,7 @@ def _applicable(folder: Path, run: int) -> IndexEntry:
         raise NotFoundError(
             "The instrument parameters were not found.",
             found=f"no file {index}",
-            fix="Set 'calibration_home' or 'instrument_parameters' to a tree that has them (SNAPInstPrm).",
+            fix="Set 'calibration_home' or 'instrument_parameters' to a tree that has them.",
         )
     parsed = parse_index(read_json(index, "an index of instrument parameters"))
     entry = choose_version(parsed.entries, run, None)

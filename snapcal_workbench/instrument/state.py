@@ -7,21 +7,19 @@ Wavelengths in A, times in us, lengths in m, detector angles (arcs) in degrees.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from snapcal_workbench.calibration.types import ParticleBounds, Resolution, RunInfo, TofWindow
+from snapcal_workbench.calibration.types import Geometry, ParticleBounds, Resolution, RunInfo, TofWindow
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
 from snapcal_workbench.errors import FileFormatError, SnapcalError
-from snapcal_workbench.instrument.snap.geometry import LITE_FACTOR, PIXEL_DEPTH, PIXEL_WIDTH
-from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
-from snapcal_workbench.instrument.snap.state_id import (
-    GUIDE_LOG,
-    LEGACY_DELTA_THETA,
-    LEGACY_SCHEMA,
-    WAVELENGTH_LOG,
+from snapcal_workbench.instrument.known import INSTRUMENTS
+from snapcal_workbench.instrument.model import Instrument, PixelMode
+from snapcal_workbench.instrument.parameters import InstrumentParameters
+from snapcal_workbench.instrument.state_id import (
     derived_value,
     effective_schema,
     log_value,
@@ -30,7 +28,6 @@ from snapcal_workbench.instrument.snap.state_id import (
 )
 from snapcal_workbench.options import CalibrationOptions, PeakOptions
 
-POSITION_LOGS = ("det_arc1", "det_arc2", "det_lin1", "det_lin2")
 STANDARD_DELTA_THETA = CalibrationOptions().delta_theta
 """Beam divergence (rad) of the standard preset."""
 SHORTEST_WAVELENGTH = 0.05
@@ -65,23 +62,22 @@ class DetectorState(_Record):
     @model_validator(mode="before")
     @classmethod
     def _from_older_form(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or not {"arc", "wav", "freq", "guideStat", "lin"} <= value.keys():
+        if not isinstance(value, dict):
             return value
-        try:
-            (arc1, arc2), (lin1, lin2) = value["arc"], value["lin"]
-            logs = {
-                "det_arc1": arc1,
-                "det_arc2": arc2,
-                WAVELENGTH_LOG: value["wav"],
-                "BL3:Det:TH:BL:Frequency": value["freq"],
-                GUIDE_LOG: value["guideStat"],
-                "det_lin1": lin1,
-                "det_lin2": lin2,
-            }
-            values = state_values(logs, LEGACY_SCHEMA)
-        except (TypeError, ValueError, SnapcalError) as error:
-            raise ValueError(f"not the older form of a detector state: {error}") from None
-        return {"PVs": values, "stateId": state_id_of(values, LEGACY_SCHEMA)}
+        for instrument in INSTRUMENTS.values():
+            logs = instrument.older_state(value)
+            if logs is not None:
+                return _newer_form(logs, instrument)
+        return value
+
+
+def _newer_form(logs: Mapping[str, Any], instrument: Instrument) -> dict[str, Any]:
+    schema = instrument.logs.schema
+    try:
+        values = state_values(logs, schema, alternatives=instrument.logs.alternatives)
+    except SnapcalError as error:
+        raise ValueError(f"not the older form of a detector state: {error}") from None
+    return {"PVs": values, "stateId": state_id_of(values, schema)}
 
 
 class Limits(_Record):
@@ -144,14 +140,24 @@ class InstrumentState(_Record):
         gaps = tuple((max(p, low), min(p + width, high)) for p in pulses if width > 0 and p + width > low and p < high)
         return TofWindow(low, high, gaps)
 
-    def resolution(self, lite: bool, *, delta_theta: float | None = STANDARD_DELTA_THETA) -> Resolution:
+    def geometry(self, mode: PixelMode) -> Geometry:
+        """Geometry of the pixels of a mode, with the detector positions of this state.
+
+        Raises:
+            NotFoundError: The state lacks a position; names it.
+            FileFormatError: A position is not a number.
+        """
+        known, logs = mode.instrument.logs, self.detector_state.pvs
+        positions = {log: log_value(logs, log, known.alternatives) for log in known.positions}
+        return mode.place(positions, self.instrument_config.l1)
+
+    def resolution(self, mode: PixelMode, *, delta_theta: float | None = STANDARD_DELTA_THETA) -> Resolution:
         """Terms of the resolution.
 
         Args:
-            lite: Whether pixels are the lite ones. Their solid angle is left out and their box is the degenerate one of
-                SNAPLite_Definition.xml, as in the resolutions that SNAPRed stores and that measured peaks confirm.
+            mode: How the pixels are counted; says which box they have and whether their solid angle enters.
             delta_theta: Beam divergence (rad) for instrument parameters that have none in `stateIdSchema.derivedPVs`;
-                None: SNAPRed's built-in one for the guide's position.
+                None: the one that is built in for the instrument's logs.
 
         Raises:
             FileFormatError: The parameters have divergences, but none for this state.
@@ -160,65 +166,65 @@ class InstrumentState(_Record):
         return Resolution(
             delta_t_over_t=parameters.del_t_over_t,
             delta_l=parameters.del_l_over_l * (parameters.l1 + parameters.l2),
-            delta_theta=self._delta_theta(delta_theta),
+            delta_theta=self._delta_theta(mode.instrument, delta_theta),
             l1=parameters.l1,
             l2=parameters.l2,
-            pixel_size=LITE_PIXEL_BOX if lite else NATIVE_PIXEL_BOX,
-            with_solid_angle=not lite,
+            pixel_size=mode.pixel_size,
+            with_solid_angle=mode.with_solid_angle,
         )
 
-    def _delta_theta(self, default: float | None) -> float:
+    def _delta_theta(self, instrument: Instrument, default: float | None) -> float:
         own = self.instrument_config.state_id_schema or {}
-        schema = effective_schema(own)
+        schema = effective_schema(own, instrument.logs.schema)
         derived = own.get("derivedPVs")
         rule = derived.get("deltaTheta") if isinstance(derived, dict) else None
         if rule is None and default is not None:
             return default
-        return derived_value(rule or LEGACY_DELTA_THETA, self.detector_state.pvs, schema, "deltaTheta")
+        return derived_value(rule or instrument.logs.delta_theta, self.detector_state.pvs, schema, "deltaTheta")
 
     def with_peak_options(self, peaks: PeakOptions) -> InstrumentState:
         """The same state with the peak shape and window values that a calibration used."""
         return self.model_copy(update=_peak_fields(peaks))
 
 
-NATIVE_PIXEL_BOX = (PIXEL_WIDTH, PIXEL_WIDTH, PIXEL_DEPTH)
-LITE_PIXEL_BOX = (0.0, 2 * LITE_FACTOR * PIXEL_WIDTH, PIXEL_DEPTH)
-"""Pixel boxes (dx, dy, dz), m. In the lite definition the right corner repeats the top one, so y is counted twice."""
-
-
-def instrument_state(run_info: RunInfo, parameters: InstrumentParameters) -> InstrumentState:
+def instrument_state(run_info: RunInfo, parameters: InstrumentParameters, instrument: Instrument) -> InstrumentState:
     """The state that a run was measured in.
 
     Args:
         run_info: The run, with its logs.
         parameters: The instrument parameters that apply to it.
+        instrument: Which it was measured with.
 
     Raises:
         NotFoundError: Logs are missing; names all of them.
         FileFormatError: A log or the parameters' schema cannot be understood.
     """
-    schema = effective_schema(parameters.state_id_schema)
-    values = state_values(run_info.logs, schema, without_value=run_info.unreadable_logs)
+    known = instrument.logs
+    schema = effective_schema(parameters.state_id_schema, known.schema)
+    values = state_values(
+        run_info.logs, schema, alternatives=known.alternatives, without_value=run_info.unreadable_logs
+    )
     state_id = StateId(hex=state_id_of(values, schema))
-    for log in (*POSITION_LOGS, WAVELENGTH_LOG):
-        values.setdefault(log, log_value(run_info.logs, log))
+    for log in (*known.positions, known.wavelength):
+        if log not in values:
+            values[log] = log_value(run_info.logs, log, known.alternatives)
     return InstrumentState(
         id=state_id,
         instrument_config=parameters,
         detector_state=DetectorState(pvs=values, state_id=state_id),
-        particle_bounds=_bounds(values[WAVELENGTH_LOG], parameters),
+        particle_bounds=_bounds(values[known.wavelength], parameters, known.wavelength),
         **_peak_fields(PeakOptions()),
     )
 
 
-def _bounds(wavelength: float, parameters: InstrumentParameters) -> RecordedBounds:
+def _bounds(wavelength: float, parameters: InstrumentParameters, log: str) -> RecordedBounds:
     """Wavelength -+ bandwidth / 2, low end cropped; TOF = lambda (L1 + L2) / k."""
     low = max(wavelength - parameters.bandwidth / 2 + parameters.low_wavelength_crop, SHORTEST_WAVELENGTH)
     high = wavelength + parameters.bandwidth / 2
     if not low < high <= LONGEST_WAVELENGTH:
         raise FileFormatError(
             f"The wavelength log and the instrument parameters leave no neutrons of up to {LONGEST_WAVELENGTH:g} A.",
-            found=f"{WAVELENGTH_LOG} {wavelength} A, bandwidth {parameters.bandwidth} A",
+            found=f"{log} {wavelength} A, bandwidth {parameters.bandwidth} A",
             fix="Check the log in the run's file and 'bandwidth' in the instrument parameters.",
         )
     per_wavelength = (parameters.l1 + parameters.l2) / WAVELENGTH_PER_TOF

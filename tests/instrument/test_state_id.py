@@ -12,11 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapcal_workbench.errors import FileFormatError, NotFoundError
-from snapcal_workbench.instrument.snap.state_id import (
-    GUIDE_LOG,
-    LEGACY_DELTA_THETA,
-    LEGACY_SCHEMA,
-    WAVELENGTH_LOG,
+from snapcal_workbench.instrument.snap.logs import GUIDE_LOG, LEGACY_SCHEMA, LOGS, WAVELENGTH_LOG
+from snapcal_workbench.instrument.state_id import (
     derived_value,
     effective_schema,
     hashed_text,
@@ -39,9 +36,13 @@ def _logs(arc1: float, arc2: float, wavelength: float, frequency: float, guide: 
     }
 
 
+def _values(logs: dict[str, Any], schema: Any) -> dict[str, Any]:
+    return state_values(logs, schema, alternatives=LOGS.alternatives)
+
+
 def _id(logs: dict[str, Any], schema: Any = None) -> str:
-    schema = effective_schema(schema)
-    return state_id_of(state_values(logs, schema), schema)
+    schema = effective_schema(schema, LEGACY_SCHEMA)
+    return state_id_of(_values(logs, schema), schema)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_hashed_text_keeps_dirty_floats() -> None:
     dirty |= {51, 53, 56, 58, 61, 63, 66, 68, 71, 73, 76, 78, 82, 87, 92, 96, 97}
     for tenths in range(1, 101):
         wavelength = f"{tenths // 10}.{tenths % 10}"
-        values = state_values(_logs(-65.3, 104.95, float(wavelength), 60, 1), LEGACY_SCHEMA)
+        values = _values(_logs(-65.3, 104.95, float(wavelength), 60, 1), LEGACY_SCHEMA)
         is_clean = f'"WavelengthUserReq": {wavelength},' in hashed_text(values, LEGACY_SCHEMA)
         assert is_clean == (tenths not in dirty)
 
@@ -79,7 +80,7 @@ def test_the_hashed_text_keeps_dirty_floats() -> None:
     ],
 )
 def test_halves_round_to_even(changes: dict[str, Any], text: str) -> None:
-    values = state_values({**_logs(-65.3, 104.95, 2.1, 60, 1), **changes}, LEGACY_SCHEMA)
+    values = _values({**_logs(-65.3, 104.95, 2.1, 60, 1), **changes}, LEGACY_SCHEMA)
     assert text in hashed_text(values, LEGACY_SCHEMA)
 
 
@@ -96,7 +97,7 @@ def test_alternatives_stand_in_in_their_order() -> None:
     other = {"BL3:Det:TH:BL:Lambda": 2.1, "optics": 1}
     assert _id({**logs, **other}) == "04bd2c53f6bf6754"
     assert _id({**logs, **other, "BL3:Chop:Gbl:WavelengthReq": 2.3}) == "e65700ae57929b7d"
-    assert log_value({**logs, **other, WAVELENGTH_LOG: 0.0}, WAVELENGTH_LOG) == 0.0
+    assert log_value({**logs, **other, WAVELENGTH_LOG: 0.0}, WAVELENGTH_LOG, LOGS.alternatives) == 0.0
 
 
 def test_all_missing_logs_are_in_one_error() -> None:
@@ -131,7 +132,7 @@ def test_a_schema_sets_types_order_names_and_defaults() -> None:
         note={"type": "string", "ignore": True},
     )
     logs = {"slits": np.array([[2.31, 1.0], [0.04, 3.0]]), "open": np.int32(1), "mode": b"high", "note": "x"}
-    values = state_values(logs, schema)
+    values = _values(logs, schema)
     text = '{"Mode": "high", "open": true, "gap": 1.0, "slits": [[2.3, 1.0], [0.0, 3.0]]}'
     assert hashed_text(values, schema) == text
     assert values["gap"] == 1.1
@@ -154,7 +155,7 @@ def test_the_length_cuts_or_extends_the_same_digits(length: int) -> None:
 
 @pytest.mark.parametrize("schema", [None, {}, {"length": 16}, {"properties": {}}, {"derivedPVs": {}}])
 def test_without_length_or_properties_the_legacy_schema_holds(schema: Any) -> None:
-    assert effective_schema(schema) is LEGACY_SCHEMA
+    assert effective_schema(schema, LEGACY_SCHEMA) is LEGACY_SCHEMA
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_without_length_or_properties_the_legacy_schema_holds(schema: Any) -> No
 )
 def test_a_schema_that_is_not_understood_is_refused(rule: Any) -> None:
     with pytest.raises(FileFormatError, match="gap"):
-        effective_schema(_schema(gap=rule))
+        effective_schema(_schema(gap=rule), LEGACY_SCHEMA)
 
 
 @given(
@@ -196,8 +197,8 @@ def test_rounding_is_to_the_nearest_multiple(value: float) -> None:
 
 
 def test_a_derived_value_is_looked_up_by_rounded_logs() -> None:
-    values = state_values(_logs(-65.3, 104.95, 2.1, 60, 2), LEGACY_SCHEMA)
-    assert derived_value(LEGACY_DELTA_THETA, values, LEGACY_SCHEMA, "deltaTheta") == 2.0e-3
+    values = _values(_logs(-65.3, 104.95, 2.1, 60, 2), LEGACY_SCHEMA)
+    assert derived_value(LOGS.delta_theta, values, LEGACY_SCHEMA, "deltaTheta") == 2.0e-3
     rule = {"keyPVs": ["det_arc1", GUIDE_LOG], "items": [[[-65.3, 2], 1.0], [[-65.5, 2], 4.0]]}
     assert derived_value(rule, values, LEGACY_SCHEMA, "deltaTheta") == 4.0
 
@@ -212,7 +213,7 @@ def test_a_derived_value_is_looked_up_by_rounded_logs() -> None:
     ],
 )
 def test_a_derived_value_that_cannot_be_found_is_an_error(rule: dict[str, Any]) -> None:
-    values = state_values(_logs(-65.3, 104.95, 2.1, 60, 2), LEGACY_SCHEMA)
+    values = _values(_logs(-65.3, 104.95, 2.1, 60, 2), LEGACY_SCHEMA)
     with pytest.raises(FileFormatError, match="deltaTheta"):
         derived_value(rule, values, LEGACY_SCHEMA, "deltaTheta")
 
@@ -239,7 +240,7 @@ def test_a_log_beyond_all_devices_is_named(log: str, value: float) -> None:
 def test_a_schema_without_measure_is_refused(change: dict[str, Any], found: str) -> None:
     """Refused before its numbers are used, with the number in the message."""
     with pytest.raises(FileFormatError, match=found):
-        effective_schema({**LEGACY_SCHEMA, **change})
+        effective_schema({**LEGACY_SCHEMA, **change}, LEGACY_SCHEMA)
 
 
 def test_arrays_within_arrays_end_somewhere() -> None:
@@ -247,7 +248,7 @@ def test_arrays_within_arrays_end_somewhere() -> None:
     for _ in range(900):
         rule = {"type": "array", "items": rule}
     with pytest.raises(FileFormatError, match="type 'array'"):
-        effective_schema({"length": 16, "properties": {"a": rule}})
+        effective_schema({"length": 16, "properties": {"a": rule}}, LEGACY_SCHEMA)
 
 
 @pytest.mark.parametrize("value", [float("nan"), -1e-3, 10**400, "x", None, [1]])

@@ -23,31 +23,8 @@ import numpy as np
 
 from snapcal_workbench.errors import FileFormatError, NotFoundError
 
-WAVELENGTH_LOG = "BL3:Chop:Skf1:WavelengthUserReq"
-GUIDE_LOG = "BL3:Mot:OpticsPos:Pos"
-ALTERNATIVES: dict[str, tuple[str, ...]] = {
-    WAVELENGTH_LOG: ("BL3:Chop:Gbl:WavelengthReq", "BL3:Det:TH:BL:Lambda"),
-    GUIDE_LOG: ("optics",),
-}
+Alternatives = Mapping[str, tuple[str, ...]]
 """Logs that stand in, in this order, for one that a run lacks."""
-
-LEGACY_SCHEMA: dict[str, Any] = {
-    "length": 16,
-    "use_legacy_rounding": True,
-    "properties": {
-        "det_arc1": {"type": "number", "resolution": 0.5, "alias": "vdet_arc1"},
-        "det_arc2": {"type": "number", "resolution": 0.5, "alias": "vdet_arc2"},
-        WAVELENGTH_LOG: {"type": "number", "resolution": 0.1, "alias": "WavelengthUserReq"},
-        "BL3:Det:TH:BL:Frequency": {"type": "integer", "alias": "Frequency"},
-        GUIDE_LOG: {"type": "integer", "alias": "Pos"},
-        "det_lin1": {"type": "number", "ignore": True},
-        "det_lin2": {"type": "number", "ignore": True},
-    },
-}
-"""The schema that holds where the instrument parameters have none of their own."""
-
-LEGACY_DELTA_THETA: dict[str, Any] = {"keyPVs": [GUIDE_LOG], "items": [[[1], 6.40e-3], [[2], 2.00e-3]]}
-"""SNAPRed's built-in beam divergence (rad): guide in, guide out."""
 
 MOST_DIGITS = 128
 """Longest state id: longer ones say no more, and the name of a folder may have 255 characters."""
@@ -57,14 +34,14 @@ LARGEST_NUMBER = 1e12
 DEEPEST_ARRAY = 4
 
 
-def effective_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The schema of the instrument parameters, or the legacy one if that has no length or no properties.
+def effective_schema(schema: Mapping[str, Any] | None, built_in: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of the instrument parameters, or the built-in one if that has no length or no properties.
 
     Raises:
         FileFormatError: The schema uses something that is not defined.
     """
     if not schema or "length" not in schema or "properties" not in schema:
-        return LEGACY_SCHEMA
+        return built_in
     length, properties = schema["length"], schema["properties"]
     if type(length) is not int or not 1 <= length <= MOST_DIGITS or not isinstance(properties, Mapping):
         raise _bad_schema(f"length {length!r:.40}, properties {type(properties).__name__}")
@@ -92,19 +69,25 @@ def _bad_schema(found: str) -> FileFormatError:
     return FileFormatError(
         "The state id schema of the instrument parameters cannot be followed, so the state id would be wrong.",
         found=found,
-        fix="Correct 'stateIdSchema' in SNAPInstPrm.json: types number, integer, boolean, string, array with items; "
+        fix="Correct 'stateIdSchema' of the instrument parameters: types number, integer, boolean, string, array with "
+        "items; "
         f"resolution 0, or {FINEST_RESOLUTION:g} and more, for numbers only; length up to {MOST_DIGITS}.",
     )
 
 
 def state_values(
-    logs: Mapping[str, Any], schema: Mapping[str, Any], *, without_value: Collection[str] = ()
+    logs: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    *,
+    alternatives: Alternatives,
+    without_value: Collection[str] = (),
 ) -> dict[str, Any]:
     """Values of the schema's logs in its order and types, not rounded to their resolution.
 
     Args:
         logs: Value by name.
         schema: From `effective_schema`.
+        alternatives: Logs that stand in for one that is not there.
         without_value: Logs that the run has, but with no value; named in the error.
 
     Raises:
@@ -112,41 +95,43 @@ def state_values(
         FileFormatError: A log is not of the type that the schema asks for.
     """
     properties = schema["properties"]
-    names = {log: _name_of(log, logs) for log in properties}
+    names = {log: _name_of(log, logs, alternatives) for log in properties}
     missing = [log for log, name in names.items() if name is None and "default" not in properties[log]]
     if missing:
-        raise _missing_logs(missing, without_value)
+        raise _missing_logs(missing, alternatives, without_value)
     return {
         log: _typed(logs[name] if name is not None else properties[log]["default"], properties[log], name or log)
         for log, name in names.items()
     }
 
 
-def log_value(logs: Mapping[str, Any], log: str) -> float:
+def log_value(logs: Mapping[str, Any], log: str, alternatives: Alternatives) -> float:
     """A log, or the first alternative that the run has, as a number.
 
     Raises:
         NotFoundError: The run has none of them.
         FileFormatError: It is not a number.
     """
-    name = _name_of(log, logs)
+    name = _name_of(log, logs, alternatives)
     if name is None:
-        raise _missing_logs([log])
+        raise _missing_logs([log], alternatives)
     return float(_typed(logs[name], {"type": "number"}, name))
 
 
-def with_alternatives(logs: Iterable[str]) -> set[str]:
+def with_alternatives(logs: Iterable[str], alternatives: Alternatives) -> set[str]:
     """These logs and all that can stand in for them."""
-    return {name for log in logs for name in (log, *ALTERNATIVES.get(log, ()))}
+    return {name for log in logs for name in (log, *alternatives.get(log, ()))}
 
 
-def _name_of(log: str, logs: Mapping[str, Any]) -> str | None:
-    return next((name for name in (log, *ALTERNATIVES.get(log, ())) if name in logs), None)
+def _name_of(log: str, logs: Mapping[str, Any], alternatives: Alternatives) -> str | None:
+    return next((name for name in (log, *alternatives.get(log, ())) if name in logs), None)
 
 
-def _missing_logs(missing: Iterable[str], without_value: Collection[str] = ()) -> NotFoundError:
+def _missing_logs(
+    missing: Iterable[str], alternatives: Alternatives, without_value: Collection[str] = ()
+) -> NotFoundError:
     def shown(log: str) -> str:
-        names = (log, *ALTERNATIVES.get(log, ()))
+        names = (log, *alternatives.get(log, ()))
         return " or ".join(f"{name} (there, but without a value)" if name in without_value else name for name in names)
 
     return NotFoundError(
@@ -267,5 +252,5 @@ def derived_value(rule: Mapping[str, Any], values: Mapping[str, Any], schema: Ma
     raise FileFormatError(
         f"The instrument parameters have no {name} for this state.",
         found=", ".join(f"{log} = {value}" for log, value in zip(rule["keyPVs"], key, strict=True)),
-        fix=f"Add an item for it to derivedPVs.{name} of 'stateIdSchema' in SNAPInstPrm.json.",
+        fix=f"Add an item for it to derivedPVs.{name} of 'stateIdSchema' of the instrument parameters.",
     )

@@ -9,16 +9,17 @@ from pydantic import ValidationError
 
 from snapcal_workbench.calibration.types import RunInfo
 from snapcal_workbench.errors import FileFormatError, NotFoundError
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state, snap_geometry
-from snapcal_workbench.instrument.snap.instrument_parameters import InstrumentParameters
-from snapcal_workbench.instrument.snap.state import DetectorState, InstrumentState, instrument_state
+from snapcal_workbench.instrument.parameters import InstrumentParameters
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
+from snapcal_workbench.instrument.state import DetectorState, InstrumentState, instrument_state
 from snapcal_workbench.options import PRESETS, PeakOptions
 from tests.instrument.conftest import LOGS, PARAMETERS
 
 
 def _state(logs: dict[str, Any] | None = None, **parameters: Any) -> InstrumentState:
     info = RunInfo(run_number="58882", logs={**LOGS, **(logs or {})})
-    return instrument_state(info, InstrumentParameters.model_validate({**PARAMETERS, **parameters}))
+    return instrument_state(info, InstrumentParameters.model_validate({**PARAMETERS, **parameters}), SNAP)
 
 
 def test_the_limits_are_those_of_the_documented_example() -> None:
@@ -52,21 +53,21 @@ def test_prompt_pulses_are_gaps_of_the_window() -> None:
 def test_the_beam_divergence_of_the_file_wins_over_the_options() -> None:
     derived = {"deltaTheta": {"keyPVs": ["BL3:Mot:OpticsPos:Pos"], "items": [[[1], 5e-3], [[2], 1e-3]]}}
     schema = {"derivedPVs": derived}
-    assert _state(stateIdSchema=schema).resolution(lite=True).delta_theta == 5e-3
-    assert _state({"BL3:Mot:OpticsPos:Pos": 2}, stateIdSchema=schema).resolution(lite=True).delta_theta == 1e-3
+    assert _state(stateIdSchema=schema).resolution(SNAP.lite).delta_theta == 5e-3
+    assert _state({"BL3:Mot:OpticsPos:Pos": 2}, stateIdSchema=schema).resolution(SNAP.lite).delta_theta == 1e-3
     with pytest.raises(FileFormatError, match="deltaTheta"):
-        _state({"BL3:Mot:OpticsPos:Pos": 3}, stateIdSchema=schema).resolution(lite=True)
+        _state({"BL3:Mot:OpticsPos:Pos": 3}, stateIdSchema=schema).resolution(SNAP.lite)
 
 
 @pytest.mark.parametrize(("guide", "snapred"), [(1, 6.4e-3), (2, 2.0e-3)])
 def test_without_one_in_the_file_the_preset_says_the_divergence(guide: int, snapred: float) -> None:
     state = _state({"BL3:Mot:OpticsPos:Pos": guide}, delThWithGuide=9e-3, delThNoGuide=9e-4)
-    assert state.resolution(lite=True).delta_theta == 3.2e-3
-    assert state.resolution(lite=True, delta_theta=PRESETS["snapred"].delta_theta).delta_theta == snapred
+    assert state.resolution(SNAP.lite).delta_theta == 3.2e-3
+    assert state.resolution(SNAP.lite, delta_theta=PRESETS["snapred"].delta_theta).delta_theta == snapred
 
 
 def test_the_resolution_has_the_terms_of_the_parameters() -> None:
-    native, lite = _state().resolution(lite=False), _state().resolution(lite=True)
+    native, lite = _state().resolution(SNAP.native), _state().resolution(SNAP.lite)
     assert native.delta_t_over_t == 0.002
     assert native.delta_l == pytest.approx(6.452e-5 * 15.5)
     assert (native.l1, native.l2) == (15.0, 0.5)
@@ -127,11 +128,11 @@ def test_a_schema_without_positions_still_gives_a_geometry() -> None:
     state = _state(stateIdSchema=schema)
     assert state.state_id != "04bd2c53f6bf6754"
     expected = snap_geometry(arc1=-65.3, arc2=104.95, lin1=0.045, lin2=0.043, lite=True)
-    assert geometry_of_state(state, lite=True).difc == pytest.approx(expected.difc)
+    assert state.geometry(SNAP.lite).difc == pytest.approx(expected.difc)
 
 
 def test_a_log_without_a_value_is_named_as_such() -> None:
     logs = {name: value for name, value in LOGS.items() if name != "det_arc1"}
     info = RunInfo(logs=logs, unreadable_logs=("det_arc1",))
     with pytest.raises(NotFoundError, match=r"det_arc1 \(there, but without a value\)"):
-        instrument_state(info, InstrumentParameters.model_validate(PARAMETERS))
+        instrument_state(info, InstrumentParameters.model_validate(PARAMETERS), SNAP)

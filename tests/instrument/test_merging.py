@@ -9,18 +9,19 @@ import pytest
 from snapcal_workbench.calibration.types import DiffCalTable, PixelGrouping
 from snapcal_workbench.errors import FileFormatError, InputError
 from snapcal_workbench.formats.grouping import write_grouping
-from snapcal_workbench.instrument.snap.geometry import LITE_PIXELS, NATIVE_PIXELS, snap_geometry
-from snapcal_workbench.instrument.snap.lite import expand_to_native, lite_map, lite_map_by_formula, reduce_to_lite
+from snapcal_workbench.instrument.merging import expand_to_native, merge_map, merged_by_place, reduce_to_lite
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 
-NATIVE = np.arange(NATIVE_PIXELS, dtype=np.int32)
+NATIVE = np.arange(SNAP.native.n_pixels, dtype=np.int32)
 
 
 @pytest.fixture(scope="module")
 def geometries() -> dict:
     logs = {"arc1": -65.3, "arc2": 104.95, "lin1": 0.045, "lin2": 0.043}
-    lite_of = lite_map_by_formula()
+    lite_of = merged_by_place(SNAP.native.layout, 8)
     return {"native": snap_geometry(**logs), "lite": snap_geometry(**logs, lite=True), "lite_of": lite_of}
 
 
@@ -31,7 +32,7 @@ def _write_map(settings: Settings, group: np.ndarray) -> None:
 
 
 def test_the_formula_gives_the_known_pairs() -> None:
-    found = lite_map_by_formula()
+    found = merged_by_place(SNAP.native.layout, 8)
     known = {0: 0, 7: 0, 8: 1, 255: 31, 256: 0, 2048: 32, 65536: 1024, 1179647: 18431}
     assert {native: int(found[native]) for native in known} == known
     assert np.all(np.bincount(found) == 64)
@@ -40,21 +41,21 @@ def test_the_formula_gives_the_known_pairs() -> None:
 def test_the_formula_maps_the_real_native_grouping_on_the_lite_one(reference_data) -> None:
     with h5py.File(reference_data / "SNAPFocGroup_Column.hdf") as native:
         with h5py.File(reference_data / "SNAPFocGroup_Column.lite.hdf") as lite:
-            expected = lite["calibration/group"][:][lite_map_by_formula()]
+            expected = lite["calibration/group"][:][merged_by_place(SNAP.native.layout, 8)]
         np.testing.assert_array_equal(native["calibration/group"][:], expected)
 
 
 def test_a_file_counts_where_there_is_one_and_says_so_if_it_differs(settings: Settings) -> None:
     warnings: list[str] = []
     progress = Progress(on_message=lambda level, text: warnings.append(text))
-    np.testing.assert_array_equal(lite_map(settings, progress), lite_map_by_formula())
-    _write_map(settings, lite_map_by_formula() + 1)
-    np.testing.assert_array_equal(lite_map(settings, progress), lite_map_by_formula())
+    np.testing.assert_array_equal(merge_map(SNAP.lite, settings, progress), merged_by_place(SNAP.native.layout, 8))
+    _write_map(settings, merged_by_place(SNAP.native.layout, 8) + 1)
+    np.testing.assert_array_equal(merge_map(SNAP.lite, settings, progress), merged_by_place(SNAP.native.layout, 8))
     assert not warnings
-    group = lite_map_by_formula() + 1
+    group = merged_by_place(SNAP.native.layout, 8) + 1
     group[0] = 2
     _write_map(settings, group)
-    found = lite_map(settings, progress)
+    found = merge_map(SNAP.lite, settings, progress)
     assert found[0] == 1
     assert len(warnings) == 1
     assert "1 native pixels" in warnings[0]
@@ -62,18 +63,18 @@ def test_a_file_counts_where_there_is_one_and_says_so_if_it_differs(settings: Se
 
 @pytest.mark.parametrize("defect", ["too small", "hole", "empty", "beyond"])
 def test_a_map_that_does_not_fit_is_refused(settings: Settings, defect: str) -> None:
-    group = lite_map_by_formula() + 1
+    group = merged_by_place(SNAP.native.layout, 8) + 1
     if defect == "too small":
-        group = group[: NATIVE_PIXELS // 2]
+        group = group[: SNAP.native.n_pixels // 2]
     elif defect == "hole":
         group[5] = 0
     elif defect == "empty":
         group[group == 77] = 78
     else:
-        group[5] = LITE_PIXELS + 1
+        group[5] = SNAP.lite.n_pixels + 1
     _write_map(settings, group)
     with pytest.raises(FileFormatError):
-        lite_map(settings)
+        merge_map(SNAP.lite, settings)
 
 
 def test_a_lite_calibration_keeps_its_relative_correction_in_every_native_pixel(geometries: dict) -> None:
