@@ -44,7 +44,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     found = pixel_ingredients(host, inputs)
     same_state = True
     if inputs.version:
-        stored = open_version(host.settings, inputs.version, verify=inputs.verify)
+        stored = open_version(host.settings, inputs.version, verify=inputs.verify, progress=progress)
         check_pixels(found.events, table=stored.table, mask=stored.mask)
         same_state = stored.state_id == found.state.state_id
         if not same_state:

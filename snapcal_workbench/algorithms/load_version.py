@@ -40,7 +40,7 @@ class Outputs(Parameters):
 
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Load a version; see `Inputs`. What the version does not have (its spectra, say) is left out."""
-    stored = open_version(host.settings, inputs.version, verify=inputs.verify)
+    stored = open_version(host.settings, inputs.version, verify=inputs.verify, progress=progress)
     progress.report(0.5, f"Read version {stored.entry.version}")
     values: dict[str, Value | None] = {
         inputs.output_table: stored.table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,10 @@ from snapcal_workbench.cli.facility import AsJson, user_name
 from snapcal_workbench.errors import StoreError
 
 if TYPE_CHECKING:
+    from snapcal_workbench.formats.index import IndexEntry
+    from snapcal_workbench.progress import Progress
     from snapcal_workbench.store.repair import Action
+    from snapcal_workbench.store.state_store import StateStore
 
 Version = Annotated[str, typer.Argument(help="STATE/N or RUN:N, with 'lite/' or 'native/' before it where needed")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Check that no file was changed since")]
@@ -88,6 +92,8 @@ def _show_description(found: dict[str, Any]) -> None:
     if rows:
         show_table("Groups", ["position", "2theta", "sigma/d", "(d_ref - d)/sigma", "its std"], rows)
     say_fields([("file", name) for name in found["files"] or {}], width=15)
+    for text in found["notes"]:
+        note(f"Warning: {text}. `snapcal repair --adopt` lets it count as it is.")
 
 
 def retire(
@@ -98,31 +104,41 @@ def retire(
     as_json: AsJson = False,
 ) -> None:
     """Take a version out of the choice; it stays on disk, unchanged."""
-    _retirement(context, "retire", version, reason, author, as_json)
+
+    def retire_it(store: StateStore, number: int, progress: Progress) -> IndexEntry:
+        return store.retire(number, reason, author or user_name(), progress)
+
+    _retirement(context, version, retire_it, as_json)
 
 
 def unretire(
     context: typer.Context,
     version: Version,
     reason: Annotated[str, typer.Option(help="Why it may be used again")],
+    applies_to: Annotated[str, typer.Option(help="Runs it applies to; default: those of before")] = "",
     author: Annotated[str, typer.Option(help="Who brings it back; default: the login name")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Bring a retired version back into the choice."""
-    _retirement(context, "unretire", version, reason, author, as_json)
+
+    def bring_back(store: StateStore, number: int, progress: Progress) -> IndexEntry:
+        return store.unretire(number, reason, author or user_name(), progress, applies_to=applies_to or None)
+
+    _retirement(context, version, bring_back, as_json)
 
 
-def _retirement(context: typer.Context, action: str, version: str, reason: str, author: str, as_json: bool) -> None:
+def _retirement(
+    context: typer.Context, version: str, change: Callable[[StateStore, int, Progress], IndexEntry], as_json: bool
+) -> None:
     from snapcal_workbench.store.references import locate
 
     store, number = locate(context.obj.load(), version)
     with step("Changing the index", quiet=True) as progress:
-        change = store.retire if action == "retire" else store.unretire
-        entry = change(number, reason, author or user_name(), progress)
+        entry = change(store, number, progress)
     if as_json:
         show_json(entry.to_json())
     else:
-        done = "retired: it applies to no run" if action == "retire" else f"back: it applies to {entry.applies_to}"
+        done = "retired: it applies to no run" if entry.is_retired else f"back: it applies to {entry.applies_to}"
         say(f"Version {number} of state {store.state_id} is {done}.")
 
 
@@ -150,13 +166,14 @@ def repair(
     context: typer.Context,
     state: Annotated[str, typer.Argument(help="A state id; default: the whole tree")] = "",
     apply: Annotated[bool, typer.Option("--apply", help="Do it, after a backup; else only show it")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Let records count as others have rewritten them")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what would put a tree right, or with --apply do it after a backup."""
     from snapcal_workbench.store.repair import repair as repair_tree
 
     with step("Repairing", quiet=as_json) as progress:
-        actions = repair_tree(context.obj.load(), state or None, apply=apply, progress=progress)
+        actions = repair_tree(context.obj.load(), state or None, apply=apply, adopt=adopt, progress=progress)
     if as_json:
         show_json([{**asdict(action), "path": str(action.path)} for action in actions])
     else:

@@ -8,7 +8,7 @@ Words that hold everywhere in this module:
 - A *timestamp* is the text of a time: ISO 8601 with exactly nine fractional digits and a numeric offset without colon.
   SNAPRed misreads any other number of digits, so nine are written, whatever was read.
 - *appliesTo* is a comma-separated list of conditions on the run number; all must hold. `NO_RUN` ("<0") fits no run: it
-  marks a retired version.
+  marks a retired version, for SNAPWrap together with `INVALIDATED` before the comment.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from pydantic.alias_generators import to_camel
 from snapcal_workbench.errors import FileFormatError, InputError
 
 NO_RUN = "<0"
+INVALIDATED = "(INVALIDATED)"
+RECORD_HASH = "recordHash"
+"""A key of entries that older releases wrote; read, but not written: SNAPWrap takes an index with it for damaged."""
 UNKNOWN_TIME = -1
 MAX_VERSION = 99_999_999
 NANOSECONDS = 1_000_000_000
@@ -38,6 +41,13 @@ _TIMESTAMP = re.compile(
     re.ASCII,
 )
 _CANONICAL = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{9}[+-]\d{4}", re.ASCII)
+_RANGE = re.compile(r"\s*(?P<first>\d{1,18})\s*[-\u2013]\s*(?P<last>\d{1,18})\s*", re.ASCII)
+_TYPED = re.compile(r"\s*(?P<operator>[<>=\u2264\u2265]{0,2})\s*(?P<number>\d{1,18})\s*")
+_MEANT = {"": "=", "==": "=", "=>": ">=", "=<": "<=", "\u2265": ">=", "\u2264": "<="}
+"""What people mean by operators that SNAPRed reads otherwise or not at all."""
+_MARK = re.compile(rf"\s*{re.escape(INVALIDATED)}\s*")
+_PRECISION = 1000
+"""Two times that differ by no more, ns, are one: SNAPRed keeps seconds as a float64, which is good to some 250 ns."""
 _TERM = re.compile(r"\s*(?P<operator>=?>|>=|<=|<|)\s*(?P<number>\d{1,18})\s*", re.ASCII)
 _INTERVALS: dict[str, Callable[[int], tuple[float, float]]] = {
     ">=": lambda number: (number, math.inf),
@@ -139,6 +149,26 @@ class AppliesTo:
         return _parse_applies_to(text)
 
     @classmethod
+    def from_text(cls, text: str) -> AppliesTo:
+        """The condition that a person means, in the form that SNAPRed, SNAPWrap and we read alike.
+
+        Besides what `parse` takes: ranges ("58882-58890"), "==", "=<" and "=>" for "at least". A run alone becomes
+        ">=58882,<=58882": SNAPWrap knows no number without an operator, and SNAPRed no "==".
+
+        Raises:
+            InputError: It is no such list, or no run fits all of it.
+        """
+        found = cls(tuple(term for part in text.split(",") for term in _typed_terms(part, text)))
+        low, high = found.interval
+        if max(low, 1) > high:
+            raise InputError(
+                "'Applies to' must fit some run: all of its conditions hold together.",
+                found=f"{text!r:.80}, which fits none",
+                fix='Write one range, such as "58882-58890" or ">=58882"; save again for others.',
+            )
+        return found
+
+    @classmethod
     def from_run(cls, run: int) -> AppliesTo:
         """The default condition: this run and all later ones."""
         return cls(((">=", run),))
@@ -158,6 +188,21 @@ class AppliesTo:
         return ",".join(f"{symbol}{number}" for symbol, number in self.terms)
 
 
+def _typed_terms(part: str, text: str) -> tuple[tuple[str, int], ...]:
+    if found := _RANGE.fullmatch(part):
+        return (">=", int(found["first"])), ("<=", int(found["last"]))
+    found = _TYPED.fullmatch(part)
+    operator = _MEANT.get(found["operator"], found["operator"]) if found else ""
+    if not found or operator not in (">=", "<=", ">", "<", "="):
+        raise InputError(
+            "'Applies to' must be run numbers with >=, <=, > or <, or ranges, separated by commas; all must hold.",
+            found=repr(text)[:80],
+            fix='Write for example ">=58882,<60000", "58882-58890" or "58882".',
+        )
+    number = int(found["number"])
+    return ((">=", number), ("<=", number)) if operator == "=" else ((operator, number),)
+
+
 def _parse_applies_to(text: str) -> AppliesTo:
     terms = [_TERM.fullmatch(part) for part in text.split(",")]
     if None in terms:
@@ -170,7 +215,8 @@ def _parse_applies_to(text: str) -> AppliesTo:
 
 
 @lru_cache(maxsize=16384)
-def _interval_of(text: str | None) -> tuple[float, float] | None:
+def interval_of(text: str | None) -> tuple[float, float] | None:
+    """First and last run that fit a condition as a file has it; None where it cannot be understood."""
     try:
         return None if text is None else AppliesTo.parse(text).interval
     except InputError:
@@ -225,19 +271,46 @@ class IndexEntry(BaseModel):
     @cached_property
     def interval(self) -> tuple[float, float] | None:
         """First and last run that it applies to; None where `applies_to` cannot be understood."""
-        return _interval_of(self.applies_to)
+        return interval_of(self.applies_to)
 
     def accepts(self, run: int) -> bool:
         """Whether the version applies to a run."""
         interval = self.interval
         return interval is not None and interval[0] <= run <= interval[1]
 
+    @property
+    def is_retired(self) -> bool:
+        """Whether the entry says that the version is retired: it applies to no run by intent."""
+        return self.applies_to is not None and self.applies_to.strip() == NO_RUN
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the comment says that the version is retired, as SNAPWrap writes it."""
+        return self.comments is not None and _MARK.match(self.comments) is not None
+
     def with_applies_to(self, applies_to: str | None) -> IndexEntry:
         """The same entry with another condition."""
-        return IndexEntry.model_validate({**self.model_dump(by_alias=True), "appliesTo": applies_to})
+        return self._changed(appliesTo=applies_to)
+
+    def retired(self) -> IndexEntry:
+        """The entry as that of a retired version, marked so that SNAPRed and SNAPWrap pass it over."""
+        return self if self.is_retired and self.is_marked else self._changed(appliesTo=NO_RUN, comments=self._marked())
+
+    def restored(self, applies_to: str | None) -> IndexEntry:
+        """The entry of a version that is brought back."""
+        return self._changed(appliesTo=applies_to, comments=unmarked(self.comments))
+
+    def _marked(self) -> str:
+        return f"{INVALIDATED} {unmarked(self.comments) or ''}".rstrip()
+
+    def _changed(self, **changes: Any) -> IndexEntry:
+        return IndexEntry.model_validate({**self.model_dump(by_alias=True), **changes})
 
     def to_json(self) -> dict[str, Any]:
-        """The entry for an index file, such that SNAPRed can read it: no null condition and no empty timestamp."""
+        """The entry for an index file, such that SNAPRed can read it: no null condition and no empty timestamp.
+
+        It has SNAPRed's keys, and those that others than we have put there.
+        """
         return {
             "version": self.version,
             "runNumber": self.run_number,
@@ -246,8 +319,18 @@ class IndexEntry(BaseModel):
             "comments": self.comments,
             "author": self.author,
             "timestamp": self.timestamp or format_timestamp(0),
-            **(self.model_extra or {}),
+            **{key: value for key, value in (self.model_extra or {}).items() if key != RECORD_HASH},
         }
+
+
+def unmarked(comments: str | None) -> str | None:
+    """A comment without SNAPWrap's mark of a retired version."""
+    return comments if comments is None else _MARK.sub("", comments, count=1) if _MARK.match(comments) else comments
+
+
+def same_time(one: int, other: int) -> bool:
+    """Whether two times (ns) are one and the same, once SNAPRed has kept either."""
+    return abs(one - other) <= _PRECISION
 
 
 @dataclass(frozen=True)

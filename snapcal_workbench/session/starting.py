@@ -59,7 +59,7 @@ def _found(text: str, events: Events, host: Host, folders: IterationFolders, pro
     if path.suffix.lower() in (".h5", ".hdf", ".hdf5", ".nxs"):
         found = read_diffcal(path)
         return found.table, _inherited(found.mask)
-    stored = open_version(host.settings, text)
+    stored = open_version(host.settings, text, progress=progress)
     state_id = state_of(events.run, host).state_id
     if stored.state_id != state_id:
         progress.warn(f"Starting from a version of state {stored.state_id}; the run is of state {state_id}.")

@@ -82,8 +82,7 @@ def checked_health(settings: Settings, references: list[str], progress: Progress
     for number, reference in enumerate(references):
         progress.report(number / len(references), f"Checking version {reference}")
         try:
-            open_version(settings, reference)
-            health[reference] = GOOD
+            health[reference] = "; ".join(open_version(settings, reference).notes) or GOOD
         except SnapcalError as error:
             health[reference] = error.found or error.what
         except (OSError, ValueError, KeyError, RuntimeError) as error:  # what the HDF5 library says of damaged files

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from snapcal_workbench.formats.index import NO_RUN, IndexEntry, ParsedIndex, parse_index
+from snapcal_workbench.formats.index import (
+    NO_RUN,
+    RECORD_HASH,
+    IndexEntry,
+    ParsedIndex,
+    interval_of,
+    parse_index,
+)
 from snapcal_workbench.store import fs
-from snapcal_workbench.store.journal import read_lines
+from snapcal_workbench.store.journal import append_audit, audited, read_audit, read_lines
 from snapcal_workbench.store.layout import INDEX, RETIREMENTS, TEMPORARY_INDEX, Listing, list_home
-from snapcal_workbench.store.record import entry_in_folder
+from snapcal_workbench.store.record import entry_in_folder, saved_entry
 from snapcal_workbench.store.strict_json import json_line, parse_json
-
-RECORD_HASH = "recordHash"
-"""Key of an index entry under which the hash of the record stands; SNAPRed passes it over."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class _Parts:
     problems: list[str] = field(default_factory=list)
     damaged: bytes | None = None
     data: bytes | None = None
+    has_hashes: bool = False
 
 
 def read_snapshot(home: Path) -> Snapshot:
@@ -96,14 +101,14 @@ def read_snapshot(home: Path) -> Snapshot:
         _with_retirement(entry, retired[entry.version], home, listing) if entry.version in retired else entry
         for entry in indexed
     ]
-    is_mirrored = not (index.problems or adopted) and all(map(operator.is_, entries, indexed))
+    is_mirrored = not (index.problems or adopted or index.has_hashes) and all(map(operator.is_, entries, indexed))
     problems = [
         *listing.problems,
         *index.problems,
         *(f"Version {entry.version} is in the index, but its folder is missing." for entry in missing),
         *adoption_problems,
         *journal_problems,
-        *_unexplained(entries, retired),
+        *_retired_by_others(entries, retired),
     ]
     return Snapshot(
         home=home,
@@ -112,7 +117,7 @@ def read_snapshot(home: Path) -> Snapshot:
         adopted=[entry.version for entry in adopted],
         rejected=index.parsed.rejected if index.damaged is None else [],
         listing=listing,
-        retired={version: line for version, line in retired.items() if line["action"] == "retire"},
+        retired=_retired(entries, retired),
         index_problems=index.problems,
         problems=problems,
         damaged=index.damaged,
@@ -147,7 +152,8 @@ def parse_bytes(data: bytes) -> _Parts:
         )
     parsed = parse_index(value)
     damaged = None if isinstance(value, list) else data
-    return _Parts(parsed, [f"{INDEX}: {problem}" for problem in parsed.problems], damaged, data)
+    has_hashes = any(RECORD_HASH in (entry.model_extra or {}) for entry in parsed.entries)
+    return _Parts(parsed, [f"{INDEX}: {problem}" for problem in parsed.problems], damaged, data, has_hashes)
 
 
 def _split(entries: list[IndexEntry], listing: Listing, home: Path) -> tuple[list[IndexEntry], list[IndexEntry]]:
@@ -187,21 +193,56 @@ def read_retirements(home: Path) -> tuple[dict[int, dict[str, Any]], list[str]]:
 
 
 def _with_retirement(entry: IndexEntry, line: dict[str, Any], home: Path, listing: Listing) -> IndexEntry:
-    """The entry as its last retirement or return has it; of a returned one the record has the condition."""
+    """The entry as its last retirement or return has it."""
     if line["action"] == "retire":
-        return entry if entry.applies_to == NO_RUN else entry.with_applies_to(NO_RUN)
-    if entry.applies_to != NO_RUN:
-        return entry
-    original, _ = entry_in_folder(home / listing.versions[entry.version], entry.version)
-    return entry.with_applies_to(original.applies_to) if original else entry
+        return entry.retired()
+    if not entry.is_retired or (entry.is_marked and _is_finished(home, line)):
+        return entry  # not behind: it was brought back, and another program may have retired it again
+    return entry.restored(original_condition(home / listing.versions[entry.version], entry.version, line))
 
 
-def _unexplained(entries: list[IndexEntry], retired: dict[int, dict]) -> list[str]:
-    return [
-        f"Version {entry.version} applies to no run ({NO_RUN}), but {RETIREMENTS} does not say why."
+def _is_finished(home: Path, line: dict[str, Any]) -> bool:
+    """Whether the index has followed a return: the audit log has its line since."""
+    return any(known.get("finished") == line.get("time", "") for known in read_audit(home)[0])
+
+
+def original_condition(folder: Path, version: int, line: Mapping[str, Any] | None) -> str | None:
+    """The condition that a version had before it was retired; None where nothing tells it.
+
+    Args:
+        folder: Of the version.
+        version: Its number.
+        line: Its retirement or return, which states it; others may have overwritten what its record says.
+    """
+    candidates = [(line or {}).get("appliesTo")]
+    candidates += [entry.applies_to for entry in (saved_entry(folder), entry_in_folder(folder, version)[0]) if entry]
+    usable = (text for text in candidates if isinstance(text, str) and interval_of(text) and text.strip() != NO_RUN)
+    return next(usable, None)
+
+
+def _retired(entries: list[IndexEntry], lines: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """For each retired version the line that says so, or one that says who else does."""
+    unsaid = {"action": "retire", "reason": "by another program", "author": "", "time": ""}
+    return {
+        entry.version: line if (line := lines.get(entry.version, {})).get("action") == "retire" else unsaid
         for entry in entries
-        if entry.applies_to == NO_RUN and retired.get(entry.version, {}).get("action") != "retire"
-    ]
+        if entry.is_retired
+    }
+
+
+def _retired_by_others(entries: list[IndexEntry], lines: dict[int, dict[str, Any]]) -> list[str]:
+    problems = []
+    for entry in entries:
+        action = lines.get(entry.version, {}).get("action")
+        if not entry.is_retired or action == "retire":
+            continue
+        if action == "unretire":
+            problems.append(f"Version {entry.version} was brought back, but another program has retired it since.")
+        elif not entry.is_marked:
+            problems.append(
+                f"Version {entry.version} applies to no run ({NO_RUN}), but {RETIREMENTS} does not say why."
+            )
+    return problems
 
 
 def index_bytes(entries: Iterable[IndexEntry], rejected: Iterable[Any] = ()) -> bytes:
@@ -220,7 +261,19 @@ def write_index(snapshot: Snapshot, stamp: str, new: IndexEntry | None = None) -
     if snapshot.damaged is not None:
         fs.create(home / f".{INDEX}.damaged-{stamp}", snapshot.damaged)
     entries = [*snapshot.entries, *([new] if new else []), *snapshot.missing]
+    keep_hashes(home, snapshot.entries)
     replace_index(home, _appended(snapshot, new) or index_bytes(entries, snapshot.rejected))
+
+
+def keep_hashes(home: Path, entries: Iterable[IndexEntry]) -> None:
+    """Put the hashes that an index of an older release has, and the audit log has not, into the log."""
+    hashes = {entry.version: (entry.model_extra or {}).get(RECORD_HASH) for entry in entries}
+    if not any(hashes.values()):
+        return
+    known = audited(home)
+    for version, value in hashes.items():
+        if isinstance(value, str) and version not in known:
+            append_audit(home, "hash", version, record=value)
 
 
 def _appended(snapshot: Snapshot, new: IndexEntry | None) -> bytes | None:

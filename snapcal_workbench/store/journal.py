@@ -9,13 +9,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snapcal_workbench import __version__
+from snapcal_workbench.formats.index import format_timestamp
 from snapcal_workbench.formats.json_file import json_value
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.layout import AUDIT
+from snapcal_workbench.store.owner import host_name, user_name
+
+ADOPT = "adopt"
+"""The action of an audit line by which a record that others have rewritten counts from then on."""
 
 
 def append_line(path: Path, item: Mapping[str, Any]) -> None:
@@ -64,6 +72,53 @@ def read_audit(home: Path) -> tuple[list[dict[str, Any]], list[str]]:
     whole = [line for line in lines if type(line.get("version")) is int]
     odd = [json.dumps(line)[:80] for line in lines if type(line.get("version")) is not int]
     return whole, problems + [f"{AUDIT} has a line that names no version: {text}." for text in odd]
+
+
+def append_audit(home: Path, action: str, version: int, **more: Any) -> None:
+    """Record a write in the audit log of a home."""
+    append_line(
+        home / AUDIT,
+        {
+            "action": action,
+            "version": version,
+            "time": format_timestamp(time.time_ns()),
+            "user": user_name(),
+            "host": host_name(),
+            "software": __version__,
+            **more,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What the audit log knows of a version's documents.
+
+    Attributes:
+        saved: Hash of the record as it was saved; None if unknown.
+        record: Hash of the record that counts: as saved, or as somebody adopted it.
+        parameters: Hash of the parameters that somebody adopted; None if nobody did.
+    """
+
+    saved: str | None = None
+    record: str | None = None
+    parameters: str | None = None
+
+
+def audited(home: Path) -> dict[int, Audited]:
+    """What the audit log of a home knows of each version."""
+    found: dict[int, Audited] = {}
+    for line in read_audit(home)[0]:
+        version, record, parameters = line["version"], line.get("record"), line.get("parameters")
+        if not isinstance(record, str):
+            continue
+        known = found.get(version, Audited())
+        if line.get("action") == ADOPT:
+            adopted = parameters if isinstance(parameters, str) else known.parameters
+            found[version] = Audited(known.saved, record, adopted)
+        else:
+            found[version] = Audited(record, record)
+    return found
 
 
 def _item(line: bytes) -> dict[str, Any] | None:

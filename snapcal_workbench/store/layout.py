@@ -22,6 +22,8 @@ from snapcal_workbench.store.owner import Owner
 
 INDEX = "CalibrationIndex.json"
 RECORD = "CalibrationRecord.json"
+RECORD_COPY = "record_as_saved.json"
+"""The record once more, byte by byte: others rewrite records, and it has the hashes of all other files."""
 PARAMETERS = "CalibrationParameters.json"
 AUDIT = "audit.jsonl"
 RETIREMENTS = "retirements.jsonl"

@@ -15,24 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from snapcal_workbench import __version__
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp, next_version
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
-from snapcal_workbench.store.index_file import RECORD_HASH, Snapshot, read_snapshot, write_index
-from snapcal_workbench.store.journal import append_line
+from snapcal_workbench.store.index_file import Snapshot, read_snapshot, write_index
+from snapcal_workbench.store.journal import append_audit
 from snapcal_workbench.store.layout import (
-    AUDIT,
     PARAMETERS,
     RECORD,
+    RECORD_COPY,
     Staging,
     staging_folder,
     version_folder,
 )
 from snapcal_workbench.store.locks import hold_index
-from snapcal_workbench.store.owner import Owner, describe, host_name, user_name
+from snapcal_workbench.store.owner import Owner, describe
 from snapcal_workbench.store.strict_json import content_hash, json_bytes
 
 ATTEMPTS = 5
@@ -143,9 +142,8 @@ def _commit(home: Path, staging: Staging, draft: Draft, hashes: Mapping[str, str
     fs.sync_directory(staging.path)
     append_audit(home, "announce", entry.version, author=entry.author, record=record_hash)
     _rename(staging.path, target)
-    indexed = IndexEntry.model_validate({**entry.to_json(), RECORD_HASH: record_hash})
-    _enter(snapshot, indexed, stamp, record_hash)
-    return SavedVersion(entry.version, target, indexed)
+    _enter(snapshot, entry, stamp, record_hash)
+    return SavedVersion(entry.version, target, entry)
 
 
 def _rename(staging: Path, target: Path) -> None:
@@ -160,12 +158,12 @@ def _rename(staging: Path, target: Path) -> None:
 
 
 def _write_documents(folder: Path, draft: Draft, entry: IndexEntry, hashes: Mapping[str, str]) -> str:
-    """Write parameters and record, the record last, as it has the hashes of all others; returns its own."""
+    """Write parameters and record, the record after them, as it has the hashes of all others; returns its own."""
     parameters, _ = draft.documents(entry, hashes)
     parameter_bytes = json_bytes(parameters)
     _, record = draft.documents(entry, {**hashes, PARAMETERS: content_hash(parameter_bytes)})
     record_bytes = json_bytes(record)
-    for name, data in ((PARAMETERS, parameter_bytes), (RECORD, record_bytes)):
+    for name, data in ((PARAMETERS, parameter_bytes), (RECORD_COPY, record_bytes), (RECORD, record_bytes)):
         fs.create(folder / name, data)
     return content_hash(record_bytes)
 
@@ -186,22 +184,6 @@ def _enter(snapshot: Snapshot, entry: IndexEntry, stamp: str, record_hash: str) 
             found=error.found if isinstance(error, StoreError) else str(error),
             fix="Do not save it again: free space or get write permission, then run `snapcal repair --apply`.",
         ) from error
-
-
-def append_audit(home: Path, action: str, version: int, **more: Any) -> None:
-    """Record a write in the audit log of a home."""
-    append_line(
-        home / AUDIT,
-        {
-            "action": action,
-            "version": version,
-            "time": format_timestamp(time.time_ns()),
-            "user": user_name(),
-            "host": host_name(),
-            "software": __version__,
-            **more,
-        },
-    )
 
 
 def file_stamp(timestamp: str) -> str:

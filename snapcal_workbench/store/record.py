@@ -20,7 +20,7 @@ from snapcal_workbench.calibration.types import GroupMetrics, GroupParameters, a
 from snapcal_workbench.formats.index import IndexEntry, parse_entry
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents
-from snapcal_workbench.store.layout import PARAMETERS, RECORD
+from snapcal_workbench.store.layout import PARAMETERS, RECORD, RECORD_COPY
 from snapcal_workbench.store.strict_json import parse_json
 from snapcal_workbench.workspaces.names import OutputNames
 
@@ -137,6 +137,14 @@ def entry_in_folder(folder: Path, version: int) -> tuple[IndexEntry | None, str]
     if entry is None or entry.version != version:
         return None, f"its record has no index entry of its version ({' '.join(problems) or record.index_entry})"
     return entry, ""
+
+
+def saved_entry(folder: Path) -> IndexEntry | None:
+    """The index entry of a version as it was saved, by the copy of its record; None where there is no copy."""
+    try:
+        return parse_entry(parse_record(fs.read(folder / RECORD_COPY)).index_entry)[0]
+    except (OSError, ValueError):
+        return None
 
 
 def parameters_json(

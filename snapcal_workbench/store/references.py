@@ -11,6 +11,7 @@ from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.instrument.model import RunRequest, mode_named, recorded_mode
 from snapcal_workbench.options import Settings
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.layout import has_mode_level, mode_name
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.stored import StoredVersion
@@ -103,8 +104,20 @@ def _state_in(settings: Settings) -> StateOfRun:
 
 
 def open_version(
-    settings: Settings, text: str, *, verify: bool = True, state_of_run: StateOfRun | None = None
+    settings: Settings,
+    text: str,
+    *,
+    verify: bool = True,
+    state_of_run: StateOfRun | None = None,
+    progress: Progress | None = None,
 ) -> StoredVersion:
-    """Read the version that a text names; errors as for `locate` and `StateStore.read`."""
+    """Read the version that a text names; errors as for `locate` and `StateStore.read`.
+
+    What a reader should know of it, such as that its record was rewritten by others, is told to `progress`.
+    """
     store, version = locate(settings, text, state_of_run)
-    return store.read(version, verify=verify)
+    stored = store.read(version, verify=verify)
+    if progress is not None:
+        for note in stored.notes:
+            progress.warn(f"Version {version}: {note}.")
+    return stored

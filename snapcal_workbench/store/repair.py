@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.errors import StoreError
-from snapcal_workbench.formats.index import IndexEntry, format_timestamp
+from snapcal_workbench.formats.index import RECORD_HASH, IndexEntry, format_timestamp
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
-from snapcal_workbench.store.index_file import Snapshot, index_bytes, read_snapshot, replace_index
-from snapcal_workbench.store.layout import AUDIT, BACKUPS, INDEX, TEMPORARY_INDEX
+from snapcal_workbench.store.index_file import Snapshot, index_bytes, keep_hashes, read_snapshot, replace_index
+from snapcal_workbench.store.journal import ADOPT, Audited, append_audit, audited
+from snapcal_workbench.store.layout import AUDIT, BACKUPS, INDEX, PARAMETERS, RECORD, TEMPORARY_INDEX
 from snapcal_workbench.store.locks import HOLDER, hold_index, holder_of
 from snapcal_workbench.store.owner import Owner
-from snapcal_workbench.store.publish import append_audit, file_stamp
+from snapcal_workbench.store.publish import file_stamp
 from snapcal_workbench.store.record import entry_in_folder
+from snapcal_workbench.store.rewritten import Documents, read_documents
 from snapcal_workbench.store.state_init import dead_states
-from snapcal_workbench.store.strict_json import parse_json
+from snapcal_workbench.store.stored import known_of
+from snapcal_workbench.store.strict_json import content_hash, parse_json
 from snapcal_workbench.store.verify import homes_in
 
 
@@ -46,7 +50,12 @@ class _Step:
 
 
 def repair(
-    settings: Settings, state_id: str | None = None, *, apply: bool = False, progress: Progress | None = None
+    settings: Settings,
+    state_id: str | None = None,
+    *,
+    apply: bool = False,
+    adopt: bool = False,
+    progress: Progress | None = None,
 ) -> list[Action]:
     """Put the tree, or one state of it, right.
 
@@ -54,6 +63,7 @@ def repair(
         settings: Where the tree is.
         state_id: One state; None for all.
         apply: Do it; otherwise only say what would be done, and write nothing.
+        adopt: Let records that other programs have rewritten count as they are from now on; no file is changed.
         progress: Asked for cancellation while waiting for locks.
 
     Returns:
@@ -68,8 +78,8 @@ def repair(
     steps = [_dead_state(path) for path in dead_states(settings.powder_home)]
     actions = [_done(step, settings.powder_home) if apply else Action(step.path, step.what) for step in steps]
     for home in homes_in(settings, state_id):
-        steps = _plan(home)
-        applied = _apply(home, settings, progress) if apply and steps else {}
+        steps = _plan(home, adopt)
+        applied = _apply(home, settings, progress, adopt) if apply and steps else {}
         # what the lock's taking or another program has done meanwhile is done, too
         actions.extend(applied.get(step.path, Action(step.path, step.what, apply)) for step in steps)
     return actions
@@ -80,9 +90,9 @@ def _dead_state(path: Path) -> _Step:
     return _Step(path, what, lambda _: fs.remove_tree(path))
 
 
-def _apply(home: Path, settings: Settings, progress: Progress) -> dict[Path, Action]:
+def _apply(home: Path, settings: Settings, progress: Progress, adopt: bool) -> dict[Path, Action]:
     with fs.reported(f"{home} could not be repaired; it is as it was."), hold_index(home, settings, progress):
-        steps = _plan(home)
+        steps = _plan(home, adopt)
         backup = home / BACKUPS / file_stamp(format_timestamp(time.time_ns()))
         fs.make_directories(backup)
         return {step.path: _recorded(_done(step, backup), home, backup) for step in steps}
@@ -109,9 +119,32 @@ def _recorded(action: Action, home: Path, backup: Path) -> Action:
     return action
 
 
-def _plan(home: Path) -> list[_Step]:
+def _plan(home: Path, adopt: bool) -> list[_Step]:
     snapshot = read_snapshot(home)
-    return [*_dead_stagings(snapshot), *_dead_lock(home), *_left_index(home), *_index(snapshot)]
+    steps = [*_dead_stagings(snapshot), *_dead_lock(home), *_left_index(home), *_index(snapshot)]
+    return [*steps, *_adoptions(snapshot)] if adopt else steps
+
+
+def _adoptions(snapshot: Snapshot) -> list[_Step]:
+    known, steps = audited(snapshot.home), []
+    for entry in snapshot.entries:
+        folder = snapshot.home / snapshot.listing.versions[entry.version]
+        with suppress(OSError, ValueError):
+            documents = read_documents(folder, known_of(known, entry))
+            if documents.hashes:
+                steps.append(_adoption(folder, entry, documents, known_of(known, entry)))
+    return steps
+
+
+def _adoption(folder: Path, entry: IndexEntry, documents: Documents, known: Audited) -> _Step:
+    hashes = dict(documents.hashes)
+    record = hashes.get(RECORD) or known.record or content_hash(fs.read(folder / RECORD))
+    parameters = {"parameters": hashes[PARAMETERS]} if PARAMETERS in hashes else {}
+
+    def adopt(backup: Path) -> None:
+        append_audit(folder.parent, ADOPT, entry.version, record=record, **parameters)
+
+    return _Step(folder / RECORD, f"Adopt version {entry.version} as it is: {'; '.join(documents.rewritten)}.", adopt)
 
 
 def _dead_stagings(snapshot: Snapshot) -> list[_Step]:
@@ -152,6 +185,7 @@ def _index(snapshot: Snapshot) -> list[_Step]:
         if path.exists():
             fs.create(backup / INDEX, fs.read(path))
             fs.sync_directory(backup)
+        keep_hashes(snapshot.home, snapshot.entries)
         replace_index(snapshot.home, index_bytes(entries))
 
     return [_Step(path, _what_changes(snapshot, current), rewrite)]
@@ -169,11 +203,16 @@ def _what_changes(snapshot: Snapshot, current: Any) -> str:
         f"add versions {snapshot.adopted} that it lacks" if snapshot.adopted and current is not None else "",
         f"drop versions {[e.version for e in snapshot.missing]} without a folder" if snapshot.missing else "",
         f"drop {len(snapshot.rejected)} items that are no entries" if snapshot.rejected else "",
+        f"leave out {RECORD_HASH}, which SNAPWrap takes for damage" if _has_hashes(current) else "",
         "write every field as SNAPRed can read it" if snapshot.index_problems and current is not None else "",
     ]
     if current is None:
         return f"Make the index anew from {len(snapshot.entries)} version folders."
     return f"Rewrite the index: {', '.join(part for part in parts if part) or 'bring it up to date'}."
+
+
+def _has_hashes(current: Any) -> bool:
+    return isinstance(current, list) and any(isinstance(item, dict) and RECORD_HASH in item for item in current)
 
 
 def _mended(entry: IndexEntry, snapshot: Snapshot) -> IndexEntry:

@@ -163,11 +163,22 @@ class StateStore:
         """
         return self._change("retire", version, reason, author, progress)
 
-    def unretire(self, version: int, reason: str, author: str, progress: Progress | None = None) -> IndexEntry:
-        """Bring a retired version back, with the condition that its record states; errors as for `retire`."""
-        return self._change("unretire", version, reason, author, progress)
+    def unretire(
+        self, version: int, reason: str, author: str, progress: Progress | None = None, *, applies_to: str | None = None
+    ) -> IndexEntry:
+        """Bring a retired version back, with the condition of before or another one; errors as for `retire`."""
+        condition = str(AppliesTo.from_text(applies_to)) if applies_to else None
+        return self._change("unretire", version, reason, author, progress, condition)
 
-    def _change(self, action: str, version: int, reason: str, author: str, progress: Progress | None) -> IndexEntry:
+    def _change(
+        self,
+        action: str,
+        version: int,
+        reason: str,
+        author: str,
+        progress: Progress | None,
+        applies_to: str | None = None,
+    ) -> IndexEntry:
         self.check_writable()
         if version not in {entry.version for entry in self.entries()}:
             raise self._no_such_version(version)
@@ -179,6 +190,7 @@ class StateStore:
             reason=clean_text(reason, "reason"),
             author=clean_text(author, "author"),
             progress=progress or Progress(),
+            applies_to=applies_to,
         )
 
 
@@ -191,7 +203,7 @@ class _Draft:
         check_contents(contents, store.mode)
         self._contents = contents
         self._run = contents.run_number.split("+")[0]
-        condition = AppliesTo.parse(applies_to) if applies_to else AppliesTo.from_run(int(self._run))
+        condition = AppliesTo.from_text(applies_to) if applies_to else AppliesTo.from_run(int(self._run))
         self._entry = {
             "runNumber": self._run,
             "useLiteMode": contents.mode.merged,

@@ -15,15 +15,15 @@ from typing import Any
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, PixelResults, Spectra
 from snapcal_workbench.errors import FileFormatError, StoreError
 from snapcal_workbench.formats.diffcal import read_diffcal
-from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.formats.index import RECORD_HASH, IndexEntry
 from snapcal_workbench.formats.processed import Table, read_processed, table_to_fit_table
 from snapcal_workbench.formats.values import read_values
 from snapcal_workbench.store import fs
-from snapcal_workbench.store.index_file import RECORD_HASH
-from snapcal_workbench.store.journal import read_audit
+from snapcal_workbench.store.journal import Audited, audited
 from snapcal_workbench.store.layout import PARAMETERS, RECORD, is_plain, mode_name
-from snapcal_workbench.store.record import CalibrationRecord, parse_parameters, parse_record
+from snapcal_workbench.store.record import CalibrationRecord, parse_parameters
 from snapcal_workbench.store.recorded import recorded_metrics
+from snapcal_workbench.store.rewritten import Documents, read_documents
 from snapcal_workbench.store.strict_json import content_hash
 
 
@@ -38,6 +38,7 @@ class StoredVersion:
         record: Its record.
         table: DIFC, DIFA, TZERO of every pixel.
         mask: Of the same pixels; reasons where the version has them, else "inherited".
+        notes: What a reader should know: how others have rewritten its record, one sentence each.
     """
 
     state_id: str
@@ -46,6 +47,7 @@ class StoredVersion:
     record: CalibrationRecord
     table: DiffCalTable
     mask: PixelMask
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def spectra(self) -> Spectra | None:
@@ -98,6 +100,7 @@ class StoredVersion:
             "options": own.options if own else None,
             "provenance": own.provenance if own else None,
             "files": own.content_hashes if own else None,
+            "notes": list(self.notes),
         }
 
 
@@ -108,37 +111,32 @@ def read_version(folder: Path, entry: IndexEntry, state_id: str, *, verify: bool
         FileFormatError: Its record or table is damaged or not that of the version.
         StoreError: With `verify`, a file was changed, or is missing, since the version was saved.
     """
-    data = _bytes_of(folder / RECORD)
-    record = _record_of(data, folder, entry.version)
+    documents = _documents_of(folder, entry)
+    record = documents.record
     if verify:
-        _raise_for(changes(folder, data, record, entry), folder)
+        _raise_for(changes(folder, record), folder)
     table_file = read_diffcal(_table_path(folder, record))
     mask = own_values(folder, record).get("mask")
     same_pixels = isinstance(mask, PixelMask) and mask.detid.tolist() == table_file.table.detid.tolist()
-    return StoredVersion(
-        state_id, entry, folder, record, table_file.table, mask if mask and same_pixels else table_file.mask
-    )
+    mask = mask if mask and same_pixels else table_file.mask
+    return StoredVersion(state_id, entry, folder, record, table_file.table, mask, documents.rewritten)
 
 
-def _bytes_of(path: Path) -> bytes:
+def _documents_of(folder: Path, entry: IndexEntry) -> Documents:
     try:
-        return fs.read(path)
-    except OSError as error:
-        raise FileFormatError(
-            f"{path.name} of a version must be readable.",
-            found=str(error),
-            fix="Choose another version; `snapcal verify` lists what is wrong.",
-        ) from error
-
-
-def _record_of(data: bytes, folder: Path, version: int) -> CalibrationRecord:
-    try:
-        record = parse_record(data)
-    except ValueError as error:
+        documents = read_documents(folder, known_of(audited(folder.parent), entry))
+    except (OSError, ValueError) as error:
         raise _bad_record(folder, str(error)) from error
-    if record.version != version:
-        raise _bad_record(folder, f"it is of version {record.version}")
-    return record
+    if documents.record.version != entry.version:
+        raise _bad_record(folder, f"it is of version {documents.record.version}")
+    return documents
+
+
+def known_of(known: Mapping[int, Audited], entry: IndexEntry) -> Audited:
+    """What is known of a version's documents: by the audit log, else by the index of an older release."""
+    recorded = (entry.model_extra or {}).get(RECORD_HASH)
+    by_index = Audited(recorded, recorded) if isinstance(recorded, str) else Audited()
+    return known.get(entry.version, by_index)
 
 
 def _bad_record(folder: Path, found: str) -> FileFormatError:
@@ -158,13 +156,12 @@ def _raise_for(problems: list[str], folder: Path) -> None:
         )
 
 
-def changes(folder: Path, record_bytes: bytes, record: CalibrationRecord, entry: IndexEntry) -> list[str]:
-    """What differs from what was saved, one sentence each; nothing can be said of a version without hashes."""
+def changes(folder: Path, record: CalibrationRecord) -> list[str]:
+    """Which data files are not those that were saved; nothing can be said of a version without hashes."""
     problems = []
-    expected = recorded_hash(folder.parent, entry)
-    if expected and content_hash(record_bytes) != expected:
-        problems.append(f"{RECORD} was changed")
     for name, known in record.own.content_hashes.items() if record.own else ():
+        if name == PARAMETERS:
+            continue  # a document: see `rewritten`
         if not is_plain(name):
             problems.append(f"{name!r:.80} is no file name")
             continue
@@ -174,20 +171,6 @@ def changes(folder: Path, record_bytes: bytes, record: CalibrationRecord, entry:
         except OSError as error:
             problems.append(f"{name} cannot be read ({error.strerror})")
     return problems
-
-
-def recorded_hash(home: Path, entry: IndexEntry) -> str | None:
-    """Hash of a record by its index entry, else by the audit log; None if neither has it."""
-    known = (entry.model_extra or {}).get(RECORD_HASH)
-    if isinstance(known, str):
-        return known
-    return audited_hashes(home).get(entry.version)
-
-
-def audited_hashes(home: Path) -> dict[int, str]:
-    """Hash of the record of each version by the audit log."""
-    lines, _ = read_audit(home)
-    return {line["version"]: line["record"] for line in lines if isinstance(line.get("record"), str)}
 
 
 def check_parameters(folder: Path, version: int) -> str | None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.formats.diffcal import read_diffcal
-from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.formats.index import IndexEntry, same_time, unmarked
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import Instrument
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import Snapshot, read_snapshot
-from snapcal_workbench.store.journal import read_audit
+from snapcal_workbench.store.journal import Audited, audited, read_audit
 from snapcal_workbench.store.layout import (
     DEFAULT_TABLE,
     PARAMETERS,
     RECORD,
+    RECORD_COPY,
     TEMPORARY_INDEX,
     Staging,
     checked_state,
@@ -27,9 +28,10 @@ from snapcal_workbench.store.layout import (
 )
 from snapcal_workbench.store.locks import HOLDER, holder_of
 from snapcal_workbench.store.owner import Owner, describe
-from snapcal_workbench.store.record import CalibrationRecord, entry_in_folder, parse_record
+from snapcal_workbench.store.record import CalibrationRecord, entry_in_folder
+from snapcal_workbench.store.rewritten import copy_problem, read_documents
 from snapcal_workbench.store.state_init import dead_states
-from snapcal_workbench.store.stored import changes, check_parameters, file_in
+from snapcal_workbench.store.stored import changes, check_parameters, file_in, known_of
 from snapcal_workbench.workspaces.names import run_token, version_token
 
 
@@ -86,9 +88,10 @@ def verify_home(home: Path, progress: Progress, instrument: Instrument | None = 
     findings = [Finding(home, problem) for problem in snapshot.problems]
     findings.extend(_leftovers(home, snapshot))
     findings.extend(Finding(home, message) for message in _vanished(home, snapshot))
+    known = audited(home)
     for version, name in sorted(snapshot.listing.versions.items()):
         progress.check()
-        messages = verify_version(home / name, version, entries.get(version), instrument)
+        messages = verify_version(home / name, version, entries.get(version), known, instrument)
         findings.extend(Finding(home / name, message) for message in messages)
     return findings
 
@@ -123,32 +126,42 @@ def _vanished(home: Path, snapshot: Snapshot) -> list[str]:
 
 
 def verify_version(
-    folder: Path, version: int, entry: IndexEntry | None, instrument: Instrument | None = None
+    folder: Path,
+    version: int,
+    entry: IndexEntry | None,
+    known: Mapping[int, Audited],
+    instrument: Instrument | None = None,
 ) -> list[str]:
-    """All that is wrong with one version, one sentence each."""
-    try:
-        data = fs.read(folder / RECORD)
-        record = parse_record(data)
-    except (OSError, ValueError) as error:
-        return [f"{RECORD} cannot be read ({error})."]
+    """All that is wrong with one version, one sentence each; `known` is what the audit log says of documents."""
     own_entry, why_not = entry_in_folder(folder, version)
     usable = own_entry or entry
-    messages = [problem for problem in (why_not, check_parameters(folder, version)) if problem]
+    hashes = known_of(known, entry) if entry else known.get(version, Audited())
+    try:
+        documents = read_documents(folder, hashes)
+    except (OSError, ValueError) as error:
+        return [f"{RECORD} cannot be read ({error})."]
+    problems = (why_not, check_parameters(folder, version), copy_problem(folder, hashes))
+    messages = [problem for problem in problems if problem]
+    messages.extend(documents.rewritten)
     if usable:
-        messages.extend(changes(folder, data, record, entry or usable))
-        messages.extend(_table_problems(folder, record, usable, instrument))
+        messages.extend(changes(folder, documents.record))
+        messages.extend(_table_problems(folder, documents.record, usable, instrument))
     if own_entry and entry:
         messages.extend(_differences(own_entry, entry))
-    return [f"{message}." for message in (*messages, *_foreign_files(folder, record))]
+    return [f"{message}." for message in (*messages, *_foreign_files(folder, documents.record))]
 
 
 def _differences(recorded: IndexEntry, indexed: IndexEntry) -> list[str]:
-    fields = ("run_number", "use_lite_mode", "comments", "author", "timestamp")
-    return [
+    found = [
         f"{field} is {getattr(indexed, field)!r:.80} in the index and {getattr(recorded, field)!r:.80} in the record"
-        for field in fields
+        for field in ("run_number", "use_lite_mode", "author")
         if getattr(recorded, field) != getattr(indexed, field)
     ]
+    if unmarked(recorded.comments) != unmarked(indexed.comments):
+        found.append(f"comments are {indexed.comments!r:.80} in the index and {recorded.comments!r:.80} in the record")
+    if not same_time(recorded.time, indexed.time):
+        found.append(f"timestamp is {indexed.timestamp} in the index and {recorded.timestamp} in the record")
+    return found
 
 
 def _table_problems(
@@ -180,7 +193,7 @@ def _table_problems(
 
 
 def _foreign_files(folder: Path, record: CalibrationRecord) -> list[str]:
-    known = {RECORD, PARAMETERS, *(record.own.content_hashes if record.own else ())}
+    known = {RECORD, RECORD_COPY, PARAMETERS, *(record.own.content_hashes if record.own else ())}
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     links = [f"{name} is a symbolic link; it is not followed" for name in names if (folder / name).is_symlink()]
     if record.own is None:

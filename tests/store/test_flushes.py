@@ -21,10 +21,9 @@ from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
-from snapcal_workbench.store.journal import read_lines
+from snapcal_workbench.store.journal import audited, read_lines
 from snapcal_workbench.store.publish import publish
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.stored import recorded_hash
 from snapcal_workbench.store.strict_json import parse_json
 from snapcal_workbench.store.verify import verify_home
 
@@ -219,7 +218,7 @@ def complaints(store, finished):
     findings = verify_home(store.home, Progress())
     wrong += [f"{found.path.name}: {found.message}" for found in findings if found.path.name.startswith("v_")]
     entries = store.entries()
-    wrong += [f"no hash of record {entry.version}" for entry in entries if not recorded_hash(store.home, entry)]
+    wrong += [f"no hash of record {entry.version}" for entry in entries if entry.version not in audited(store.home)]
     versions = [entry.version for entry in entries]
     if versions not in ([0], [0, 1]):
         wrong.append(f"versions {versions}")

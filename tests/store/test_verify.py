@@ -83,6 +83,11 @@ def rename_table(store):
     path.write_text(path.read_text().replace('"diffract_consts_058882_v0001"', '"diffract_consts_058882_v1"'))
 
 
+def change_copy(store):
+    path = store.home / "v_0001" / "record_as_saved.json"
+    path.write_text(path.read_text().replace("58882", "58883", 1))
+
+
 def add_file(store):
     (store.home / "v_0001" / "notes.txt").write_text("x")
 
@@ -106,7 +111,8 @@ def change_author(store):
         (break_table, "positive DIFC"),
         (break_record, "CalibrationRecord.json cannot be read"),
         (change_number, "CalibrationParameters.json is of version 2"),
-        (rename_table, "must be 'diffract_consts_058882_v0001'"),
+        (rename_table, "diffCalTable[0] is 'diffract_consts_058882_v1', was"),
+        (change_copy, "record_as_saved.json was changed"),
         (add_file, "notes.txt was added"),
         (link_file, "link is a symbolic link"),
         (remove_version, "Version 1, saved at"),
