@@ -6,6 +6,8 @@ The exit code of the command line stands beside each class.
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class SnapcalError(Exception):
     """Base of all errors that are reported in one message, without a traceback.
@@ -34,6 +36,17 @@ class InputError(SnapcalError):
     """A value that the user gave is not usable (exit code 2)."""
 
     exit_code = 2
+
+
+class InputProblemError(InputError):
+    """A value that does not fit an input; `field` is the input's (dotted) name."""
+
+    def __init__(self, field: str, what: str, *, found: str, fix: str) -> None:
+        super().__init__(what, found=found, fix=fix)
+        self.field = field
+
+    def __reduce__(self) -> tuple:
+        return partial(InputProblemError, found=self.found, fix=self.fix), (self.field, self.what)
 
 
 class NotFoundError(SnapcalError):

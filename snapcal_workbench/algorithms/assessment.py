@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from snapcal_workbench.algorithms.ingredients import (
-    ExcludedPeak,
     PixelIngredients,
     StepInputs,
     parameters_of,
@@ -27,7 +26,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.instrument.calibrants import read_calibrant
-from snapcal_workbench.options import CalibrationOptions, GroupOptions
+from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, GroupOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import makes
 from snapcal_workbench.workspaces.protocol import Host

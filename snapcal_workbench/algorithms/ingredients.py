@@ -26,13 +26,11 @@ from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import PixelMode, mode_of
 from snapcal_workbench.instrument.parameters import read_instrument_parameters
 from snapcal_workbench.instrument.state import InstrumentState, instrument_state
-from snapcal_workbench.options import CalibrationOptions, PeakOptions
+from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, PeakOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Parameters, reads
 from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
 
-Hkl = tuple[int, int, int]
-ExcludedPeak = tuple[int, Hkl]
 """A peak that the user took out: group id and hkl."""
 
 

@@ -11,6 +11,7 @@ from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGroup
 from snapcal_workbench.instrument.groupings import read_grouping_named
 from snapcal_workbench.instrument.known import requested_mode
 from snapcal_workbench.instrument.model import RunRequest
+from snapcal_workbench.options import Runs
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
@@ -20,7 +21,7 @@ from snapcal_workbench.workspaces.protocol import Host
 class Inputs(Parameters):
     """Which run, and where to put it."""
 
-    runs: tuple[str, ...] = Field(
+    runs: Runs = Field(
         min_length=1, description="Run numbers or NeXus files; several are summed and must be of one state"
     )
     lite: bool = Field(True, description="Sum blocks of native pixels into lite ones, where the instrument has them")

@@ -8,14 +8,15 @@ Properties of the output model begin with "Result". What no simple property can 
 from __future__ import annotations
 
 import json
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+from snapcal_workbench.options import Leaf, leaves, nested, value_at
 
 PropertyKind = Literal["text", "integer", "number", "switch", "choice", "list", "json", "workspace"]
 Path = tuple[str, ...]
@@ -62,7 +63,7 @@ class PropertyDeclaration:
 
 def input_properties(model: type[BaseModel]) -> tuple[PropertyDeclaration, ...]:
     """The properties of an input model, in the order of its fields."""
-    declared = tuple(_declared(model, ()))
+    declared = tuple(_of_leaf(leaf) for leaf in leaves(model))
     names = [declaration.name for declaration in declared]
     assert len(set(names)) == len(names), f"two fields of {model.__qualname__} have one property name"
     return declared
@@ -86,19 +87,9 @@ def camel_case(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
-def _declared(model: type[BaseModel], path: Path) -> Iterator[PropertyDeclaration]:
-    for name, field in model.model_fields.items():
-        nested = field.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            yield from _declared(nested, (*path, name))
-        else:
-            yield _of_field((*path, name), field)
-
-
-def _of_field(path: Path, field: FieldInfo) -> PropertyDeclaration:
-    annotation, optional = _without_none(field.annotation)
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    kind = "workspace" if "workspace" in extra else _kind(annotation)
+def _of_leaf(leaf: Leaf) -> PropertyDeclaration:
+    path, field, extra = leaf.path, leaf.field, leaf.extra
+    kind = "workspace" if "workspace" in extra else _kind(leaf)
     declaration = PropertyDeclaration(
         name=_name(path),
         path=path,
@@ -106,13 +97,13 @@ def _of_field(path: Path, field: FieldInfo) -> PropertyDeclaration:
         default=None,
         doc=_doc(field, kind),
         group=camel_case(path[-2]) if len(path) > 1 else "",
-        optional=bool(extra.get("optional", optional)),
-        lower=_bound(field, "ge", "gt"),
-        upper=_bound(field, "le", "lt"),
-        choices=tuple(map(str, get_args(annotation))) if kind == "choice" else (),
+        optional=bool(extra.get("optional", leaf.may_be_empty)),
+        lower=leaf.bound("ge", "gt"),
+        upper=leaf.bound("le", "lt"),
+        choices=leaf.choices,
         workspace=str(extra.get("workspace", "")),
         output=extra.get("direction") == "output",
-        enabled_when=_condition(path, extra.get("enabled_when")),
+        enabled_when=_condition(leaf),
     )
     default = field.get_default(call_default_factory=True)
     if default is PydanticUndefined:
@@ -120,20 +111,12 @@ def _of_field(path: Path, field: FieldInfo) -> PropertyDeclaration:
     return replace(declaration, default=to_property(declaration, default))
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:
-    if get_origin(annotation) in (Union, types.UnionType):
-        members = [member for member in get_args(annotation) if member is not type(None)]
-        if len(members) == 1 and len(get_args(annotation)) == 2:
-            return members[0], True
-    return annotation, False
-
-
-def _kind(annotation: Any) -> PropertyKind:
-    if get_origin(annotation) is Literal:
+def _kind(leaf: Leaf) -> PropertyKind:
+    if leaf.choices:
         return "choice"
-    if annotation == tuple[str, ...]:
+    if leaf.kind == tuple[str, ...]:
         return "list"
-    return _SIMPLE.get(annotation, "json")
+    return _SIMPLE.get(leaf.kind, "json")
 
 
 def _name(path: Path) -> str:
@@ -146,20 +129,11 @@ def _doc(field: FieldInfo, kind: PropertyKind) -> str:
     return (field.description or "") + form
 
 
-def _bound(field: FieldInfo, *names: str) -> float | None:
-    for constraint in field.metadata:
-        for name in names:
-            value = getattr(constraint, name, None)
-            if value is not None:
-                return float(value)
-    return None
-
-
-def _condition(path: Path, condition: Any) -> tuple[str, str] | None:
-    if not isinstance(condition, Mapping):
+def _condition(leaf: Leaf) -> tuple[str, str] | None:
+    if leaf.condition is None:
         return None
-    value = condition["is"]
-    return _name((*path[:-1], str(condition["field"]))), str(int(value)) if isinstance(value, bool) else str(value)
+    name, value = leaf.condition
+    return _name(tuple(name.split("."))), str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def to_property(declaration: PropertyDeclaration, value: Any) -> Any:
@@ -185,15 +159,8 @@ def from_property(declaration: PropertyDeclaration, value: Any) -> Any:
 
 def property_values(declarations: tuple[PropertyDeclaration, ...], model: BaseModel) -> dict[str, Any]:
     """The properties of which a model differs from the default, by name, and all workspaces that it names."""
-    values = {d.name: to_property(d, _at(model, d.path)) for d in declarations}
+    values = {d.name: to_property(d, value_at(model, d.path)) for d in declarations}
     return {d.name: values[d.name] for d in declarations if values[d.name] != d.default}
-
-
-def _at(model: BaseModel, path: Path) -> Any:
-    value: Any = model
-    for name in path:
-        value = getattr(value, name)
-    return value
 
 
 def model_of(
@@ -211,13 +178,8 @@ def model_of(
     Raises:
         pydantic.ValidationError: They do not fit; see `messages`.
     """
-    values: dict[str, Any] = {}
-    for declaration in declarations:
-        place = values
-        for name in declaration.path[:-1]:
-            place = place.setdefault(name, {})
-        place[declaration.path[-1]] = from_property(declaration, value_of(declaration))
-    return model.model_validate(values)
+    values = {".".join(d.path): from_property(d, value_of(d)) for d in declarations}
+    return model.model_validate(nested(values))
 
 
 def messages(declarations: tuple[PropertyDeclaration, ...], error: ValidationError) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.ingredients import ExcludedPeak, parameters_for, peaks_of, state_of
+from snapcal_workbench.algorithms.ingredients import parameters_for, peaks_of, state_of
 from snapcal_workbench.algorithms.provenance import files_of, software
 from snapcal_workbench.calibration.groups.metrics import group_metrics
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
@@ -15,7 +15,7 @@ from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import mode_of_count
 from snapcal_workbench.instrument.state import InstrumentState
-from snapcal_workbench.options import CalibrationOptions, Settings
+from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.contents import VersionContents
 from snapcal_workbench.store.elsewhere import prepare, settings_at

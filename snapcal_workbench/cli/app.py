@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from snapcal_workbench import __version__
 from snapcal_workbench.cli import calibrating, facility, identifying, panel, store, workbench
+from snapcal_workbench.cli.common import SettingsSource
 from snapcal_workbench.cli.ending import EXIT_CODES, exit_code_of
 
 Overrides = Annotated[
@@ -67,7 +68,7 @@ def _settings(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     """Remember where the settings come from; commands load them when they need them."""
-    context.obj = facility.SettingsSource(config, tuple(overrides))
+    context.obj = SettingsSource(config, tuple(overrides))
 
 
 facility.register(app)

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snapcal_workbench.cli.common import AsJson, Directory, Runs, user_name
 from snapcal_workbench.cli.console import note, say, show_json, show_table, step
-from snapcal_workbench.cli.facility import AsJson, user_name
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.cli.inputs import takes_inputs
 
 if TYPE_CHECKING:
     from snapcal_workbench.session import Comparison, Iteration, Request, Session
 
-Runs = Annotated[list[str], typer.Argument(help="Run number or NeXus file; several are summed")]
-Grouping = Annotated[str | None, typer.Option(help="Name or file of the pixel grouping")]
-StartFrom = Annotated[
-    str | None,
-    typer.Option(help="'default', a version (STATE/N or RUN:N), a DiffCal file, or an iteration of the session"),
-]
-Preset = Annotated[str | None, typer.Option(help="'standard' or 'snapred'")]
-InheritMask = Annotated[bool | None, typer.Option(help="Take over the mask of what is started from")]
-Masks = Annotated[list[str] | None, typer.Option("--mask", help="A mask file; may be given several times")]
-Excluded = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="GROUP:H,K,L", help="A peak that is not to be fitted")
-]
-PeakFunction = Annotated[str | None, typer.Option(help="Gaussian, Lorentzian, PseudoVoigt or BackToBackExponential")]
-Model = Annotated[str | None, typer.Option(help="DIFC, DIFC+TZERO, DIFC+DIFA, DIFC+DIFA+TZERO or recommended")]
-SkipPixels = Annotated[bool | None, typer.Option(help="Leave the pixel calibration out")]
-MaxPasses = Annotated[int | None, typer.Option(help="Largest number of passes")]
-DMin = Annotated[float | None, typer.Option(help="Smallest d-spacing of the reflections, A")]
-DMax = Annotated[float | None, typer.Option(help="Largest d-spacing of the reflections, A")]
-MaxChi2 = Annotated[float | None, typer.Option(help="Largest chi-squared per degree of freedom of a peak fit")]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="Any option, as pixels.threshold=0.3")
-]
-Directory = Annotated[Path | None, typer.Option("--session", help="Folder of the session")]
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Write plots and the HTML report")]
-
-_NAMED = {
-    "peak_function": "groups.peak_function",
-    "model": "groups.model",
-    "skip_pixels": "pixels.skip",
-    "max_passes": "pixels.max_passes",
-    "d_min": "peaks.crystal_d_min",
-    "d_max": "peaks.crystal_d_max",
-    "max_chi2": "groups.max_chi2",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -69,87 +35,18 @@ def _session(context: typer.Context, directory: Path | None) -> Session:
     return Session(EmbeddedHost(context.obj.load()), directory)
 
 
-def _changes(given: dict[str, Any]) -> dict[str, Any]:
-    """Inputs that were given on the command line, by the names of `Request.changed`."""
-    changes: dict[str, Any] = {}
-    for name, value in given.items():
-        if value is None:
-            continue
-        if name == "options":
-            changes |= dict(_option(text) for text in value)
-        elif name == "excluded_peaks":
-            changes[name] = tuple(_peak(text) for text in value)
-        else:
-            changes[_NAMED.get(name, name)] = tuple(value) if isinstance(value, list) else value
-    return changes
-
-
-def _option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(
-            "An option is given as NAME=VALUE.", found=text, fix="For example: --option pixels.threshold=0.3"
-        )
-    try:
-        return name.strip(), json.loads(value)
-    except json.JSONDecodeError:
-        return name.strip(), value.strip()
-
-
-def _peak(text: str) -> tuple[int, tuple[int, ...]]:
-    try:
-        group, hkl = text.split(":")
-        indices = tuple(int(part) for part in hkl.split(","))
-        if len(indices) != 3:
-            raise ValueError(text)
-        return int(group), indices
-    except ValueError as error:
-        raise InputError("A peak is named as GROUP:H,K,L.", found=text, fix="For example: --exclude 3:2,2,0") from error
-
-
+@takes_inputs
 def calibrate(
     context: typer.Context,
     runs: Runs,
-    calibrant: Annotated[str, typer.Option(help="Name of the calibrant sample, or its JSON file")],
-    grouping: Grouping = None,
-    native: Annotated[bool, typer.Option("--native", help="Calibrate single pixels instead of 8x8 blocks")] = False,
-    start_from: StartFrom = None,
-    preset: Preset = None,
-    inherit_mask: InheritMask = None,
-    masks: Masks = None,
-    excluded_peaks: Excluded = None,
-    peak_function: PeakFunction = None,
-    model: Model = None,
-    skip_pixels: SkipPixels = None,
-    max_passes: MaxPasses = None,
-    d_min: DMin = None,
-    d_max: DMax = None,
-    max_chi2: MaxChi2 = None,
-    options: Options = None,
+    given: dict[str, Any],
     session: Directory = None,
     report: Report = True,
     as_json: AsJson = False,
 ) -> None:
     """Calibrate a run: align the pixels, correct the groups, assess the result."""
-    given = {
-        "grouping": grouping,
-        "start_from": start_from,
-        "preset": preset,
-        "inherit_mask": inherit_mask,
-        "masks": masks,
-        "excluded_peaks": excluded_peaks,
-        "peak_function": peak_function,
-        "model": model,
-        "skip_pixels": skip_pixels,
-        "max_passes": max_passes,
-        "d_min": d_min,
-        "d_max": d_max,
-        "max_chi2": max_chi2,
-        "options": options,
-    }
-
     current = _session(context, session)
-    request = current.new_request(runs=tuple(runs), calibrant=calibrant, lite=not native).changed(_changes(given))
+    request = current.new_request(runs=tuple(runs)).changed(given)
     _warn(current, request)
     with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
         done = current.calibrate(request, progress, report=report)
@@ -162,51 +59,18 @@ def _warn(session: Session, request: Request) -> None:
             note(f"Warning: {problem.message} {problem.fix}")
 
 
+@takes_inputs
 def iterate(
     context: typer.Context,
+    given: dict[str, Any],
     runs: Annotated[list[str] | None, typer.Argument(help="Other runs than the last iteration's")] = None,
-    calibrant: Annotated[str | None, typer.Option(help="Another calibrant")] = None,
-    grouping: Grouping = None,
-    native: Annotated[bool | None, typer.Option("--native/--lite", help="Other pixels")] = None,
-    start_from: StartFrom = None,
-    preset: Preset = None,
-    inherit_mask: InheritMask = None,
-    masks: Masks = None,
-    excluded_peaks: Excluded = None,
-    peak_function: PeakFunction = None,
-    model: Model = None,
-    skip_pixels: SkipPixels = None,
-    max_passes: MaxPasses = None,
-    d_min: DMin = None,
-    d_max: DMax = None,
-    max_chi2: MaxChi2 = None,
-    options: Options = None,
     session: Directory = None,
     report: Report = True,
     as_json: AsJson = False,
 ) -> None:
     """Calibrate again: the last iteration's inputs, but for what is given here."""
-    given = {
-        "runs": runs or None,
-        "calibrant": calibrant,
-        "grouping": grouping,
-        "lite": None if native is None else not native,
-        "start_from": start_from,
-        "preset": preset,
-        "inherit_mask": inherit_mask,
-        "masks": masks,
-        "excluded_peaks": excluded_peaks,
-        "peak_function": peak_function,
-        "model": model,
-        "skip_pixels": skip_pixels,
-        "max_passes": max_passes,
-        "d_min": d_min,
-        "d_max": d_max,
-        "max_chi2": max_chi2,
-        "options": options,
-    }
-
-    current, changes = _session(context, session), _changes(given)
+    changes = {**given, **({"runs": tuple(runs)} if runs else {})}
+    current = _session(context, session)
     _warn(current, current.next_request(changes))
     with step("Iterating", quiet=as_json) as progress:
         done = current.iterate(changes, progress, report=report)
@@ -371,7 +235,7 @@ def apply(
     context: typer.Context,
     version: Annotated[str, typer.Argument(help="A version (STATE/N or RUN:N) or an iteration")],
     runs: Runs,
-    grouping: Grouping = None,
+    grouping: Annotated[str, typer.Option(help="Name or file of the pixel grouping; default: the state's first")] = "",
     native: Annotated[bool, typer.Option("--native", help="Native pixels instead of lite ones")] = False,
     output: Annotated[Path | None, typer.Option(help="File of the spectra; default: focused_RUN.nxs")] = None,
     session: Directory = None,
@@ -379,7 +243,7 @@ def apply(
 ) -> None:
     """Focus any run with a version's table and mask, and write the spectra."""
     current = _session(context, session)
-    request = current.new_request(runs=tuple(runs), lite=not native, grouping=grouping or "")
+    request = current.new_request(runs=tuple(runs), lite=not native, grouping=grouping)
     with step("Focusing", quiet=as_json) as progress:
         found = current.apply_to_files(version, request, output, progress)
     if as_json:

@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snapcal_workbench.cli.common import AsJson, Runs, user_name
 from snapcal_workbench.cli.console import note, say, say_fields, show_json, show_table, step
-from snapcal_workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from snapcal_workbench.options import Settings
     from snapcal_workbench.session import RunSummary
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a script")]
-
-
-@dataclass(frozen=True)
-class SettingsSource:
-    """Where a command's settings come from: `--config` and `--set`."""
-
-    config: Path | None = None
-    overrides: tuple[str, ...] = ()
-
-    def load(self) -> Settings:
-        """The effective settings.
-
-        Raises:
-            InputError: A setting does not exist or does not fit.
-        """
-        from snapcal_workbench.options import Settings
-
-        overrides: dict[str, Any] = {}
-        for text in self.overrides:
-            name, value = _pair(text)
-            *parents, last = name.split(".")
-            place = overrides
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[last] = value
-        return Settings.load(self.config, **overrides)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise InputError("A setting is given as NAME=VALUE.", found=text, fix="For example: --set ipts_root=/SNS/SNAP")
-    return name.strip(), value.strip()
 
 
 def register(app: typer.Typer) -> None:
@@ -97,7 +59,7 @@ def _in_words(found: RunSummary) -> dict[str, str]:
 
 def state(
     context: typer.Context,
-    run: Annotated[list[str], typer.Argument(help="Run number or NeXus file; several are one measurement")],
+    runs: Runs,
     native: Annotated[bool, typer.Option("--native", help="Look at native calibrations instead of lite ones")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -106,7 +68,7 @@ def state(
     from snapcal_workbench.session import Request
     from snapcal_workbench.session.checks import identify
 
-    found = identify(Request(runs=tuple(run), lite=not native), EmbeddedHost(context.obj.load()))
+    found = identify(Request(runs=tuple(runs), lite=not native), EmbeddedHost(context.obj.load()))
     if as_json:
         show_json(found.model_dump(mode="json"))
         return
@@ -144,14 +106,6 @@ def init_state_command(
         show_json({"state_id": chosen.state_id, "path": str(path)})
     else:
         say(f"State {chosen.state_id} ({name}) is initialised in {path}")
-
-
-def user_name() -> str:
-    """The login name, as the default author."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def simulate(

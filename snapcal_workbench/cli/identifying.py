@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from snapcal_workbench.cli.common import AsJson, Runs
 from snapcal_workbench.cli.console import note, say, show_json, show_table, step
-from snapcal_workbench.cli.facility import AsJson
 from snapcal_workbench.errors import CalibrationError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def identify(
     context: typer.Context,
-    run: Annotated[list[str], typer.Argument(help="Run number or NeXus file; several are one measurement")],
+    runs: Runs,
     as_json: AsJson = False,
 ) -> None:
     """Rank the facility's calibrants by how well they fit a run; exit code 5 when none does."""
@@ -29,8 +29,8 @@ def identify(
     from snapcal_workbench.session import Request
     from snapcal_workbench.session.identification import identify_calibrant
 
-    with step(f"Identifying {'+'.join(run)}", quiet=as_json) as progress:
-        found = identify_calibrant(Request(runs=tuple(run)), EmbeddedHost(context.obj.load()), progress)
+    with step(f"Identifying {'+'.join(runs)}", quiet=as_json) as progress:
+        found = identify_calibrant(Request(runs=tuple(runs)), EmbeddedHost(context.obj.load()), progress)
     if as_json:
         show_json(_as_json(found))
         raise typer.Exit(0 if found.identification.best else CalibrationError.exit_code)

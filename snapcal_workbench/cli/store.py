@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snapcal_workbench.cli.common import AsJson, user_name
 from snapcal_workbench.cli.console import note, say, say_fields, show_json, show_table, step
-from snapcal_workbench.cli.facility import AsJson, user_name
 from snapcal_workbench.errors import StoreError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def versions(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(help="A run (number or file), or a state id")],
+    run: Annotated[str, typer.Argument(help="A run (number, range as 58882-58885, or file), or a state id")],
     native: Annotated[bool, typer.Option("--native", help="Versions for native pixels instead of lite ones")] = False,
     as_json: AsJson = False,
 ) -> None:

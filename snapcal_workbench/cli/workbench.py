@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from snapcal_workbench.cli.common import AsJson
 from snapcal_workbench.cli.console import note, say, show_json
-from snapcal_workbench.cli.facility import AsJson
 from snapcal_workbench.errors import NotFoundError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Options of the calibration, and the settings: where things are."""
+"""What a scientist asks for: inputs and options of a calibration, and the settings: where things are."""
 
 from snapcal_workbench.options.model import (
     PRESETS,
@@ -12,21 +12,35 @@ from snapcal_workbench.options.model import (
     PresetName,
     Reference,
 )
+from snapcal_workbench.options.request import ExcludedPeak, Request, build_request
+from snapcal_workbench.options.runs import MOST_RUNS, Runs, expand_runs
 from snapcal_workbench.options.settings import ENVIRONMENT_PREFIX, Home, IndexLayout, Settings
+from snapcal_workbench.options.tree import Leaf, flattened, leaves, nested, value_at
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "MOST_RUNS",
     "PRESETS",
     "CalibrationOptions",
     "EstimatorName",
+    "ExcludedPeak",
     "GroupModel",
     "GroupOptions",
     "Home",
     "IndexLayout",
+    "Leaf",
     "PeakFunction",
     "PeakOptions",
     "PixelOptions",
     "PresetName",
     "Reference",
+    "Request",
+    "Runs",
     "Settings",
+    "build_request",
+    "expand_runs",
+    "flattened",
+    "leaves",
+    "nested",
+    "value_at",
 ]

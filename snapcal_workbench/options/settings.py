@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.options.model import PRESETS, CalibrationOptions, PresetName
+from snapcal_workbench.options.tree import flattened, leaves, nested
 from snapcal_workbench.paths import user_path
 
 IndexLayout = Literal["auto", "with mode level", "without mode level"]
@@ -146,7 +147,7 @@ class Settings(BaseSettings):
         sources: dict[str, str] = {}
         for values, where in cls._layers(config_file, overrides):
             try:
-                flat = {key: value for key, value in _flattened(values) if value is not None}
+                flat = {key: value for key, value in flattened(values).items() if value is not None}
             except RecursionError:
                 raise InputError(
                     "Settings are nested one level deep, options two.",
@@ -156,7 +157,7 @@ class Settings(BaseSettings):
             merged.update(flat)
             sources.update({key: where(key) for key in flat})
         try:
-            settings = cls(**_nested(merged, sources))
+            settings = cls(**nested(merged, sources))
         except ValidationError as error:
             raise _wrong_settings(error, sources) from None
         settings._sources.update(sources)
@@ -188,18 +189,18 @@ class Settings(BaseSettings):
 
     def options(self, preset: PresetName | None = None) -> CalibrationOptions:
         """The calibration options of a preset (default: the one that is set), with the user's changes."""
-        base = PRESETS[preset or self.preset].model_dump()
-        changes = _flattened(self.option_changes.model_dump(exclude_unset=True))
-        return CalibrationOptions.model_validate(_nested({**dict(_flattened(base)), **dict(changes)}, {}))
+        base = flattened(PRESETS[preset or self.preset].model_dump())
+        changes = flattened(self.option_changes.model_dump(exclude_unset=True))
+        return CalibrationOptions.model_validate(nested({**base, **changes}))
 
     def effective(self) -> dict[str, Any]:
         """The value of every setting and option, by dotted name, e.g. "options.pixels.max_passes"."""
         own = {name: getattr(self, name) for name in type(self).model_fields if name != "option_changes"}
-        return {**own, **{f"options.{key}": value for key, value in _flattened(self.options().model_dump())}}
+        return {**own, **flattened({"options": self.options().model_dump()})}
 
     def origins(self) -> dict[str, str]:
         """Where each value of `effective` came from, by dotted name."""
-        given = dict(_flattened(self.model_dump(by_alias=True, exclude_unset=True)))
+        given = flattened(self.model_dump(by_alias=True, exclude_unset=True))
         return {
             key: self._sources.get(key) or ("program" if key in given else self._default_origin(key))
             for key in self.effective()
@@ -210,35 +211,8 @@ class Settings(BaseSettings):
             extra = type(self).model_fields[key].json_schema_extra
             return f"derived from {extra['derived_from']}" if isinstance(extra, dict) else "default"
         name = key.removeprefix("options.")
-        preset, standard = (dict(_flattened(PRESETS[p].model_dump()))[name] for p in (self.preset, "standard"))
+        preset, standard = (flattened(PRESETS[p].model_dump())[name] for p in (self.preset, "standard"))
         return "default" if preset == standard else f"preset {self.preset}"
-
-
-def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of every leaf of nested dicts."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _nested(flat: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
-    """The nested dicts of which `_flattened` gave the leaves."""
-    tree: dict[str, Any] = {}
-    for key, value in flat.items():
-        *parents, name = key.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-            if not isinstance(branch, dict):
-                raise InputError(
-                    f"Setting '{key}' lies below '{parent}', which has a value of its own.",
-                    found=f"{branch!r} ({sources.get(parent, 'another source')})",
-                    fix="Give the options one by one, e.g. max_passes below [options.pixels].",
-                )
-        branch[name] = value
-    return tree
 
 
 def _config_file(named: Path | str | None) -> Path | None:
@@ -273,7 +247,7 @@ def _read_toml(settings: type[Settings], path: Path) -> dict[str, Any]:
 def _wrong_settings(error: ValidationError, sources: Mapping[str, str]) -> InputError:
     """One error for all wrong settings: name, value, what is wrong with it, and where it came from."""
     lines = []
-    known = {*Settings.model_fields, *(f"options.{key}" for key, _ in _flattened(CalibrationOptions().model_dump()))}
+    known = {*Settings.model_fields, *(f"options.{leaf.name}" for leaf in leaves(CalibrationOptions))}
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         where = sources.get(key) or next((w for k, w in sources.items() if k.startswith(f"{key}.")), "program")

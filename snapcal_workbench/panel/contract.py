@@ -82,7 +82,7 @@ class View(Protocol):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Inputs as plain data, as `session.request.Request.changed` takes them."""
+        """Inputs as plain data, as `options.Request.changed` takes them."""
 
     @property
     def busy(self) -> bool:

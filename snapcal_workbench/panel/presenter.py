@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.calibration.types import DiffCalTable
-from snapcal_workbench.errors import Cancelled, SnapcalError
+from snapcal_workbench.errors import Cancelled, InputProblemError, SnapcalError
 from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.calibrants import find_calibrants
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, View, Write
@@ -22,7 +22,6 @@ from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.session import (
     CalibrantPreview,
     Comparison,
-    InputProblemError,
     Iteration,
     Problem,
     Request,

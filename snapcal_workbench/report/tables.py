@@ -22,6 +22,7 @@ from snapcal_workbench.calibration.types import (
     PassRecord,
     PixelCalibration,
 )
+from snapcal_workbench.options import leaves, value_at
 from snapcal_workbench.report.contents import ComparisonEntry, ReportContents
 from snapcal_workbench.report.detectors import difc_change_ppm
 from snapcal_workbench.report.numbers import NONE, fixed, number, percent, ppm, with_error
@@ -173,13 +174,10 @@ def options_table(contents: ReportContents) -> Table:
     return Table(("Option", "Value", "Meaning"), rows, caption, words=WORDS, marked=marked)
 
 
-def _options(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    for name, info in type(model).model_fields.items():
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            yield from _options(value, f"{prefix}{name.replace('_', ' ')}: ")
-        else:
-            yield f"{prefix}{name.replace('_', ' ')}", _option_text(value), info.description or ""
+def _options(options: BaseModel) -> Iterator[tuple[str, str, str]]:
+    for leaf in leaves(type(options)):
+        name = ": ".join(part.replace("_", " ") for part in leaf.path)
+        yield name, _option_text(value_at(options, leaf.path)), leaf.field.description or ""
 
 
 def _option_text(value: object) -> str:

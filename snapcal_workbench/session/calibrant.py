@@ -9,7 +9,7 @@ import numpy as np
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import FloatArray, Reflections
 from snapcal_workbench.instrument.calibrants import read_calibrant
-from snapcal_workbench.session.request import Request
+from snapcal_workbench.options import Request
 from snapcal_workbench.workspaces.protocol import Host
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
@@ -11,17 +14,46 @@ from snapcal_workbench.calibration.types import Events, PixelMask, RunInfo
 from snapcal_workbench.errors import InputError, SnapcalError
 from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
 from snapcal_workbench.instrument.groupings import groupings_of_state, locate_grouping
+from snapcal_workbench.instrument.known import requested_mode
 from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.instrument.state import InstrumentState
-from snapcal_workbench.options import PRESETS, Settings
+from snapcal_workbench.options import PRESETS, Request, Settings
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.session.iteration import IterationFolders
-from snapcal_workbench.session.request import Problem, Request, RunSummary
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.workspaces.protocol import Host
+
+
+class Problem(BaseModel):
+    """Something that speaks against a request: beside which input to show it, and how serious it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    severity: Literal["error", "warning"]
+    message: str
+    fix: str = ""
+
+
+class RunSummary(BaseModel):
+    """What was found about the run of a request, without reading its events."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_number: str
+    title: str
+    start_time: str
+    proton_charge: float = Field(description="Microampere hours")
+    state_id: str
+    state_values: dict[str, Any] = Field(description="The values that make the state id")
+    state_exists: bool
+    ipts: str
+    files: tuple[str, ...]
+    groupings: tuple[str, ...]
+    n_versions: int
 
 
 def run_request(request: Request, settings: Settings) -> RunRequest:
@@ -33,7 +65,7 @@ def run_request(request: Request, settings: Settings) -> RunRequest:
     if not request.runs:
         raise InputError("A run is needed.", found="no run", fix="Give a run number, a NeXus file or a workspace.")
     runs = tuple(text if text.isdigit() else user_path(text) for text in request.runs)
-    return RunRequest(runs, request.mode(settings))
+    return RunRequest(runs, requested_mode(settings, request.lite))
 
 
 def identify(request: Request, host: Host) -> RunSummary:
@@ -54,8 +86,8 @@ def identify(request: Request, host: Host) -> RunSummary:
         state_exists=exists,
         ipts=ipts,
         files=files,
-        groupings=tuple(groupings_of_state(host.settings, state.state_id, request.mode(host.settings))),
-        n_versions=len(StateStore(host.settings, state.state_id, request.mode(host.settings)).entries())
+        groupings=tuple(groupings_of_state(host.settings, state.state_id, requested_mode(host.settings, request.lite))),
+        n_versions=len(StateStore(host.settings, state.state_id, requested_mode(host.settings, request.lite)).entries())
         if exists
         else 0,
     )
@@ -155,7 +187,7 @@ def _check_file(what: str, text: str) -> None:
 
 def _check_workspace(request: Request, host: Host) -> None:
     events = host.workspaces.read(request.workspace, Events)
-    have, want = pixel_mode(events.geometry, host), request.mode(host.settings)
+    have, want = pixel_mode(events.geometry, host), requested_mode(host.settings, request.lite)
     if have is not want:
         raise InputError(
             f"The workspace has {have.name} pixels, but {want.name} ones are asked for.",
@@ -168,7 +200,7 @@ def _check_grouping(request: Request, host: Host) -> None:
         state_id = identify(request, host).state_id
     except SnapcalError:
         return  # said beside the run already
-    locate_grouping(host.settings, state_id, request.mode(host.settings), request.grouping)
+    locate_grouping(host.settings, state_id, requested_mode(host.settings, request.lite), request.grouping)
 
 
 def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem]:
@@ -182,7 +214,7 @@ def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem
                 fix=f"Initialise it: snapcal init-state {summary.run_number} --name NAME",
             )
         )
-    reason = StateStore(host.settings, summary.state_id, request.mode(host.settings)).writable()
+    reason = StateStore(host.settings, summary.state_id, requested_mode(host.settings, request.lite)).writable()
     if reason:
         problems.append(
             Problem(

@@ -27,12 +27,21 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.errors import Cancelled, InputError
-from snapcal_workbench.instrument.known import instrument_of
+from snapcal_workbench.instrument.known import instrument_of, requested_mode
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
+from snapcal_workbench.options import Request, build_request
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
-from snapcal_workbench.session.checks import check_request, identified, identify, overruled, require
+from snapcal_workbench.session.checks import (
+    Problem,
+    RunSummary,
+    check_request,
+    identified,
+    identify,
+    overruled,
+    require,
+)
 from snapcal_workbench.session.comparison import (
     Comparison,
     Entry,
@@ -45,7 +54,6 @@ from snapcal_workbench.session.iteration import Iteration, IterationFolders, Unr
 from snapcal_workbench.session.ledger import Ledger, Standing
 from snapcal_workbench.session.preview import Outlook
 from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
-from snapcal_workbench.session.request import Problem, Request, RunSummary, build_request
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.session.trial import trial
 from snapcal_workbench.session.versions import checked_health, described_versions
@@ -384,7 +392,7 @@ class Session:
 
     def mode_of(self, iteration: Iteration) -> PixelMode:
         """How the pixels of an iteration are counted."""
-        return iteration.request.mode(self.host.settings)
+        return requested_mode(self.host.settings, iteration.request.lite)
 
     def is_lite(self, run_workspace: str) -> bool:
         """Whether a run in the workspace list has lite pixels."""
@@ -416,7 +424,7 @@ class Session:
         return described_versions(
             self.host.settings,
             summary.state_id,
-            request.mode(self.host.settings),
+            requested_mode(self.host.settings, request.lite),
             run=int(summary.run_number.split("+")[0]),
         )
 

@@ -10,12 +10,13 @@ from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelMask
 from snapcal_workbench.formats.masks import read_mask
 from snapcal_workbench.instrument.groupings import read_grouping_named
+from snapcal_workbench.instrument.known import requested_mode
+from snapcal_workbench.options import Request
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identify
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.ledger import Ledger
-from snapcal_workbench.session.request import Request
 from snapcal_workbench.session.starting import starting_point
 from snapcal_workbench.session.trial import Trial
 from snapcal_workbench.workspaces.names import grouping as grouping_name
@@ -59,7 +60,7 @@ class Ingredients:
         return Loaded(name, trial.write(RUN, wanted, wanted, found), found.name)
 
     def _load_files(self, request: Request, trial: Trial, progress: Progress) -> str:
-        mode = request.mode(self._host.settings)
+        mode = requested_mode(self._host.settings, request.lite)
         wanted = (*request.runs, mode.name)
         present = self._ledger.names(RUN).get("run", "")
         if present and self._loaded == (present, wanted):
@@ -77,7 +78,7 @@ class Ingredients:
     def kept(self, request: Request) -> None:
         """The run that was loaded last for a request is kept: it need not be loaded again."""
         if not request.workspace:
-            mode = request.mode(self._host.settings)
+            mode = requested_mode(self._host.settings, request.lite)
             self._loaded = (self._ledger.names(RUN).get("run", ""), (*request.runs, mode.name))
 
     def chain_inputs(

@@ -35,7 +35,7 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.errors import FileFormatError, NotFoundError, StoreError
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.formats.writing import replace_file
-from snapcal_workbench.session.request import Request
+from snapcal_workbench.options import Request
 
 FORMAT = 1
 """Version of the format of `iteration.json`; a file that states none is of the first."""

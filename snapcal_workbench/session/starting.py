@@ -11,10 +11,10 @@ from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.merging import expand_to_native, merge_map, reduce_to_lite
+from snapcal_workbench.options import Request
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.iteration import IterationFolders
-from snapcal_workbench.session.request import Request
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.workspaces.protocol import Host
 

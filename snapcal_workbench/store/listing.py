@@ -7,7 +7,7 @@ from typing import Any
 
 from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.instrument.model import PixelMode, RunRequest
-from snapcal_workbench.options import Settings
+from snapcal_workbench.options import Settings, expand_runs
 from snapcal_workbench.store.layout import mode_name
 from snapcal_workbench.store.state_store import StateStore
 
@@ -19,7 +19,7 @@ def list_versions(settings: Settings, run_or_state: str, mode: PixelMode) -> dic
 
     Args:
         settings: Where the tree is.
-        run_or_state: Run number, path of a NeXus file, or state id.
+        run_or_state: Run number, range of runs, path of a NeXus file, or state id.
         mode: Mode of the run.
 
     Returns:
@@ -32,8 +32,21 @@ def list_versions(settings: Settings, run_or_state: str, mode: PixelMode) -> dic
     state_id = run_or_state.strip()
     if _STATE_ID.fullmatch(state_id):
         return versions_of_state(settings, state_id, mode)
-    found = identify_run(RunRequest((run_or_state,), mode), settings)
-    return versions_of_state(settings, found.state.state_id, mode, run=int(found.info.run_number.split("+")[0]))
+    found = identify_run(RunRequest(expand_runs((run_or_state,)), mode), settings)
+    runs = [int(run) for run in found.info.run_number.split("+")]
+    listed = versions_of_state(settings, found.state.state_id, mode, run=runs[0])
+    problem = _different_versions(StateStore(settings, found.state.state_id, mode), runs)
+    return {**listed, "problems": [*listed["problems"], *problem]}
+
+
+def _different_versions(store: StateStore, runs: list[int]) -> list[str]:
+    """What to say where not one version applies to all of several runs."""
+    chosen = {run: store.choose(run) for run in runs}
+    versions = {run: entry.version if entry else None for run, entry in chosen.items()}
+    if len(set(versions.values())) < 2:
+        return []
+    each = ", ".join(f"{run}: {'none' if version is None else version}" for run, version in versions.items())
+    return [f"Not one version applies to all of these runs; the first run's is marked ({each})."]
 
 
 def versions_of_state(settings: Settings, state_id: str, mode: PixelMode, *, run: int | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from snapcal_workbench import errors
-from snapcal_workbench.cli import facility
+from snapcal_workbench.cli import common
 from snapcal_workbench.cli.app import app
 from snapcal_workbench.cli.ending import EXIT_CODES
 from snapcal_workbench.simulation.tree import SimulatedTree
@@ -96,7 +96,7 @@ def fail(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def load(source: object) -> None:
         raise error
 
-    monkeypatch.setattr(facility.SettingsSource, "load", load)
+    monkeypatch.setattr(common.SettingsSource, "load", load)
 
 
 @pytest.mark.parametrize("command", WITH_SETTINGS)

@@ -10,13 +10,12 @@ import pytest
 from qtpy.QtWidgets import QMenu
 
 from snapcal_workbench.calibration.types import MaskReason, PixelMask
-from snapcal_workbench.errors import InputError
-from snapcal_workbench.options import PRESETS, CalibrationOptions
+from snapcal_workbench.errors import InputError, InputProblemError
+from snapcal_workbench.options import PRESETS, CalibrationOptions, leaves
 from snapcal_workbench.panel.pace import PATIENCE, Pace
 from snapcal_workbench.panel.views.inputs_view import InputsView
-from snapcal_workbench.panel.views.options_view import LABELS, option_infos
 from snapcal_workbench.panel.window import CalibrationWindow
-from snapcal_workbench.session import InputProblemError, Request, build_request
+from snapcal_workbench.session import Request, build_request
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.panel.driving import RUN, Open, fill_in, log
 
@@ -48,8 +47,8 @@ def other_value(name: str, value: object) -> object:
 def test_every_option_has_a_label_and_survives_the_form(qtbot) -> None:
     form = InputsView()
     qtbot.addWidget(form)
-    names = [name for name, _ in option_infos()]
-    assert sorted(names) == sorted(LABELS)
+    names = [leaf.name for leaf in leaves(CalibrationOptions)]
+    assert all(leaf.field.title for leaf in leaves(CalibrationOptions))
     request = Request().changed({name: other_value(name, form.options[name].value) for name in names})
     form.set_request(request)
     assert Request().changed(form.values) == request

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 
 from snapcal_workbench.options import PRESETS, CalibrationOptions
 from snapcal_workbench.panel.contract import Choices, Looked
-from snapcal_workbench.panel.views.options_view import OTHERS, SECTIONS, OptionFields
+from snapcal_workbench.panel.views.options_view import SECTIONS, OptionFields
 from snapcal_workbench.panel.views.reflections_view import ReflectionsView
 from snapcal_workbench.panel.widgets.layouts import button, combo, offer, select
 from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
@@ -127,8 +127,8 @@ class InputsView(QWidget):
         first = QFormLayout()
         self._add(first, "preset", PlainLabel("Prese&t"), self.preset)
         page.addLayout(first)
-        for section, title in (*SECTIONS.items(), ("", OTHERS)):
-            box = QGroupBox(title)
+        for section in SECTIONS:
+            box = QGroupBox(section)
             form = QFormLayout(box)
             for field in self.options.fields.values():
                 if field.section == section and field.name not in FOREMOST:

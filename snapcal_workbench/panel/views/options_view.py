@@ -6,67 +6,28 @@ says that it differs from its default.
 
 from __future__ import annotations
 
-from types import NoneType
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, cast
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
-from snapcal_workbench.options import CalibrationOptions
+from snapcal_workbench.options import CalibrationOptions, Leaf, Request, leaves, value_at
 from snapcal_workbench.panel.widgets.layouts import combo, select
 from snapcal_workbench.panel.widgets.text import PlainLabel
 
-SECTIONS = {"peaks": "Peaks", "pixels": "Pixel calibration", "groups": "Group calibration"}
-OTHERS = "Instrument"
 LARGEST = 2**30
 
-LABELS = {
-    "peaks.crystal_d_min": "Reflections from d (Å)",
-    "peaks.crystal_d_max": "Reflections to d (Å)",
-    "peaks.intensity_fraction": "Weakest intensity (fraction)",
-    "peaks.window": "Rule of the peak windows",
-    "peaks.window_sigmas": "Half window (σ)",
-    "peaks.fwhm_left": "Window below (FWHM)",
-    "peaks.fwhm_right": "Window above (FWHM)",
-    "peaks.tail_coefficient": "Tail coefficient",
-    "peaks.gsas_alpha": "Tail α (GSAS)",
-    "peaks.gsas_beta0": "Tail β₀ (GSAS)",
-    "peaks.gsas_beta1": "Tail β₁ (GSAS)",
-    "peaks.overlap": "Overlapping peaks go",
-    "peaks.d_crop_low": "Crop d at the low end (Å)",
-    "peaks.d_crop_high": "Crop d at the high end (Å)",
-    "pixels.skip": "Leave out pixel calibration",
-    "pixels.estimator": "Estimator",
-    "pixels.reference": "Reference of a group",
-    "pixels.bins_per_delta_d": "Bins across Δd",
-    "pixels.threshold": "Converged below (bins)",
-    "pixels.max_passes": "Passes at most",
-    "pixels.max_shift": "Largest shift (relative)",
-    "pixels.max_offset_bins": "Largest offset (bins)",
-    "pixels.max_newly_masked": "Newly masked at most (share)",
-    "pixels.memory_mib": "Memory (MiB)",
-    "pixels.shrink": "Draw towards smooth field",
-    "groups.peak_function": "Peak shape",
-    "groups.peak_weights": "Peak fits by",
-    "groups.model": "Terms of a group",
-    "groups.shared_terms": "Shared TZERO and DIFA",
-    "groups.weights": "Weights of the peaks",
-    "groups.max_chi2": "Largest χ² of a peak",
-    "groups.chi2_grows": "χ² limit grows with counts",
-    "groups.min_peaks": "Peaks at least",
-    "groups.preferred_peaks": "Peaks preferred",
-    "groups.outlier_sigmas": "Outlier beyond (σ)",
-    "groups.repeats": "Repetitions at most",
-    "groups.tolerance": "Tolerance (relative)",
-    "delta_theta": "Beam divergence (rad)",
-}
+OPTIONS = {leaf.name: leaf for leaf in leaves(CalibrationOptions)}
+"""All options by their dotted names."""
+INPUTS = {leaf.name.removeprefix("options."): leaf for leaf in leaves(Request)}
+"""All inputs of a calibration by the names that `Request.changed` takes."""
+SECTIONS = tuple(dict.fromkeys(leaf.section_title for leaf in OPTIONS.values()))
 
 
 def label_of(name: str) -> str:
-    """What an input is called in the panel, by its dotted name."""
-    return LABELS.get(name, name.rpartition(".")[2].replace("_", " ").capitalize())
+    """What an input is called, by its dotted name."""
+    return INPUTS[name].label if name in INPUTS else name
 
 
 class NumberEdit(QLineEdit):
@@ -96,16 +57,15 @@ class OptionField(QObject):
 
     changed = Signal()
 
-    def __init__(self, name: str, info: FieldInfo, parent: QObject) -> None:
+    def __init__(self, leaf: Leaf, parent: QObject) -> None:
         super().__init__(parent)
-        self.name = name
-        self.section = name.partition(".")[0] if "." in name else ""
-        self.label = PlainLabel(label_of(name))
-        self.widget = _widget(info)
+        self.name = leaf.name
+        self.section = leaf.section_title
+        self.label = PlainLabel(leaf.label)
+        self.widget = _widget(leaf)
         self.default: object = None
-        extra = cast(dict[str, Any], info.json_schema_extra or {})
-        self.enabled_when = cast(dict[str, Any], extra.get("enabled_when", {}))
-        self._description = info.description or ""
+        self.condition = leaf.condition
+        self._description = leaf.field.description or ""
         self.widget.setAccessibleName(self.label.text())
         self.label.setBuddy(self.widget)
         _changed_of(self.widget).connect(lambda *_: self._mark())
@@ -158,8 +118,8 @@ class OptionFields(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.fields: dict[str, OptionField] = {}
-        for name, info in option_infos():
-            field = OptionField(name, info, self)
+        for name, leaf in OPTIONS.items():
+            field = OptionField(leaf, self)
             self.fields[name] = field
             field.changed.connect(self._changed)
         self.set_defaults(CalibrationOptions())
@@ -176,51 +136,32 @@ class OptionFields(QObject):
     def set_options(self, options: CalibrationOptions) -> None:
         """Fill the fields."""
         for name, field in self.fields.items():
-            field.set_value(_value_of(options, name))
+            field.set_value(value_at(options, OPTIONS[name].path))
 
     def set_defaults(self, options: CalibrationOptions) -> None:
         """Say what the options are by default."""
         for name, field in self.fields.items():
-            field.set_default(_value_of(options, name))
+            field.set_default(value_at(options, OPTIONS[name].path))
 
     def _changed(self) -> None:
         for field in self.fields.values():
-            needed = field.enabled_when
-            if needed:
-                field.widget.setEnabled(self.fields[f"{field.section}.{needed['field']}"].value == needed["is"])
+            if field.condition:
+                other, value = field.condition
+                field.widget.setEnabled(self.fields[other].value == value)
         self.changed.emit()
 
 
-def option_infos() -> list[tuple[str, FieldInfo]]:
-    """Dotted name and description of every option."""
-    found: list[tuple[str, FieldInfo]] = []
-    for name, info in CalibrationOptions.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            found += [(f"{name}.{inner}", each) for inner, each in info.annotation.model_fields.items()]
-        else:
-            found.append((name, info))
-    return found
-
-
-def _value_of(options: CalibrationOptions, name: str) -> Any:
-    value: Any = options
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def _widget(info: FieldInfo) -> QWidget:
-    kind = info.annotation
-    if get_origin(kind) is Literal:
-        return combo("", "", get_args(kind), narrow=True)
-    if kind is bool:
+def _widget(leaf: Leaf) -> QWidget:
+    if leaf.choices:
+        return combo("", "", leaf.choices, narrow=True)
+    if leaf.kind is bool:
         return QCheckBox()
-    if kind is int:
+    if leaf.kind is int and not leaf.may_be_empty:
         number = QSpinBox()
-        number.setRange(*_whole_range(info))
+        number.setRange(*_whole_range(leaf.field))
         return number
     edit = NumberEdit()
-    if NoneType in get_args(kind):
+    if leaf.may_be_empty:
         edit.setPlaceholderText("none")
     return edit
 

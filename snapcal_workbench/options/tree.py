@@ -1,0 +1,144 @@
+"""The tree of a model's fields by dotted names, as "pixels.max_passes": the one way to walk, read, set and name them.
+
+A leaf is a field that is not a model itself; a section is a model that is a field. Nested dicts are the plain form of a
+tree ("nested"), a dict by dotted names its flat form.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from snapcal_workbench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One field at the end of a branch.
+
+    Attributes:
+        path: Names from the root, the field's own last.
+        field: Its declaration.
+        section_title: What its section is called; at the root what its declaration says, or "".
+    """
+
+    path: tuple[str, ...]
+    field: FieldInfo
+    section_title: str = ""
+
+    @property
+    def name(self) -> str:
+        """Dotted name."""
+        return ".".join(self.path)
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.field.title or self.path[-1].replace("_", " ").capitalize()
+
+    @property
+    def kind(self) -> Any:
+        """Its type, without the None of one that may be empty."""
+        return _without_none(self.field.annotation)
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether None is one of its values."""
+        return self.kind != self.field.annotation
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Its values where there are only a few."""
+        return tuple(map(str, get_args(self.kind))) if get_origin(self.kind) is Literal else ()
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What else is declared of it."""
+        extra = self.field.json_schema_extra
+        return extra if isinstance(extra, dict) else {}
+
+    @property
+    def condition(self) -> tuple[str, Any] | None:
+        """Dotted name and value of another leaf without which this one means nothing."""
+        when = self.extra.get("enabled_when")
+        return (".".join((*self.path[:-1], when["field"])), when["is"]) if when else None
+
+    def bound(self, *names: str) -> float | None:
+        """The limit that is declared by one of these names ("ge", "gt", "le", "lt")."""
+        limits = (getattr(constraint, name, None) for constraint in self.field.metadata for name in names)
+        return next((float(limit) for limit in limits if limit is not None), None)
+
+
+def leaves(model: type[BaseModel]) -> Iterator[Leaf]:
+    """All leaves of a model, in the order of their declaration."""
+    return _leaves(model, (), "")
+
+
+def _leaves(model: type[BaseModel], path: tuple[str, ...], title: str) -> Iterator[Leaf]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _leaves(kind, (*path, name), field.title or "")
+        else:
+            leaf = Leaf((*path, name), field, title)
+            yield leaf if title else replace(leaf, section_title=str(leaf.extra.get("section", "")))
+
+
+def value_at(model: BaseModel, path: tuple[str, ...]) -> Any:
+    """The value of a leaf."""
+    value: Any = model
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts in their flat form."""
+    return dict(_flattened(values, ""))
+
+
+def _flattened(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def nested(flat: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The flat form as nested dicts.
+
+    Args:
+        flat: Values by dotted names.
+        sources: Where values are from, for the message.
+
+    Raises:
+        InputError: One name is a leaf and a section of others.
+    """
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, name = key.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+            if not isinstance(branch, dict):
+                raise InputError(
+                    f"Setting '{key}' lies below '{parent}', which has a value of its own.",
+                    found=f"{branch!r} ({(sources or {}).get(parent, 'another source')})",
+                    fix="Give the options one by one, e.g. max_passes below [options.pixels].",
+                )
+        branch[name] = value
+    return tree
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not types.NoneType]
+        if len(members) == 1 and len(get_args(annotation)) == 2:
+            return members[0]
+    return annotation
