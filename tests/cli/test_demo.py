@@ -11,12 +11,9 @@ import pytest
 
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, PixelGrouping, PixelMask
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
-from snapcal_workbench.cli.demo import show_files
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
-from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.simulation.truth import Truth
 from tests.support import Demo, run_snapcal
 
@@ -151,19 +148,3 @@ def test_the_demonstration_runs_with_the_mode_level(tmp_path: Path, monkeypatch:
     done = run_snapcal("demo", "--directory", str(tmp_path / "demo"), "--events", "1e6")
     assert done.code == 0, done.err
     assert "lite/diffraction/v_0001" in done.out
-
-
-def test_what_the_demonstration_saved_is_found_below_the_mode_level(
-    small_tree: SimulatedTree, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = small_tree.settings.model_copy(update={"index_layout": "with mode level"})
-    session = Session(EmbeddedHost(settings))
-    request = session.new_request(runs=("58882",), calibrant="Silicon_NIST_640d_001", grouping="Column")
-    request = request.changed({"pixels.skip": True})
-    session.initialise_state(request, "a state", "a tester", Progress())
-    session.calibrate(request, Progress(), report=False)
-    session.save(1, author="a tester", comments="a test")
-    show_files(session, 1, small_tree.directory)
-    shown = capsys.readouterr().out
-    assert f"Saved: {settings.powder_home / STATE / 'lite' / 'diffraction' / 'v_0001'}" in shown
-    assert '"comments": "a test"' in shown
