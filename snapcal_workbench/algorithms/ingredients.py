@@ -9,6 +9,7 @@ from pydantic import Field
 
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
+from snapcal_workbench.calibration.pixels.start import without_impossible_rows
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -79,7 +80,7 @@ def state_of(run: RunInfo, host: Host) -> InstrumentState:
 
 
 def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
-    """Read the workspaces of a step and check that they are of the same pixels.
+    """Read the workspaces of a step and check that they are of the same pixels; impossible rows of a table are masked.
 
     Raises:
         NotFoundError: A workspace does not exist.
@@ -94,6 +95,7 @@ def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
         table = DiffCalTable.from_geometry(events.geometry)
     check_pixels(events, grouping=grouping, table=table)
     mask = combined_mask(events, workspaces, inputs.mask_workspaces)
+    table, mask, _ = without_impossible_rows(table, mask, events.geometry)
     state, mode = state_of(events.run, host), pixel_mode(events.geometry, host)
     return PixelIngredients(events, grouping, table, mask, state, mode, inputs.delta_theta)
 

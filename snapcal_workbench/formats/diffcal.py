@@ -22,12 +22,15 @@ from snapcal_workbench.calibration.types import (
     PixelGrouping,
     PixelMask,
 )
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import FileFormatError, InputError
 from snapcal_workbench.formats.files import damaged
 from snapcal_workbench.formats.hdf5 import child, hdf5_image, numbers, open_hdf5, subgroup, text, wrong
 from snapcal_workbench.formats.writing import replace_file
 
 WHAT = "a DiffCal file"
+
+SMALLEST_DIFC, LARGEST_DIFC = 10.0, 1e6
+"""What an instrument can have, us/A: 1 m of flight path at 2theta = 2.3 deg, and 2 km in backscattering."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +38,9 @@ class DiffCalFile:
     """What a DiffCal file holds, in ascending order of detid.
 
     Attributes:
-        table: DIFC, DIFA and TZERO of each pixel. The DIFC of a pixel in use is positive; that of a masked one is as in
-            the file and may be 0.
-        mask: INHERITED where the file says that a pixel is not to be used.
+        table: DIFC, DIFA and TZERO of each pixel of the file. The DIFC of a pixel in use is one that an instrument can
+            have; that of a masked one is as in the file, and 0 where that is no positive number.
+        mask: INHERITED where the file says that a pixel is not to be used, IMPOSSIBLE_DIFC where its row cannot be.
         grouping: Group of each pixel.
         instrument: Name of the instrument; "" if the file does not say.
         source: Instrument definition or file that it was made from; "" if the file does not say.
@@ -69,38 +72,41 @@ def read_diffcal(path: Path) -> DiffCalFile:
 
     Raises:
         NotFoundError: There is no such file, or we may not read it.
-        FileFormatError: It is not a DiffCal file, or a pixel in use has no positive DIFC.
+        FileFormatError: It is not a DiffCal file, or no pixel in use has a possible DIFC.
     """
     rows = read_rows(path)
     if rows.difc is None:
         raise damaged(path, WHAT, "no dataset difc in /calibration")
     n = len(rows.detid)
     used = np.ones(n, bool) if rows.use is None else rows.use > 0
-    _require_positive(path, rows.detid, rows.difc, used)
     zeros = np.zeros(n)
     difa = zeros if rows.difa is None else rows.difa
     tzero = zeros if rows.tzero is None else rows.tzero
-    reason = np.where(used, MaskReason.USED, MaskReason.INHERITED).astype(np.uint8)
+    possible = (rows.difc >= SMALLEST_DIFC) & (rows.difc <= LARGEST_DIFC) & np.isfinite(difa) & np.isfinite(tzero)
+    if used.any() and not possible[used].any():
+        raise _no_difc(path, rows.detid[used], rows.difc[used])
+    reason = np.select([~used, ~possible], [MaskReason.INHERITED, MaskReason.IMPOSSIBLE_DIFC], MaskReason.USED)
     group = np.ones(n, np.int32) if rows.group is None else rows.group
     return DiffCalFile(
-        DiffCalTable(rows.detid, rows.difc, difa, tzero),
-        PixelMask(rows.detid, reason),
+        DiffCalTable(rows.detid, _finite(np.maximum(rows.difc, 0.0)), _finite(difa), _finite(tzero)),
+        PixelMask(rows.detid, reason.astype(np.uint8)),
         PixelGrouping(rows.detid, group),
         rows.instrument,
         rows.source,
     )
 
 
-def _require_positive(path: Path, detid: IntArray, difc: FloatArray, used: NDArray[np.bool_]) -> None:
-    bad = np.flatnonzero(used & (difc <= 0))
-    if len(bad) == 0:
-        return
-    if len(bad) == np.count_nonzero(used):
-        fix = "Choose a calibration file: this one has no DIFC at all, so it may be a grouping file."
-    else:
-        fix = "Mask these pixels in the file (use = 0), or choose another calibration."
-    found = f"{len(bad)} of {len(used)} pixels in use have none, the first is pixel {detid[bad[0]]}"
-    raise damaged(path, "a positive DIFC of every pixel in use", found, fix)
+def _finite(values: FloatArray) -> FloatArray:
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def _no_difc(path: Path, detid: IntArray, difc: FloatArray) -> FileFormatError:
+    return damaged(
+        path,
+        f"a DIFC between {SMALLEST_DIFC:g} and {LARGEST_DIFC:g} us/A of the pixels in use",
+        f"{len(detid)} of {len(detid)} pixels have none, the first is pixel {detid[0]} with {difc[0]:g}",
+        "Choose a calibration file: this one has no DIFC at all, so it may be a grouping file.",
+    )
 
 
 def read_rows(path: Path, what: str = WHAT) -> DiffCalRows:
@@ -112,7 +118,7 @@ def read_rows(path: Path, what: str = WHAT) -> DiffCalRows:
 
     Raises:
         NotFoundError: There is no such file, or we may not read it.
-        FileFormatError: It has another layout, a repeated detid, or numbers that are not finite.
+        FileFormatError: It has another layout, a repeated detid, or groups or uses that are no whole numbers.
     """
     with open_hdf5(path, what) as file:
         group = subgroup(file, "calibration")
@@ -138,7 +144,7 @@ def read_rows(path: Path, what: str = WHAT) -> DiffCalRows:
 def _column(group: h5py.Group, name: str, dtype: type, order: NDArray[np.int64]) -> NDArray | None:
     if child(group, name) is None:
         return None
-    return numbers(group, name, dtype, size=len(order))[order]
+    return numbers(group, name, dtype, size=len(order), finite=False)[order]
 
 
 def write_diffcal(

@@ -121,6 +121,41 @@ def test_a_file_of_mantid_agrees_with_mantid(reference_data: Path) -> None:
     assert found.instrument == "basic_rect"
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -5.0, 1e-12, 1.0, 1e9])
+@pytest.mark.parametrize("name", ["difc", "tzero"])
+def test_an_impossible_row_is_masked_and_leaves_the_others_alone(
+    tmp_path: Path, table: DiffCalTable, mask: PixelMask, name: str, value: float
+) -> None:
+    """Of a pixel in use and of a masked one: the first gets a reason of its own, the second keeps its reason."""
+    path = tmp_path / "a.h5"
+    write_diffcal(path, table, mask)
+    values = getattr(table, name).copy()
+    values[[3, 5]] = value
+    with h5py.File(path, "a") as file:
+        file[f"calibration/{name}"][...] = values
+    found = read_diffcal(path)
+    harmless = name == "tzero" and np.isfinite(value)
+    reason = np.where(mask.masked, MaskReason.INHERITED, 0)
+    reason[5] = 0 if harmless else MaskReason.IMPOSSIBLE_DIFC
+    assert found.mask.reason.tolist() == reason.tolist()
+    others = np.delete(np.arange(40), [3, 5])
+    assert found.table.difc[others].tolist() == table.difc[others].tolist()
+    for column in (found.table.difc, found.table.difa, found.table.tzero):
+        assert np.isfinite(column).all()
+
+
+def test_numbers_of_single_precision_are_read(tmp_path: Path, table: DiffCalTable) -> None:
+    """Without difa, tzero, use and group, in another order."""
+    path = tmp_path / "a.h5"
+    order = np.random.default_rng(1).permutation(40)
+    with h5py.File(path, "w") as file:
+        file["calibration/detid"] = table.detid[order]
+        file["calibration/difc"] = table.difc[order].astype(np.float32)
+    found = read_diffcal(path)
+    assert found.table.detid.tolist() == table.detid.tolist()
+    np.testing.assert_allclose(found.table.difc, table.difc, rtol=1e-7)
+
+
 def test_a_grouping_file_is_no_calibration(reference_data: Path) -> None:
     """Its DIFC is 0 everywhere, and the message says what it may be."""
     with pytest.raises(FileFormatError, match="grouping file"):
@@ -139,10 +174,10 @@ def _change(path: Path, name: str, values: object) -> None:
     [
         ("calibration/detid", None, "only difa"),
         ("calibration/difc", None, "no dataset difc"),
-        ("calibration/difc", np.full(40, np.nan), "NaN"),
+        ("calibration/difc", np.full(40, np.nan), "40 of 40"),
         ("calibration/difc", np.full(40, -1.0), "40 of 40"),
         ("calibration/difc", np.ones(39), "shape"),
-        ("calibration/tzero", np.full(40, np.inf), "infinite"),
+        ("calibration/tzero", np.full(40, np.inf), "40 of 40"),
         ("calibration/detid", np.arange(40) + 0.5, "values from 0.5"),
         ("calibration/detid", np.full(40, 7), "pixel 7 more than once"),
         ("calibration/detid", np.arange(40) + 2**31, "values from"),

@@ -11,7 +11,7 @@ import pytest
 
 from snapcal_workbench.calibration.types import GroupMetrics, as_dict
 from snapcal_workbench.errors import FileFormatError, NotFoundError, SnapcalError
-from snapcal_workbench.instrument.snap.geometry import geometry_of_state
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.store.record import CalibrationRecord, parse_record
 from snapcal_workbench.store.recorded import own_metrics, recorded_metrics, recorded_state
 from tests.instrument.conftest import PARAMETERS
@@ -110,5 +110,5 @@ def test_positions_that_are_none_are_named(logs: dict[str, Any]) -> None:
         _record(calculationParameters={"instrumentState": {**STATE, "detectorState": {"PVs": positions}}}), FOLDER
     )
     with pytest.raises(SnapcalError, match="det_arc1") as caught:
-        geometry_of_state(state, lite=True)
+        state.geometry(SNAP.lite)
     assert isinstance(caught.value, FileFormatError if logs else NotFoundError)
