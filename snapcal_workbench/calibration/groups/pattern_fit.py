@@ -46,12 +46,13 @@ UNKNOWN_PROFILE = ModeratorProfile(
 """What is known of a moderator of which nothing was learned: pulses of SNS's cold moderators, give or take a factor
 of two. The rise slows down with the neutrons, alpha ~ 1 / lambda (Ikeda and Carpenter, Nucl. Instrum. Methods A 239,
 536, 1985); it is the one coefficient that a single run hardly tells from t0."""
-BOX, BOX_ERROR = np.log(2.0), 0.5
-"""Prior of ln b: a pixel's angle as large as the rest of the geometry together, give or take a factor of 1.6."""
+BOX, BOX_ERROR = np.log(1.5), 1.0
+"""Prior of ln b: a pixel's angle is about as large as the rest of the geometry, give or take a factor of 2.7."""
 GAUSSIAN_PART = 0.6
 """First guess of the width of the Gaussian, relative to the whole resolution."""
-GAIN = 2.0
-"""A term must improve the prediction by so many errors of the improvement."""
+GAIN, GROUPS_GAIN = 1.0, 2.0
+"""By how many errors of the improvement a term must improve the prediction: a shared one, and one of each group. At 1
+for both, every third simulated run with a shared offset gets terms of each group."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,16 @@ class PatternOptions:
 
     Attributes:
         loss: Where the loss turns from square to absolute, standard errors; None: nowhere.
-        terms: "predicted": as held-out peaks justify; else a tuple of what is fitted besides DIFC, of `T0_TERMS`,
-            "TZERO", "DIFA".
+        terms: None: as held-out peaks justify; else what is fitted besides DIFC, of `T0_TERMS`, "TZERO", "DIFA".
         d_min: Smallest d-spacing that is fitted, A; the fit also ends where reflections follow too closely.
+        always: Terms that need no justification: a time offset where DIFC is to be that of T0, since what the
+            profile and the offset have in common must be in the errors.
         hold_out: Whether peaks are held out; without, errors are those of the counts and of the terms nothing is said.
     """
 
     loss: float | None = 1.0
     terms: tuple[str, ...] | None = None
+    always: tuple[str, ...] = ()
     d_min: float = 0.0
     hold_out: bool = True
 
@@ -106,20 +109,25 @@ def fit_pattern(
     """
     progress = progress or Progress()
     nodes = group_nodes(spectra, table, parameters)
-    patterns = group_patterns(spectra, parameters, reflections, nodes=nodes, phases=phases, d_min=options.d_min)
+    patterns, coarse = (
+        group_patterns(spectra, parameters, reflections, nodes=x, phases=phases, d_min=options.d_min)
+        for x in (nodes, {})
+    )
     if not patterns:
         raise CalibrationError(
             "No group has a pattern that can be fitted.",
             found="no counts, or no reflection of the calibrant within the groups' d range",
             fix="Check calibrant, d limits and mask.",
         )
-    search = _Search(patterns, parameters, profile, phases, shifts or {}, start, options, progress)
+    search = _Search(coarse, parameters, profile, phases, shifts or {}, start, options, progress)
     search.run()
+    search.finish(patterns)
     return _result(search, spectra, parameters, reflections, nodes)
 
 
 class _Search:
-    """Fits one layout after the other, and remembers the best."""
+    """Fits one layout after the other, and remembers the best. Each group has one node until `finish`: that places the
+    peaks to 20 ppm, and which terms help does not depend on it."""
 
     def __init__(
         self,
@@ -144,18 +152,27 @@ class _Search:
         terms = self.options.terms
         if terms is None and self.start is not None:
             terms = _terms_of(self.start.layout)
-        self.problem, self.solution = self._fit(_layout(len(self.patterns), terms or (), len(self.phases)), None)
+        self.problem, self.solution = self._fit(
+            _layout(len(self.patterns), (*(terms or ()), *self.options.always), len(self.phases)), None
+        )
         if self.options.hold_out:
             self.deviations = foresee(self.problem, self.solution, progress=self.progress)
             self._note(self.problem.layout, self.deviations, None, kept=True)
             if terms is None:
                 self._add_terms()
 
+    def finish(self, patterns: Sequence[GroupPattern]) -> None:
+        """Fit the model that was found to patterns with all nodes."""
+        self.problem = replace(self.problem, patterns=patterns)
+        self.solution = solve(self.problem, self.solution.state.values, progress=self.progress)
+
     def _add_terms(self) -> None:
         """Shared terms one after the other, then TZERO and DIFA of each group; the first that does not help is left
         out, and of the shared ones also those that follow."""
         base = self.problem.layout
         for term in T0_TERMS:
+            if term in self.problem.layout.t0:
+                continue
             if not self._try(replace(self.problem.layout, t0=(*self.problem.layout.t0, term))) and term != "1":
                 break
         if len(self.patterns) > 1 or not self.problem.layout.t0:
@@ -206,7 +223,10 @@ class _Search:
 
     def _note(self, layout: Layout, found: Deviations, before: Deviations | None, *, kept: bool | None = None) -> bool:
         gain, error = compared(found, before) if before is not None else (0.0, 0.0)
-        kept = gain > GAIN * error and gain > 0 if kept is None else kept
+        least = (
+            GAIN if layout.tzero + layout.difa == self.problem.layout.tzero + self.problem.layout.difa else GROUPS_GAIN
+        )
+        kept = gain > least * error and gain > 0 if kept is None else kept
         self.predictions.append(
             Prediction(
                 model=layout.text(),
@@ -263,7 +283,7 @@ def _result(
 ) -> PatternFit:
     problem, state, layout = search.problem, search.solution.state, search.problem.layout
     factor = 1.0 if search.deviations is None else max(1.0, float(np.sqrt(search.deviations.excess)))
-    cov = factor**2 * covariance(search.solution.information, problem.free)
+    cov = factor**2 * covariance(problem, search.solution)
     error = np.sqrt(np.diag(cov))
     difc_focused = np.array([pattern.difc for pattern in problem.patterns])
     difc = difc_focused * np.exp(layout.get(state.values, "scale"))

@@ -11,7 +11,9 @@ Jorgensen and Windsor, J. Appl. Cryst. 15, 581, 1982) convolved with a Gaussian 
 A fraction of the neutrons decays with a slower rate than beta. A bin holds its width times (f + width^2 f'' / 24).
 
 edges: float64[bins + 1], TOF, us. peaks: float64[p, n, 7]: T0, alpha, beta, slow rate, slow fraction, sigma, h of each
-node, us and 1/us. share: float64[p, n], of the peak's events.
+node, us and 1/us. share: float64[p, n], of the peak's events. spans: int64[p, n, 3], first and last bin (exclusive)
+that a node's peak reaches, and where its rows of values begin. values: float64[rows, 8], density and derivatives at
+the middles of the bins: areas, profile and place are all made of them, so that they are worked out once.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ PARAMETERS = 7
 """Of a node's peak."""
 REACH = 5.5
 """The Gaussian is followed so many sigmas out: what lies beyond is 4e-8 of it."""
-TAIL = 14.0
-"""The exponentials are followed so many of their decay times out: what lies beyond is 1e-6 of them."""
+TAIL = 9.0
+"""The exponentials are followed so many of their decay times out: what lies beyond is 1e-4 of them."""
+FAR = 8.3
+"""So many sigmas from T0 the Gaussian's own part is below 1e-15: what is left is an exponential."""
 LEAST_BOX = 0.05
 """Least h in sigmas: f is a difference of F, which loses digits; the variance is then wrong by 8e-4."""
 _SQRT_HALF = math.sqrt(0.5)
@@ -48,6 +52,10 @@ def _scaled_erfc(y):
 @njit(cache=True, nogil=True)
 def _side(t, decay, sigma, gauss):
     """R, or Q with -t: nothing overflows."""
+    if t > FAR * sigma:
+        return 0.0
+    if t < -FAR * sigma - decay * sigma * sigma:
+        return 2.0 * math.exp(0.5 * decay * (decay * sigma * sigma + 2.0 * t))
     y = (decay * sigma * sigma + t) / sigma * _SQRT_HALF
     if y > 0.0:
         return gauss * _scaled_erfc(y)
@@ -109,16 +117,35 @@ def densities(tof, peaks, share):
 
 
 @njit(cache=True, nogil=True)
-def _range(edges, peak):
-    """First and last bin (exclusive) that a node's peak reaches."""
-    tail = TAIL / peak[2]
-    if peak[4] > 1e-7:
-        tail = max(tail, (TAIL + math.log(peak[4])) / peak[3])
-    low = peak[0] - REACH * peak[5] - peak[6] - TAIL / peak[1]
-    high = peak[0] + REACH * peak[5] + peak[6] + tail
-    first = np.searchsorted(edges, low) - 1
-    last = np.searchsorted(edges, high)
-    return max(first, 0), min(last, edges.size - 1)
+def peak_spans(edges, peaks):
+    """The spans of some peaks, and the number of rows of their values."""
+    spans = np.empty((*peaks.shape[:2], 3), np.int64)
+    rows = 0
+    for p in range(peaks.shape[0]):
+        for n in range(peaks.shape[1]):
+            peak = peaks[p, n]
+            tail = TAIL / peak[2]
+            if peak[4] > 1e-4:
+                tail = max(tail, (TAIL + math.log(peak[4])) / peak[3])
+            low = peak[0] - REACH * peak[5] - peak[6] - TAIL / peak[1]
+            high = peak[0] + REACH * peak[5] + peak[6] + tail
+            first = min(max(np.searchsorted(edges, low) - 1, 0), edges.size - 1)
+            last = max(min(np.searchsorted(edges, high), edges.size - 1), first)
+            spans[p, n, 0], spans[p, n, 1], spans[p, n, 2] = first, last, rows
+            rows += last - first
+    return spans, rows
+
+
+@njit(cache=True, nogil=True)
+def peak_values(edges, peaks, spans, rows):
+    """The values of some peaks."""
+    values = np.empty((rows, 8))
+    for p in range(peaks.shape[0]):
+        for n in range(peaks.shape[1]):
+            first, last, row = spans[p, n]
+            for b in range(first, last):
+                _density(0.5 * (edges[b] + edges[b + 1]) - peaks[p, n, 0], peaks[p, n], values[row + b - first])
+    return values
 
 
 @njit(cache=True, nogil=True)
@@ -137,35 +164,33 @@ def _averaged(rows, edges):
 
 
 @njit(cache=True, nogil=True)
-def peak_columns(edges, peaks, share, column, columns):
+def peak_columns(edges, spans, values, share, column, columns):
     """Peaks of unit area: every peak's counts are added to row column[p] of columns[c, bins], zero before."""
-    at = np.empty(8)
-    for p in range(peaks.shape[0]):
-        row = columns[column[p]]
-        for n in range(peaks.shape[1]):
-            first, last = _range(edges, peaks[p, n])
+    for p in range(spans.shape[0]):
+        for n in range(spans.shape[1]):
+            first, last, row = spans[p, n]
             for b in range(first, last):
-                _density(0.5 * (edges[b] + edges[b + 1]) - peaks[p, n, 0], peaks[p, n], at)
-                row[b] += share[p, n] * at[0]
+                columns[column[p], b] += share[p, n] * values[row + b - first, 0]
     _averaged(columns, edges)
 
 
 @njit(cache=True, nogil=True)
-def peak_slopes(edges, peaks, share, row_of, chain, slopes):
+def peak_slopes(edges, spans, values, share, row_of, chain, slopes):
     """Derivatives of the peaks' counts, added to rows of slopes[r, bins], zero before.
 
     chain: float64[p, n, k, 7], by what T0, ln alpha, ln beta, ln slow, slow fraction, ln sigma^2 and ln h of a node
-    change with each of k quantities, times the peak's area; row_of: int64[p, k], the row of each quantity.
+    change with each of k quantities, times the peak's area; row_of: int64[p, k], the row of each quantity, or -1.
     """
-    at = np.empty(8)
-    for p in range(peaks.shape[0]):
-        for n in range(peaks.shape[1]):
-            first, last = _range(edges, peaks[p, n])
-            for b in range(first, last):
-                _density(0.5 * (edges[b] + edges[b + 1]) - peaks[p, n, 0], peaks[p, n], at)
-                for k in range(chain.shape[2]):
-                    total = 0.0
-                    for i in range(PARAMETERS):
-                        total += chain[p, n, k, i] * at[i + 1]
-                    slopes[row_of[p, k], b] += share[p, n] * total
+    for p in range(spans.shape[0]):
+        for n in range(spans.shape[1]):
+            first, last, row = spans[p, n]
+            for k in range(chain.shape[2]):
+                place = row_of[p, k]
+                if place < 0:
+                    continue
+                for i in range(PARAMETERS):
+                    factor = share[p, n] * chain[p, n, k, i]
+                    if factor != 0.0:
+                        for b in range(first, last):
+                            slopes[place, b] += factor * values[row + b - first, i + 1]
     _averaged(slopes, edges)

@@ -8,6 +8,7 @@ likelihood; `loss` is where the loss of a bin's deviance turns from square to ab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,8 @@ class LinearFit:
 def design(pattern: GroupPattern, shapes: Shapes) -> FloatArray:
     """float64[c, bins]: the linear model."""
     columns = np.zeros((pattern.columns + pattern.background.shape[1], len(pattern.y)))
-    peak_columns(pattern.edges, shapes.peaks, shapes.share, pattern.column, columns[: pattern.columns])
+    peaks = columns[: pattern.columns]
+    peak_columns(pattern.edges, shapes.spans, shapes.values, shapes.share, pattern.column, peaks)
     columns[pattern.columns :] = pattern.background.T
     return columns
 
@@ -112,6 +114,21 @@ def _loss(deviance: FloatArray, loss: float | None) -> FloatArray:
     return 2.0 * loss**2 * (np.sqrt(1.0 + deviance / loss**2) - 1.0)
 
 
+def efficiencies(fits: Sequence[LinearFit], loss: float | None) -> tuple[float, float]:
+    """By how much the variance that the weights imply is too large, for the fit and for one linear step.
+
+    With psi(z) = z / sqrt(1 + z^2 / loss^2) and weight w = psi / z, the weights imply the variance 1 / <w>. That of the
+    fit is <psi^2> / <psi'>^2, that of a step with the weights held <psi^2> / <w>^2 (Huber, Robust Statistics, 1981).
+    Averages are over the bins; what does not follow the model enters through them.
+    """
+    if loss is None:
+        return 1.0, 1.0
+    z2 = np.concatenate([f.deviance[f.weight > 0] for f in fits]) / loss**2
+    weight = (1.0 + z2) ** -0.5
+    square, slope = loss**2 * np.mean(z2 / (1.0 + z2)), np.mean(weight**3)
+    return float(square * weight.mean() / slope**2), float(square / weight.mean())
+
+
 def _weights(
     pattern: GroupPattern, model: FloatArray, loss: float | None, included: NDArray[np.bool_] | None
 ) -> FloatArray:
@@ -152,16 +169,9 @@ def slopes_of(pattern: GroupPattern, shapes: Shapes, fit: LinearFit) -> FloatArr
     area = fit.coefficients[pattern.column]
     kinds = shapes.chain.shape[2]
     slopes = np.zeros((kinds, len(pattern.y)))
-    row_of = np.broadcast_to(np.arange(kinds), (len(area), kinds)).astype(np.int64)
-    seen = area > 0
-    peak_slopes(
-        pattern.edges,
-        shapes.peaks[seen],
-        shapes.share[seen],
-        row_of[seen],
-        shapes.chain[seen] * area[seen, None, None, None],
-        slopes,
-    )
+    row_of = np.where(area[:, None] > 0, np.arange(kinds), -1)
+    chain = shapes.chain * area[:, None, None, None]
+    peak_slopes(pattern.edges, shapes.spans, shapes.values, shapes.share, row_of, chain, slopes)
     return slopes
 
 

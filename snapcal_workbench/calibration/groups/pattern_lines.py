@@ -34,7 +34,7 @@ def fine_model(
         )
         own = edges[use[0] : use[-1] + 2]
         splines = background_splines(own / pattern.difc, pattern.edges / pattern.difc, delta_d[pattern.group])
-        columns = design(replace(pattern, edges=own, y=np.zeros(len(use)), background=splines), shapes)
+        columns = design(replace(pattern, edges=own, y=np.zeros(len(use)), background=splines), shapes.in_bins(own))
         total = fit.coefficients @ columns
         unit = np.interp(own[:-1], pattern.edges[:-1], pattern.unit)
         model[row, use] = total

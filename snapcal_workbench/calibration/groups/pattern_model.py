@@ -21,12 +21,12 @@ Phases: the first is the calibrant. Every other has a lattice known up to a fact
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snapcal_workbench.calibration.groups.pattern_kernels import PARAMETERS
+from snapcal_workbench.calibration.groups.pattern_kernels import PARAMETERS, peak_spans, peak_values
 from snapcal_workbench.calibration.types import FloatArray
 from snapcal_workbench.calibration.types.pattern import PROFILE_KINDS, Layout
 
@@ -36,6 +36,8 @@ T0_TERMS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "lambda^2": np.square,
 }
 """Terms of t0(lambda), in the order in which they are tried; coefficients in us, us A, us/A^2."""
+MOST_SLOWER = 2.0
+"""Largest ln(decay / slow decay): what decays more slowly still is background to the fit, and long tails take time."""
 _RISE, _DECAY, _SLOW, _PART, _SIGMA2, _BOX = range(1, PARAMETERS)
 
 
@@ -87,11 +89,19 @@ class Shapes:
     Attributes:
         peaks: float64[p, n, 7]; share: float64[p, n].
         chain: float64[p, n, k, 7], how they change with the group's k parameters, in the order of `Layout.of_group`.
+        spans, values: The peaks in the group's bins, see `pattern_kernels`.
     """
 
     peaks: FloatArray
     share: FloatArray
     chain: FloatArray
+    spans: NDArray[np.int64]
+    values: FloatArray
+
+    def in_bins(self, edges: FloatArray) -> Shapes:
+        """The same peaks in other bins."""
+        spans, rows = peak_spans(edges, self.peaks)
+        return replace(self, spans=spans, values=peak_values(edges, self.peaks, spans, rows))
 
 
 def peak_shapes(pattern: GroupPattern, layout: Layout, values: FloatArray, index: int) -> Shapes:
@@ -101,7 +111,9 @@ def peak_shapes(pattern: GroupPattern, layout: Layout, values: FloatArray, index
     builder.moderate()
     builder.widen()
     share = np.broadcast_to(pattern.strength[:, None] / len(pattern.x), builder.wavelength.shape)
-    return Shapes(builder.peaks, np.ascontiguousarray(share), builder.chain)
+    nothing = np.empty((0, 8))
+    empty = np.empty((0, 0, 3), np.int64)
+    return Shapes(builder.peaks, np.ascontiguousarray(share), builder.chain, empty, nothing).in_bins(pattern.edges)
 
 
 class _Builder:
@@ -149,16 +161,18 @@ class _Builder:
         rise, decay, slow, part = (
             np.clip(powers @ self.layout.get(self.values, kind), -12.0, 6.0) for kind in PROFILE_KINDS
         )
-        slower, fraction = np.exp(slow), 1.0 / (1.0 + np.exp(-part))
+        fraction = 1.0 / (1.0 + np.exp(-part))
+        bent = np.exp(-np.exp(slow) / MOST_SLOWER)
+        slower = MOST_SLOWER * (1.0 - bent)
         for i in range(2):
             self._depends("rise", i, _RISE, powers[:, :, i])
             self._depends("decay", i, _DECAY, powers[:, :, i])
             self._depends("decay", i, _SLOW, powers[:, :, i])
-            self._depends("slow", i, _SLOW, -slower * powers[:, :, i])
+            self._depends("slow", i, _SLOW, -np.exp(slow) * bent * powers[:, :, i])
             self._depends("part", i, _PART, fraction * (1.0 - fraction) * powers[:, :, i])
         self.peaks[:, :, _RISE] = np.exp(rise) * self.pattern.x
         self.peaks[:, :, _DECAY] = np.exp(decay) * self.pattern.x
-        self.peaks[:, :, _SLOW] = np.exp(np.maximum(decay - slower, -12.0)) * self.pattern.x
+        self.peaks[:, :, _SLOW] = np.exp(decay - slower) * self.pattern.x
         self.peaks[:, :, _PART] = fraction
 
     def widen(self) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.groups.pattern_kernels import PARAMETERS, peak_slopes
-from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, slopes_of
+from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, efficiencies, slopes_of
 from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, Shapes
 from snapcal_workbench.calibration.groups.pattern_solver import Problem, Solution, State, covariance, evaluate, solve
 from snapcal_workbench.calibration.types import FloatArray
@@ -25,7 +25,7 @@ from snapcal_workbench.progress import Progress
 
 TURNS = 3
 """Every so many-th peak is held out at a time."""
-ITERATIONS = 4
+ITERATIONS = 2
 """Of each turn's fit: it starts from the fit to everything, from which a third of the peaks moves it little."""
 SIGNIFICANT = 8.0
 """A held-out peak is compared when its area is this many of its errors: a weaker one says nothing of its place."""
@@ -112,7 +112,7 @@ def _included(pattern: GroupPattern, shapes: Shapes, held: NDArray[np.bool_]) ->
 
 def _compare(problem: Problem, trained: Solution, turn: int) -> tuple[NDArray, ...]:
     state = evaluate(problem, trained.state.values, trained.state)
-    cov = covariance(trained.information, problem.free)
+    cov = covariance(problem, trained)
     rows = [_compare_group(problem, state, cov, i, turn) for i in range(len(problem.patterns))]
     return tuple(np.concatenate(arrays) for arrays in zip(*rows, strict=True))
 
@@ -131,6 +131,7 @@ def _compare_group(problem: Problem, state: State, cov: FloatArray, index: int, 
     estimator = inverse[len(linear) :] @ weighted
     shift = estimator @ (pattern.y - fit.model)
     scale = max(1.0, float(fit.deviance.sum()) / max(len(pattern.y) - len(design), 1))
+    scale *= efficiencies([fit], problem.loss)[1]
     error = np.sqrt(np.diag(inverse)[len(linear) :] * scale)
     places = problem.layout.of_group(index)
     response = estimator @ slopes_of(pattern, shapes, fit).T
@@ -145,10 +146,11 @@ def _compare_group(problem: Problem, state: State, cov: FloatArray, index: int, 
 
 def _shift_columns(pattern: GroupPattern, shapes: Shapes, fit: LinearFit, held: NDArray[np.intp]) -> FloatArray:
     """float64[held, bins]: how the model changes with the place of each held-out peak, per us."""
-    use = np.isin(pattern.column, held)
-    chain = np.zeros((np.count_nonzero(use), shapes.peaks.shape[1], 1, PARAMETERS))
-    chain[:, :, 0, 0] = fit.coefficients[pattern.column[use]][:, None]
-    rows = np.searchsorted(held, pattern.column[use])[:, None].astype(np.int64)
+    row = np.full(pattern.columns, -1)
+    row[held] = np.arange(len(held))
+    chain = np.zeros((*shapes.share.shape, 1, PARAMETERS))
+    chain[:, :, 0, 0] = fit.coefficients[pattern.column][:, None]
     shifts = np.zeros((len(held), len(pattern.y)))
-    peak_slopes(pattern.edges, shapes.peaks[use], shapes.share[use], rows, chain, shifts)
+    rows = row[pattern.column][:, None]
+    peak_slopes(pattern.edges, shapes.spans, shapes.values, shapes.share, rows, chain, shifts)
     return shifts

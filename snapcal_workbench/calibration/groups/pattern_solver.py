@@ -17,6 +17,7 @@ from snapcal_workbench.calibration.groups.pattern_linear import (
     LinearFit,
     Projected,
     design,
+    efficiencies,
     fit_linear,
     project,
     slopes_of,
@@ -27,8 +28,9 @@ from snapcal_workbench.calibration.types.pattern import Layout
 from snapcal_workbench.progress import Progress
 
 MAX_ITERATIONS = 40
-TOLERANCE = 1e-3
-"""The fit ends when the cost (half a chi-squared) is expected to fall by less than this: by a thirtieth of an error."""
+TOLERANCE = 0.02
+"""The fit ends when the cost, half a chi-squared, is expected to fall by less than this: by a step of at most 0.2
+standard errors. At half of it fits take three steps more; the cost itself is only known to 0.03, as weights follow."""
 LIMITS = {
     "scale": 3e-3,
     "t0": 10.0,
@@ -171,7 +173,7 @@ def solve(
         trial = evaluate(problem, state.values + step, state)
         gained = state.cost - trial.cost
         if gained > -1e-9 * abs(state.cost) - 1e-6 and np.isfinite(trial.cost):
-            converged = gained < TOLERANCE and expected < 10 * TOLERANCE
+            converged = expected < TOLERANCE
             damping = max(damping * (0.2 if gained > 0.25 * expected else 2.0), 1e-9)
             state = trial
             information, gradient = curvature(problem, state)
@@ -197,12 +199,12 @@ def _limited(step: FloatArray, layout: Layout) -> FloatArray:
     return step / max(1.0, float(np.max(np.abs(step) / most)))
 
 
-def covariance(information: FloatArray, free: NDArray[np.intp]) -> FloatArray:
-    """float64[k, k]: inverse information of the parameters that are fitted; 0 for the others."""
-    result = np.zeros_like(information)
-    block = information[np.ix_(free, free)]
+def covariance(problem: Problem, solution: Solution) -> FloatArray:
+    """float64[k, k]: of the parameters that are fitted, by the counts and the priors; 0 for the others."""
+    free = problem.free
+    result = np.zeros_like(solution.information)
+    block = solution.information[np.ix_(free, free)]
     scale = np.sqrt(np.maximum(np.diag(block), 1e-300))
-    result[np.ix_(free, free)] = np.linalg.pinv(block / np.outer(scale, scale), rcond=1e-13, hermitian=True) / np.outer(
-        scale, scale
-    )
+    inverse = np.linalg.pinv(block / np.outer(scale, scale), rcond=1e-13, hermitian=True) / np.outer(scale, scale)
+    result[np.ix_(free, free)] = inverse * efficiencies(solution.state.linear, problem.loss)[0]
     return result

@@ -28,7 +28,8 @@ class ModeratorProfile:
     """The moderator's pulse, the same for all groups, with errors.
 
     With x = ln(lambda / 1 A): rise alpha = exp(rise0 + rise1 x) and decay beta = exp(decay0 + decay1 x), 1/us; a
-    fraction 1 / (1 + exp(-part0 - part1 x)) of the neutrons decays slower, by a factor exp(-exp(slow0 + slow1 x)).
+    fraction 1 / (1 + exp(-part0 - part1 x)) of the neutrons decays slower, by a factor exp(-m (1 - exp(-r / m))) with
+    r = exp(slow0 + slow1 x) and m = 2: not much slower than an eighth, which would be background.
 
     Attributes:
         names: Of the k coefficients.
