@@ -13,7 +13,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -28,6 +29,8 @@ TRIAL = "SNAPCAL_TRIAL"
 """Set in the environment of the processes started here: in them the plugin does nothing, or they would start more."""
 SECONDS = 120
 """Longest that a process may take: Mantid's first start on a slow network disk takes most of a minute."""
+LAST_WORDS = 25
+"""Lines of complaints that are kept."""
 OLDEST_QTPY = (2, 4)
 _QTPY = "mamba install -c conda-forge 'qtpy>=2.4' (or pip install 'qtpy>=2.4')"
 _OF_CHANNEL = "Install the {0} of the channel that Mantid comes from: mamba install -c conda-forge {0}"
@@ -99,10 +102,12 @@ class Outcome:
     Attributes:
         ended: "" where it ended well, else how it ended, in words.
         said: What it found.
+        last_words: The end of what it complained of, where it did not end well.
     """
 
     ended: str
     said: Mapping[str, Any]
+    last_words: str = ""
 
     @property
     def version(self) -> str:
@@ -110,24 +115,62 @@ class Outcome:
         return str(self.said.get("version", ""))
 
 
-def in_process(code: str, *arguments: str, seconds: float = SECONDS) -> Outcome:
-    """Run Python code in a process of its own, which may crash or hang."""
+def in_process(
+    code: str, *arguments: str, seconds: float = SECONDS, check: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Run Python code in a process of its own, which may crash or hang.
+
+    Args:
+        code: What to run; the last line of JSON that it prints is what it found.
+        arguments: Of the process.
+        seconds: Longest that it may take.
+        check: Called now and then; what it raises ends the process, too.
+    """
     command = [sys.executable, "-c", code, *arguments]
     try:
-        done = subprocess.run(
-            command, env={**os.environ, TRIAL: "1"}, capture_output=True, text=True, timeout=seconds, check=False
+        process = subprocess.Popen(
+            command,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
         )
-    except subprocess.TimeoutExpired:
-        return Outcome(f"did not end within {seconds:g} s", {})
     except OSError as error:
         return Outcome(f"could not be started: {error}", {})
-    said = _last_json(done.stdout)
-    if done.returncode < 0:
-        return Outcome(f"crashed ({signal.Signals(-done.returncode).name})", said)
-    if done.returncode > 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return Outcome(f"failed: {lines[-1]}", said)
+    try:
+        printed, complained = _followed(process, seconds, check)
+    except subprocess.TimeoutExpired:
+        return Outcome(f"did not end within {seconds:g} s", {})
+    finally:
+        process.kill()
+        process.wait()
+    said, words = _last_json(printed), complained.strip().splitlines()
+    last_words = "\n".join(words[-LAST_WORDS:])
+    if process.returncode < 0:
+        return Outcome(f"crashed ({signal.Signals(-process.returncode).name})", said, last_words)
+    if process.returncode > 0:
+        return Outcome(f"failed: {words[-1] if words else f'exit code {process.returncode}'}", said, last_words)
     return Outcome("", said)
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a process that finds the plugin and Mantid where this one does."""
+    mantid = getattr(sys.modules.get("mantid"), "__file__", None)
+    places = [Path(__file__).parents[1], *([Path(mantid).parents[1]] if mantid else [])]
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), *map(str, places)]
+    return {**os.environ, TRIAL: "1", "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _followed(process: subprocess.Popen[str], seconds: float, check: Callable[[], None]) -> tuple[str, str]:
+    end = time.monotonic() + seconds
+    while True:
+        check()
+        try:
+            return process.communicate(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= end:
+                raise
 
 
 def _last_json(text: str) -> dict[str, Any]:
@@ -167,15 +210,17 @@ def findings(ended: Mapping[str, Outcome]) -> Iterator[Finding]:
     if mantid.ended:
         yield Finding("error", "Mantid", f"cannot start: {mantid.ended}", "Repair Mantid's own installation.")
         return
-    yield Finding("ok", "Mantid", f"{mantid.version}, HDF5 {_hdf5(mantid)}")
+    yield Finding("ok", "Mantid", f"{mantid.version}, HDF5 {hdf5_of(mantid)}")
     if together.ended:
-        found = f"h5py after Mantid {together.ended}; HDF5 of Mantid: {_hdf5(mantid)}, of h5py: {_hdf5(ended['h5py'])}"
+        found = (
+            f"h5py after Mantid {together.ended}; HDF5 of Mantid: {hdf5_of(mantid)}, of h5py: {hdf5_of(ended['h5py'])}"
+        )
         yield Finding("error", "HDF5", found, H5PY_OF_CHANNEL)
     elif len(together.said.get("hdf5", ())) > 1:
-        found = f"two libraries in one process: {_hdf5(together)}"
+        found = f"two libraries in one process: {hdf5_of(together)}"
         yield Finding("error", "HDF5", found, H5PY_OF_CHANNEL)
     else:
-        yield Finding("ok", "HDF5", f"Mantid and h5py share one: {_hdf5(together)}")
+        yield Finding("ok", "HDF5", f"Mantid and h5py share one: {hdf5_of(together)}")
     if ended["mantid, then numba"].ended:
         yield Finding(
             "error", "numba", f"after Mantid: {ended['mantid, then numba'].ended}", _OF_CHANNEL.format("numba")
@@ -202,7 +247,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
-def _hdf5(outcome: Outcome) -> str:
+def hdf5_of(outcome: Outcome) -> str:
+    """The HDF5 libraries that a process had, in words."""
     found = [f"{version} ({path})" for path, version in outcome.said.get("hdf5", ())]
     return " and ".join(found) or str(outcome.said.get("states") or "of unknown version")
 

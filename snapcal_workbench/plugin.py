@@ -2,7 +2,7 @@
 
 The thin file that `snapcal workbench install` makes known calls `register`. A part that fails is reported in Mantid's
 log and left out; nothing here may keep Mantid from starting. Nothing here imports h5py before it is known to go
-together with Mantid (`libraries`): else the log and the menu entry say so, and nothing else is loaded.
+together with Mantid (`libraries`): else the log and the menu entry say so, and only the self-test is there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def register() -> None:
     """Add everything that the manifest names to Mantid."""
     if TRIAL in os.environ:
         return
+    _attempt("SnapCalSelfTest", _register_self_test)
     reason = reason_not_to_load()
     if reason:
         logger.error(f"SNAPCal: the plugin is not loaded: {reason}")
@@ -54,6 +55,13 @@ def _start(name: str) -> None:
 def menu_entry() -> InterfaceEntry:
     """The menu entry, for a Workbench that reads entry points."""
     return read_manifest().interface
+
+
+def _register_self_test() -> None:
+    from snapcal_workbench.algorithms import mantid_self_test
+    from snapcal_workbench.self_test.page import make_page
+
+    mantid_self_test.register(make_page)
 
 
 def _register_algorithms() -> None:

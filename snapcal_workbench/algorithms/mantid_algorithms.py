@@ -227,7 +227,7 @@ def _problems(owner: PythonAlgorithm, algorithm: Algorithm, default: Callable[[]
 
 def _run(owner: PythonAlgorithm, algorithm: Algorithm, default: Callable[[], Host]) -> None:
     call, _here.call = _here.call, None
-    reporter = _Reporter(owner, call.progress if call is not None else Progress())
+    reporter = Reporter(owner, call.progress if call is not None else Progress())
     try:
         host = call.host if call is not None else default()
         with _inside(), reporter.following(host):
@@ -274,7 +274,7 @@ def _hand_over(owner: PythonAlgorithm, algorithm: Algorithm, outputs: BaseModel)
         owner.setProperty(declaration.name, json.dumps(value) if declaration.kind == "json" else value)
 
 
-class _Reporter:
+class Reporter:
     """Passes progress and messages to Mantid and to the plugin's own caller, and asks both whether to go on.
 
     Clearing the workspace list ends the run, too: nothing is left that it could work on.

@@ -69,6 +69,10 @@ class MantidWorkspaces:
     def kind(self, name: str) -> str:
         return reading.kind_of(self._existing(name))
 
+    def id_of(self, name: str) -> str:
+        """Mantid's own word for what a workspace is."""
+        return self._existing(name).id()
+
     def read(self, name: str, kind: type[V]) -> V:
         workspace = self._existing(name)
         found = reading.kind_of(workspace)
