@@ -1,4 +1,4 @@
-"""What `snapcal doctor` looks at: Mantid, Qt, Python packages, the Mantid properties, folders and permissions.
+"""What `snapcal workbench doctor` looks at: Mantid, Qt, Python packages, the Mantid properties, folders, permissions.
 
 Neither Mantid nor the libraries that it shares with the plugin are imported for it, but by processes of their own
 (`libraries`), so that the answer comes even where one cannot start or two do not go together.
@@ -32,6 +32,7 @@ WATCHED = {
     "pyside6": "PySide6",
 }
 """Packages that Mantid is compiled against or shares with us: name in conda -> name for pip."""
+INSTALL = "Run `snapcal workbench install`."
 _BINDINGS = ("PySide6", "PyQt6", "PyQt5")
 
 
@@ -144,10 +145,10 @@ def _properties(path: Path) -> Iterator[Finding]:
     if folder in entries:
         yield Finding("ok", "Mantid properties", f"{path} names the plugin")
     else:
-        yield Finding("warning", "Mantid properties", f"{path} does not name the plugin", "Run `snapcal install`.")
+        yield Finding("warning", "Mantid properties", f"{path} does not name the plugin", INSTALL)
     for entry in entries:
         if entry != folder and is_ours(entry):
-            yield Finding("warning", "Mantid properties", f"names another installation: {entry}", "`snapcal install`")
+            yield Finding("warning", "Mantid properties", f"names another installation: {entry}", INSTALL)
         elif not Path(entry).is_dir():
             yield Finding("warning", "Mantid properties", f"names a folder that is not there: {entry}")
     if path.exists() and not os.access(path, os.W_OK):

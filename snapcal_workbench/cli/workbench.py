@@ -1,4 +1,4 @@
-"""Commands about Mantid Workbench: install, uninstall, doctor."""
+"""Commands about Mantid Workbench: install, uninstall, doctor, check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snapcal_workbench.cli.common import AsJson
-from snapcal_workbench.cli.console import note, say, show_json
+from snapcal_workbench.cli.console import note, say, show_json, step
 from snapcal_workbench.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command("install")(install)
-    app.command("uninstall")(uninstall)
-    app.command("doctor")(doctor)
+    group = typer.Typer(help="The plugin in Mantid Workbench: install, uninstall, doctor, check.", no_args_is_help=True)
+    for command in (install, uninstall, doctor, check):
+        group.command(command.__name__)(command)
+    app.add_typer(group, name="workbench")
 
 
 def install(properties: Properties = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
@@ -91,4 +92,21 @@ def doctor(context: typer.Context, properties: Properties = None, as_json: AsJso
             if finding.fix:
                 say(f"{'':>9}To do: {finding.fix}")
     if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(NotFoundError.exit_code)
+
+
+def check(as_json: AsJson = False) -> None:
+    """Check what of the plugin works in this Python and its Mantid, and print one page to send; exit code 3 if not all.
+
+    Each check runs in a process of its own, which may crash; without Mantid it takes a minute, with it a few.
+    """
+    from snapcal_workbench.self_test.page import make_page
+
+    with step("Checking", quiet=as_json) as progress:
+        page = make_page(progress)
+    if as_json:
+        show_json(asdict(page))
+    else:
+        say(str(page))
+    if page.failures:
         raise typer.Exit(NotFoundError.exit_code)

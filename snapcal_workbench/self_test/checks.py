@@ -24,6 +24,8 @@ from snapcal_workbench.formats.processed import write_processed
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.loading import load_events
+from snapcal_workbench.instrument.model import PixelMode
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.manifest import load_object, read_manifest
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.self_test.samples import require_same, require_same_events, samples
@@ -74,11 +76,11 @@ def _simulated_run(folder: Path) -> str:
     known = read_calibrant(CALIBRANT, tree.settings)
     reflections = visible_reflections(known.cif_text, source=str(known.cif_path))
     simulate_run(tree.run_path(RUN), reflections=reflections, run_number=RUN, n_events=EVENTS, seed=3, time_offset=-8.0)
-    return f"{len(_events(folder, lite=True).tof)} events written and read"
+    return f"{len(_events(folder, SNAP.lite).tof)} events written and read"
 
 
-def _events(folder: Path, *, lite: bool) -> Events:
-    return load_events(RunRequest((RUN,), lite), _tree(folder).settings)
+def _events(folder: Path, mode: PixelMode) -> Events:
+    return load_events(RunRequest((RUN,), mode), _tree(folder).settings)
 
 
 def _embedded_workspaces(folder: Path) -> str:
@@ -125,8 +127,8 @@ def _mantid(name: str, folder: Path) -> str:
     checks: dict[str, Callable[[Any, Path], str]] = {
         "algorithms": _algorithms,
         "processed file": _processed_file,
-        "lite run": lambda host, folder: _loaded(host, folder, lite=True),
-        "native run": lambda host, folder: _loaded(host, folder, lite=False),
+        "lite run": lambda host, folder: _loaded(host, folder, SNAP.lite),
+        "native run": lambda host, folder: _loaded(host, folder, SNAP.native),
         "calibration": _same_calibration,
     }
     if name.startswith("workspace "):
@@ -177,9 +179,9 @@ def _processed_file(host: Any, folder: Path) -> str:
     return f"{len(members)} workspaces read by LoadNexusProcessed"
 
 
-def _loaded(host: Any, folder: Path, *, lite: bool) -> str:
-    loaded = host.load_run(RunRequest((RUN,), lite), "run", Progress())
-    wanted = _events(folder, lite=lite)
+def _loaded(host: Any, folder: Path, mode: PixelMode) -> str:
+    loaded = host.load_run(RunRequest((RUN,), mode), "run", Progress())
+    wanted = _events(folder, mode)
     if loaded.n_events != len(wanted.tof):
         raise AssertionError(f"{loaded.n_events} events loaded, {len(wanted.tof)} are in the run")
     require_same_events(host.workspaces.read("run", Events), wanted)

@@ -18,15 +18,16 @@ from snapcal_workbench.cli import common
 from snapcal_workbench.cli.app import app
 from snapcal_workbench.cli.ending import EXIT_CODES
 from snapcal_workbench.simulation.tree import SimulatedTree
-from tests.cli.test_hostile_text import COMMANDS, REQUIRED
+from tests.cli.test_hostile_text import COMMANDS, REQUIRED, WITHOUT_SETTINGS
 
-WITH_SETTINGS = sorted(set(COMMANDS) - {"simulate", "demo", "install", "uninstall"})
+WITH_SETTINGS = sorted(set(COMMANDS) - WITHOUT_SETTINGS)
 """Commands that need settings; the others work without."""
 WITH_JSON = sorted(set(COMMANDS) - {"simulate", "demo", "panel"})
 
 
 def run(*arguments: str, config: Path | None = None) -> Result:
-    given = [text.format(occupied="/dev/null", properties="/dev/null/x") for text in arguments]
+    words = [*arguments[0].split(), *arguments[1:]] if arguments else []
+    given = [text.format(occupied="/dev/null", properties="/dev/null/x") for text in words]
     return CliRunner().invoke(app, ["--config", str(config), *given] if config else given)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -15,7 +16,16 @@ from snapcal_workbench.cli.ending import EXIT_CODES
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.hostile import CONTROLS, HOSTILE, IN_A_PATH, MARKUP, RUN, said, unsafe
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined] # the application is a group of commands
+
+def _commands(group: Any, before: str = "") -> dict[str, Any]:
+    """Every command by its name, those of a group after the group's: "workbench install"."""
+    found = {}
+    for name, command in group.commands.items():
+        found |= _commands(command, f"{before}{name} ") if hasattr(command, "commands") else {before + name: command}
+    return found
+
+
+COMMANDS = _commands(typer.main.get_command(app))
 VERSION = f"{RUN}:1"
 
 REQUIRED = {
@@ -38,11 +48,14 @@ REQUIRED = {
     "verify": (),
     "repair": (),
     "panel": (),
-    "install": ("--properties", "{properties}", "--dry-run"),
-    "uninstall": ("--properties", "{properties}", "--dry-run"),
-    "doctor": ("--properties", "{properties}"),
+    "workbench install": ("--properties", "{properties}", "--dry-run"),
+    "workbench uninstall": ("--properties", "{properties}", "--dry-run"),
+    "workbench doctor": ("--properties", "{properties}"),
+    "workbench check": (),
 }
 """What each command needs to be complete. The calibrations are refused before their work begins."""
+
+WITHOUT_SETTINGS = {"simulate", "demo", "workbench install", "workbench uninstall", "workbench check"}
 
 SLOW = {("apply", "--output"), ("demo", "--directory"), ("simulate", "directory")}
 """Fields that let a command do its whole work, of minutes, or are in a test of their own."""
@@ -55,7 +68,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(hostile: SimulatedTree, *arguments: str, settings: tuple[str, ...] = ()) -> Result:
-    given = [text.format_map(_Paths(hostile.directory)) for text in arguments]
+    given = [text.format_map(_Paths(hostile.directory)) for text in (*arguments[0].split(), *arguments[1:])]
     return CliRunner().invoke(app, ["--config", str(hostile.config_path), *settings, *given])
 
 
@@ -87,8 +100,8 @@ def test_no_command_is_forgotten() -> None:
         (("config",), (IN_A_PATH,)),
         (("compare", "1", VERSION), (HOSTILE,)),
         (("verify",), (IN_A_PATH,)),
-        (("doctor", "--properties", "{properties}"), (IN_A_PATH,)),
-        (("install", "--properties", "{properties}", "--dry-run"), (IN_A_PATH,)),
+        (("workbench doctor", "--properties", "{properties}"), (IN_A_PATH,)),
+        (("workbench install", "--properties", "{properties}", "--dry-run"), (IN_A_PATH,)),
         (("calibrate", RUN, "--calibrant", MARKUP), (IN_A_PATH,)),
         (("simulate", "{occupied}"), (IN_A_PATH,)),
         (("demo", "--directory", "{occupied}"), (IN_A_PATH,)),
@@ -126,7 +139,7 @@ def test_hostile_text_in_every_field(hostile: SimulatedTree, command: str, field
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_hostile_settings_and_options(hostile: SimulatedTree, command: str) -> None:
     for settings in (("--set", HOSTILE), ("--set", f"{HOSTILE}={HOSTILE}"), ("--config", "/" + HOSTILE)):
-        if command not in ("simulate", "demo", "install", "uninstall"):  # these need no settings
+        if command not in WITHOUT_SETTINGS:
             result = run(hostile, command, *REQUIRED[command], settings=settings)
             check(result)
             assert result.exit_code in (2, 3)
