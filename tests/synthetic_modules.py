@@ -108,11 +108,12 @@ def module_patterns(
         moved: Extra ln(DIFC) of some modules.
     """
     rng = np.random.default_rng(seed)
+    misalignment = 0.002 * rng.standard_normal(18)
     patterns = []
     for module, spectrum in enumerate(Beamline().spectra(calibrant, sample or SampleState(), background)):
         step = spectrum.width / 10
         tof = np.exp(np.arange(np.log(2600.0), np.log(13500.0), step))
-        shift = 0.002 * rng.standard_normal() + (moved or {}).get(module, 0.0)
+        shift = misalignment[module] + (moved or {}).get(module, 0.0)
         expected = (spectrum.peaks(tof, shift) + spectrum.flat(tof)) * tof
         y = rng.poisson(counts * expected / expected.sum())
         edges = np.append(tof * np.exp(-step / 2), tof[-1] * np.exp(step / 2)) / spectrum.difc

@@ -1,6 +1,6 @@
 """What a crystal's reflections explain of a spectrum, and what they do not.
 
-- *Explained*: the areas of the reflections in the pattern fit.
+- *Explained*: the areas of the reflections in the coarse fit.
 - *Unexplained*: peaks where no reflection is. They are found in the significance of what the fit leaves, strongest
   first, put into the fit, and looked for again, so that a strong one does not hide its neighbours.
 - *Missing*: reflections that should be there, by the strengths of their neighbours in d, and are not at any angle.
@@ -17,10 +17,10 @@ import numpy as np
 
 from snapcal_workbench.calibration.phases.pattern import (
     LEAST_VARIANCE,
+    CoarseFit,
     Pattern,
-    PatternFit,
+    coarse_fit,
     comb,
-    fit_pattern,
     significance,
 )
 from snapcal_workbench.calibration.types import FloatArray
@@ -59,7 +59,7 @@ class Explained:
         promised: float64[p], area that the neighbours' areas promise each peak of the fit; 0 for unexplained ones.
     """
 
-    fit: PatternFit
+    fit: CoarseFit
     promised: FloatArray
 
     @property
@@ -81,14 +81,15 @@ def explain(pattern: Pattern, d: FloatArray, strength: FloatArray, shift: float)
         d: float64[n], A, of the reflections; strength: float64[n], see `known.strengths`.
         shift: Of all of them.
     """
-    fit = fit_pattern(pattern, d, shift)
+    fit = coarse_fit(pattern, d, shift)
     extra, share = np.empty(0), 1.0
-    for _ in range(ROUNDS):
-        found = _left(fit)
-        if len(found) == 0 or share < HOPELESS:
+    for number in range(ROUNDS):
+        # First what stands alone: while it is not in the fit, the profiles beside it are bent and leave something too.
+        found = _left(fit, wings=number > 0)
+        if (len(found) == 0 and number > 0) or share < HOPELESS:
             break
         extra = np.concatenate([extra, found])
-        fit = fit_pattern(pattern, d, shift, extra)
+        fit = coarse_fit(pattern, d, shift, extra)
         share = float(fit.area[fit.index >= 0].sum() / max(fit.area.sum(), 1e-300))
     return Explained(fit, _promised(fit, strength))
 
@@ -109,8 +110,8 @@ def missing_areas(found: Iterable[Explained], reflections: int) -> FloatArray:
     return np.where(enough & (area + 3.0 * np.sqrt(error) < PRESENT * promised), promised, 0.0)
 
 
-def _left(fit: PatternFit) -> FloatArray:
-    """x of the peaks in what a fit leaves, where no peak of the fit has its wings."""
+def _left(fit: CoarseFit, *, wings: bool) -> FloatArray:
+    """x of the peaks in what a fit leaves; in the wings of its peaks none, or if asked for those that exceed them."""
     pattern = fit.pattern
     variance = np.maximum(fit.model, LEAST_VARIANCE)
     z = significance(pattern, pattern.counts - fit.model, variance)
@@ -121,7 +122,8 @@ def _left(fit: PatternFit) -> FloatArray:
     for k in places:
         x, area = float(pattern.x[k]), peak_area(pattern, z[k], variance[k])
         apart = all(abs(x - other) > 2.0 * pattern.width for other in chosen)
-        if apart and area > _wings_at(fit, x):
+        beside = _wings_at(fit, x)
+        if apart and (beside == 0 or (wings and area > WING_SHARE * beside)):
             chosen.append(x)
     return np.array(chosen)
 
@@ -131,14 +133,14 @@ def peak_area(pattern: Pattern, z: float, variance: float) -> float:
     return float(z * np.sqrt(variance * 2.0 * np.sqrt(np.pi) * pattern.width / pattern.step))
 
 
-def _wings_at(fit: PatternFit, x: float) -> float:
-    """Counts that the profiles of the fit's peaks may leave at x."""
+def _wings_at(fit: CoarseFit, x: float) -> float:
+    """Counts of the fit's peaks that have their wings at x."""
     distance = (x - fit.place) / fit.pattern.width
     near = (distance > -WINGS[0]) & (distance < WINGS[1])
-    return WING_SHARE * float(fit.area[near].sum())
+    return float(fit.area[near].sum())
 
 
-def _promised(fit: PatternFit, strength: FloatArray) -> FloatArray:
+def _promised(fit: CoarseFit, strength: FloatArray) -> FloatArray:
     """float64[p]: area that each reflection should have by the mean ratio of area to strength around it."""
     own = fit.index >= 0
     expected = np.where(own, strength[np.maximum(fit.index, 0)] * fit.share, 0.0)

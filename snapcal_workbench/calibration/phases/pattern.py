@@ -8,7 +8,7 @@ Words and axes:
   correlated with a Gaussian of the peaks' width less its mean over `SURROUNDINGS` widths to either side, so that a
   smooth background gives 0.
 - The *comb* of a crystal at a shift is the sum of its reflections' significances, less what it is at any shift.
-- The *pattern fit* has a free, non-negative area for each reflection, peaks of a Gaussian and its tail, and a smooth
+- The *coarse fit* has a free, non-negative area for each reflection, peaks of a Gaussian and its tail, and a smooth
   background: nothing of the sample's texture is assumed. It is coarse (the profile is not the moderator's) and serves
   questions of yes or no; positions are for the group calibration.
 """
@@ -160,7 +160,7 @@ def comb(pattern: Pattern, d: FloatArray, weight: FloatArray, shifts: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class PatternFit:
+class CoarseFit:
     """Free areas of reflections and a smooth background, fitted to a pattern.
 
     Attributes:
@@ -188,7 +188,7 @@ class PatternFit:
     freedom: int
 
 
-def fit_pattern(pattern: Pattern, d: FloatArray, shift: float, extra: FloatArray | None = None) -> PatternFit:
+def coarse_fit(pattern: Pattern, d: FloatArray, shift: float, extra: FloatArray | None = None) -> CoarseFit:
     """Fit the areas of the reflections at d exp(shift), of peaks at `extra` (in x), and the background.
 
     Peaks nearer to each other than half a width cannot be told apart: the area of both is given to the first.
@@ -206,7 +206,7 @@ def fit_pattern(pattern: Pattern, d: FloatArray, shift: float, extra: FloatArray
     value, error, free = _non_negative(pattern, hstack([peaks, background], format="csr"), peaks.shape[1])
     areas, level = value[: peaks.shape[1]], background @ value[peaks.shape[1] :]
     model = peaks @ areas + level
-    return PatternFit(
+    return CoarseFit(
         pattern=pattern,
         shift=shift,
         place=place[inside],

@@ -7,8 +7,8 @@ import pytest
 
 from snapcal_workbench.calibration.phases.pattern import (
     Pattern,
+    coarse_fit,
     comb,
-    fit_pattern,
     pattern_of,
     significance,
     smooth_variance,
@@ -63,7 +63,7 @@ def test_fit_gives_areas_with_their_errors() -> None:
     """Over 60 draws the mean is the truth, and the scatter is what the errors say."""
     rng, area = np.random.default_rng(4), np.array([300.0, 500.0, 0.0, 800.0, 200.0])
     mean = 30.0 + gaussians(area, np.log(D))
-    fits = [fit_pattern(Pattern(X, STEP, rng.poisson(mean).astype(float), WIDTH), D, 0.0) for _ in range(60)]
+    fits = [coarse_fit(Pattern(X, STEP, rng.poisson(mean).astype(float), WIDTH), D, 0.0) for _ in range(60)]
     found = np.array([fit.area for fit in fits])
     np.testing.assert_allclose(found.mean(0)[area > 0], area[area > 0], rtol=0.12)
     assert (found >= 0).all()

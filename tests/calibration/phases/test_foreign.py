@@ -1,0 +1,78 @@
+"""Other phases in the beam, found among those that are known, against injected ones in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from snapcal_workbench.calibration.phases.foreign import Foreign, find_foreign
+from snapcal_workbench.calibration.phases.known import known_phases
+from snapcal_workbench.simulation.sample import SampleState
+from tests.synthetic_modules import foreign, module_patterns, reflections
+
+OFTEN = ("lead", "copper", "tungsten carbide", "ice Ih")
+OTHERS = [p.name for p in known_phases() if p.coherent and p.name not in (*OFTEN, "silicon")]
+
+
+def look(counts: float, *others: tuple[str, float, float], seed: int = 2) -> Foreign:
+    """What is found in six modules, one a column: (name, amount, scale of the cell) of each phase."""
+    sample = SampleState(foreign=tuple(foreign(name, amount, scale=scale) for name, amount, scale in others), seed=seed)
+    patterns = module_patterns(counts, seed, sample=sample)[::3]
+    return find_foreign(patterns, range(1, 7), reflections("silicon"))
+
+
+@pytest.mark.parametrize("name", [*OFTEN, *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS)])
+def test_a_known_phase_is_found_by_its_name(name: str) -> None:
+    """30 % of the calibrant's counts: the phase or one that cannot be told from it, and nearly all its counts."""
+    found = look(1e5, (name, 0.3, 1.0))
+    assert len(found.phases) == 1
+    assert name in (found.phases[0].name, *found.phases[0].alternatives)
+    assert found.phases[0].scale == pytest.approx(1.0, abs=0.004)
+    assert 0.12 < found.share < 0.28  # 0.23 less what is hidden under the calibrant's reflections
+    assert found.unknown < 0.03
+
+
+@pytest.mark.parametrize("scale", [0.96, 0.985, 1.0])
+def test_a_phase_under_pressure_is_found_with_its_cell(scale: float) -> None:
+    found = look(1e5, ("lead", 0.4, scale))
+    assert [phase.name for phase in found.phases] == ["lead"]
+    assert found.phases[0].scale == pytest.approx(scale, abs=0.004)
+
+
+def test_two_phases_are_found() -> None:
+    found = look(1e5, ("lead", 0.3, 1.0), ("copper", 0.3, 1.0))
+    assert {phase.name for phase in found.phases} == {"lead", "copper"}
+    assert found.unknown < 0.03
+
+
+@pytest.mark.parametrize("counts", [300.0, 2e3])
+def test_few_events_are_enough(counts: float) -> None:
+    assert "lead" in [phase.name for phase in look(counts, ("lead", 0.4, 1.0)).phases]
+
+
+@pytest.mark.parametrize("counts", [300.0, 1e5, 1e6])
+def test_a_pure_calibrant_has_no_company(counts: float) -> None:
+    found = look(counts)
+    assert not found.phases
+    assert found.unknown < 0.02  # what the flanks of the reflections below 0.75 A leave
+
+
+def test_peaks_of_an_unknown_phase_are_listed_and_go_into_the_fit() -> None:
+    """LaB6 is not among the known phases: its strong peaks are found where they are, and modelled there."""
+    found = look(1e5, ("LaB6", 0.3, 1.0))
+    assert not found.phases
+    assert found.unknown > 0.12
+    strong = [peak.d for peak in found.peaks[:4]]
+    for d in strong:
+        assert np.min(np.abs(reflections("LaB6").d / d - 1.0)) < 0.004
+    (phase,) = found.for_fit(0.6, 4.0)
+    assert phase.name == "unknown"
+    assert set(strong) <= set(phase.reflections.d)
+    assert (np.diff(phase.reflections.d) > 0).all()
+
+
+def test_phases_go_into_the_fit_with_all_their_reflections() -> None:
+    found = look(1e5, ("lead", 0.4, 0.98))
+    phase = found.for_fit(0.6, 4.0)[0]
+    assert (phase.name, phase.factor) == ("lead", found.phases[0].scale)
+    assert np.min(np.abs(phase.reflections.d * phase.factor / (0.98 * 4.9505 / np.sqrt(3.0)) - 1.0)) < 0.004
