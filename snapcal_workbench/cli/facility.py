@@ -80,6 +80,13 @@ def init_state_command(
     run: Annotated[str, typer.Argument(help="A run of the state")],
     name: Annotated[str, typer.Option(help="A name for the state that people recognise")],
     author: Annotated[str, typer.Option(help="Who initialises it; default: the login name")] = "",
+    mode_level: Annotated[
+        bool | None,
+        typer.Option(
+            "--mode-level/--no-mode-level",
+            help="For the first state of a tree: a lite or native level, without which today's SNAPRed reads nothing",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Initialise an instrument state: its folder, grouping map and default calibration, all or nothing."""
@@ -88,9 +95,10 @@ def init_state_command(
     from snapcal_workbench.instrument.loading import identify_run
     from snapcal_workbench.session import Request
     from snapcal_workbench.session.checks import run_request
+    from snapcal_workbench.store.layout import with_answer
     from snapcal_workbench.store.state_init import init_state
 
-    host = EmbeddedHost(context.obj.load())
+    host = EmbeddedHost(with_answer(context.obj.load(), mode_level))
     found = identify_run(run_request(Request(runs=(run,)), host.settings), host.settings)
     chosen = state_of(found.info, host)
     with step("Initialising the state", quiet=as_json) as progress:

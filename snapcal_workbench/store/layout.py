@@ -44,20 +44,44 @@ def has_mode_level(settings: Settings, state_id: str) -> bool:
     """
     if settings.index_layout != "auto":
         return settings.index_layout == "with mode level"
-    state = settings.powder_home / checked_state(state_id)
-    if _with_level(state):
-        return True
-    if (state / "diffraction").is_dir():
-        return False
+    own = _level_of(settings.powder_home / checked_state(state_id))
+    return bool(mode_level_of_tree(settings) if own is None else own)
+
+
+def mode_level_of_tree(settings: Settings) -> bool | None:
+    """Whether the states of a tree have the mode level; None where the question is open: the tree has no state yet."""
+    if settings.index_layout != "auto":
+        return settings.index_layout == "with mode level"
     try:
-        others = sorted(f for f in settings.powder_home.iterdir() if is_state(f.name))
+        states = sorted(f for f in settings.powder_home.iterdir() if is_state(f.name))
     except OSError:
-        return False
-    return any(_with_level(other) for other in others)
+        return None
+    levels = {_level_of(state) for state in states}
+    return True if True in levels else False if False in levels else None
 
 
-def _with_level(state: Path) -> bool:
-    return any((state / mode / "diffraction").is_dir() for mode in ("lite", "native"))
+def _level_of(state: Path) -> bool | None:
+    if any((state / mode / "diffraction").is_dir() for mode in ("lite", "native")):
+        return True
+    return False if (state / "diffraction").is_dir() else None
+
+
+def with_answer(settings: Settings, mode_level: bool | None) -> Settings:
+    """The settings with the answer to the question of the layout; None leaves it to them and to the tree.
+
+    Raises:
+        InputError: The tree has been answered otherwise: its states lie the other way.
+    """
+    if mode_level is None:
+        return settings
+    known = mode_level_of_tree(settings)
+    if known is not None and known != mode_level:
+        raise InputError(
+            "All states of a tree have one layout, which its first state decides.",
+            found=f"{settings.powder_home} has its versions {'with' if known else 'without'} the mode level",
+            fix="Leave the choice out, or use a tree of its own.",
+        )
+    return settings.model_copy(update={"index_layout": "with mode level" if mode_level else "without mode level"})
 
 
 def home_of(settings: Settings, state_id: str, mode: PixelMode) -> Path:

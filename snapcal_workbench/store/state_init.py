@@ -26,7 +26,7 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import read_snapshot
-from snapcal_workbench.store.layout import DEFAULT_TABLE, has_mode_level, home_of
+from snapcal_workbench.store.layout import DEFAULT_TABLE, has_mode_level, home_of, mode_level_of_tree
 from snapcal_workbench.store.owner import Owner
 from snapcal_workbench.store.publish import publish, remove_dead
 from snapcal_workbench.store.record import default_record_json, parameters_json
@@ -36,6 +36,11 @@ from snapcal_workbench.store.text import clean_text
 DEFAULT_MAP = "defaultGroupingMap.json"
 GROUPING_MAP = "groupingMap.json"
 COMMENTS = "Default of the state: DIFC of the undisturbed geometry"
+LAYOUT_HINT = (
+    "This is the first state of the tree, which decides the layout of all: versions lie in STATE/diffraction, as "
+    "SNAPRed's documentation says. Today's SNAPRed reads only STATE/lite/diffraction and STATE/native/diffraction. "
+    "For a tree that it is to read, initialise the first state with --mode-level, or set index_layout."
+)
 _STAGING = re.compile(r"\.staging\.(?P<state>[0-9a-fA-F]{8,64})\.(?P<owner>.+)", re.ASCII)
 
 
@@ -73,6 +78,8 @@ def init_state(
             found=why_not,
             fix="Ask the owner of the calibration tree, or set 'calibration_home' to a tree of your own.",
         )
+    if mode_level_of_tree(settings) is None:
+        progress.inform(LAYOUT_HINT)
     with fs.reported(f"State {state.state_id} could not be initialised; run it again, nothing is half done."):
         fs.make_directories(settings.powder_home)
         if target.exists():

@@ -18,6 +18,7 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.effect import Effect, effect_of
 from snapcal_workbench.store.index_file import read_snapshot
 from snapcal_workbench.store.layout import (
     INDEX,
@@ -70,8 +71,11 @@ class StateStore:
 
     def choose(self, run: int) -> IndexEntry | None:
         """The version that applies to a run, see `formats.index.choose_version`; None if there is none."""
-        use_lite_mode = None if has_mode_level(self.settings, self.state_id) else self.mode.merged
-        return choose_version(self.entries(), run, use_lite_mode)
+        return choose_version(self.entries(), run, self._mode_of_entries())
+
+    def _mode_of_entries(self) -> bool | None:
+        """The mode of the entries that count for a run; None where all are of it."""
+        return None if has_mode_level(self.settings, self.state_id) else self.mode.merged
 
     def read(self, version: int, *, verify: bool = True) -> StoredVersion:
         """Read a version.
@@ -135,7 +139,24 @@ class StateStore:
                 fix="Run `snapcal init-state RUN --name …` first.",
             )
         self.check_writable()
-        return publish(self.home, self.settings, draft, progress or Progress())
+        progress = progress or Progress()
+        for sentence in self.effect(contents.run_number, applies_to).sentences():
+            progress.inform(sentence)
+        return publish(self.home, self.settings, draft, progress)
+
+    def effect(self, run_number: str, applies_to: str | None = None) -> Effect:
+        """What a new version made from a run would do: which runs it takes, and from which versions.
+
+        Args:
+            run_number: Of the calibrated run; several summed runs joined with "+".
+            applies_to: Its condition, as a person writes it; by default this run and all later ones.
+
+        Raises:
+            InputError: The condition cannot be understood, or takes none of the known runs.
+        """
+        run = int(run_number.split("+")[0])
+        condition = AppliesTo.from_text(applies_to) if applies_to else AppliesTo.from_run(run)
+        return effect_of(self.entries(), run, condition, self._mode_of_entries())
 
     def seed(self) -> dict[str, Any]:
         """Seed run, creation date and name of the state, which every version copies from the default."""

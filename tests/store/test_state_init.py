@@ -14,6 +14,7 @@ from snapcal_workbench.formats import writing
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
+from snapcal_workbench.store.layout import mode_level_of_tree, with_answer
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.verify import verify_tree
@@ -152,3 +153,38 @@ def test_state_of_a_process_that_died_is_cleaned_up(settings, state):
     assert any("being initialised" in finding.message for finding in verify_tree(settings))
     init(settings, state)
     assert visible(settings.powder_home) == [state.state_id, "PixelGroupingDefinitions"]
+
+
+def told_while_initialising(settings, state):
+    """What a user is told."""
+    told = []
+    init_state(
+        settings,
+        state,
+        name="tests",
+        run_number="58882",
+        author="tester",
+        progress=Progress(on_message=lambda level, message: told.append(message)),
+    )
+    return [message for message in told if "Today's SNAPRed" in message]
+
+
+def test_the_layout_is_asked_for_once(settings, state):
+    """At the first state of a tree, with a hint; the next follows it without a word."""
+    other = state.model_copy(update={"id": state.id.model_copy(update={"hex": "e65700ae57929b7d"})})
+    assert mode_level_of_tree(settings) is None
+    assert len(told_while_initialising(settings, state)) == 1
+    assert mode_level_of_tree(settings) is False
+    assert told_while_initialising(settings, other) == []
+    assert (settings.powder_home / "e65700ae57929b7d" / "diffraction" / "v_0000").is_dir()
+
+
+def test_the_answer_of_the_first_state_holds_for_the_tree(settings, state):
+    """With the level: the next state has it by itself, and the other answer is refused."""
+    answered = with_answer(settings, True)
+    assert told_while_initialising(answered, state) == []
+    assert mode_level_of_tree(settings) is True
+    with pytest.raises(InputError, match="with the mode level"):
+        with_answer(settings, False)
+    assert with_answer(settings, True).index_layout == "with mode level"
+    assert with_answer(settings, None) is settings

@@ -1,0 +1,100 @@
+"""Before a version is saved it is told which runs it takes, and from which versions: against the rule, run by run."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version, format_timestamp
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.store.effect import effect_of
+
+pytestmark = pytest.mark.usefixtures("small_instrument")
+
+conditions = st.lists(
+    st.tuples(st.sampled_from([">=", "<=", ">", "<", ""]), st.integers(0, 12)), min_size=1, max_size=2
+)
+
+
+def entry(version, applies_to, seconds, run="5"):
+    """An entry of an index."""
+    return IndexEntry(
+        version=version,
+        run_number=run,
+        use_lite_mode=True,
+        applies_to=applies_to,
+        timestamp=format_timestamp(10**18 + seconds * 10**9),
+    )
+
+
+@given(st.lists(st.tuples(conditions, st.integers(0, 3)), max_size=5), conditions)
+def test_the_effect_is_what_the_rule_gives_for_each_run(versions, condition):
+    """Every run to beyond the last end: the version that is chosen with the new one, and without it."""
+    entries = [
+        entry(number, ",".join(f"{operator}{run}" for operator, run in terms), seconds)
+        for number, (terms, seconds) in enumerate(versions)
+    ]
+    wanted = AppliesTo(tuple(condition))
+    new = entry(99, str(wanted), 10)
+    taken = {run: choose_version(entries, run, True) for run in range(1, 20) if wanted.accepts(run)}
+    assert all(choose_version([*entries, new], run, True).version == 99 for run in taken)
+    try:
+        effect = effect_of(entries, 5, wanted, True)
+    except InputError:
+        assert not wanted.accepts(5)
+        return
+    told = {run: part.version for part in effect.taken for run in range(1, 20) if part.first <= run <= part.last}
+    known = {run: told.get(run) for run in effect.takes}
+    assert {run: effect.known[run] for run in effect.takes} == known
+    assert told == {run: chosen.version if chosen else None for run, chosen in taken.items()}
+    assert all(one.last + 1 == two.first for one, two in zip(effect.taken, effect.taken[1:], strict=False))
+
+
+def test_the_effect_in_words():
+    """Which known runs, from which versions, and which it leaves."""
+    entries = [
+        entry(0, ">=0", 0, "58810"),
+        entry(1, ">=58882,<=59000", 1, "58882"),
+        entry(2, ">=59000", 2, "59000"),
+    ]
+    told = effect_of(entries, 58890, AppliesTo.from_text("58890-59500"), True).sentences()
+    assert told == [
+        "It applies to >=58890,<=59500: of the 4 runs that are known it takes runs 58890, 59000.",
+        "It takes runs 58890 to 58999 from version 1.",
+        "It takes runs 59000 to 59500 from version 2.",
+        "It leaves runs 58810, 58882 as they are.",
+    ]
+
+
+def test_entries_of_the_other_mode_do_not_count():
+    """In a tree without the mode level."""
+    native = IndexEntry(version=1, run_number="7", use_lite_mode=False, applies_to=">=0")
+    assert effect_of([native], 5, AppliesTo.from_run(5), True).known == {5: None}
+
+
+@pytest.mark.parametrize("text", ["<58000", "60000-60010"])
+def test_a_condition_that_takes_no_known_run_is_refused(fresh_store, few_pixels, text):
+    """Before anything is written, with the runs that are known."""
+    store = fresh_store()
+    with pytest.raises(InputError, match="none of 58882"):
+        store.save(few_pixels, author="a", comments="c", applies_to=text)
+    assert [found.version for found in store.entries()] == [0]
+
+
+def test_a_save_tells_what_it_will_do(fresh_store, few_pixels):
+    """Before the version is there."""
+    store, told = fresh_store(), []
+    progress = Progress(on_message=lambda level, message: told.append((message, len(store.entries()))))
+    store.save(few_pixels, author="a", comments="c", progress=progress)
+    assert ("It takes all runs from 58882 on from the default.", 1) in told
+    assert {entries for _, entries in told} == {1}
+
+
+def test_many_versions_are_swept_fast():
+    """Five thousand versions, each with ends of its own: seconds would be noticed, hours would be certain."""
+    entries = [entry(n, f">={n},<={n + 20_000}", n, str(n)) for n in range(5_000)]
+    effect = effect_of(entries, 3_000, AppliesTo.from_text(">=1"), True)
+    assert len(effect.taken) == 5_000
+    assert len(effect.sentences()) < 10
