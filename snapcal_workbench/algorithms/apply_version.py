@@ -6,14 +6,10 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from snapcal_workbench.algorithms.assessment import focused
-from snapcal_workbench.algorithms.ingredients import (
-    StepInputs,
-    check_pixels,
-    parameters_of,
-    pixel_ingredients,
-)
+from snapcal_workbench.algorithms.ingredients import StepInputs, check_pixels, pixel_ingredients
+from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.types import Spectra
+from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
@@ -46,15 +42,16 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     if inputs.version:
         stored = open_version(host.settings, inputs.version, verify=inputs.verify, progress=progress)
         check_pixels(found.events, table=stored.table, mask=stored.mask)
-        same_state = stored.state_id == found.state.state_id
+        same_state = stored.state_id == found.sources.state_id
         if not same_state:
             progress.warn(
                 f"Version {inputs.version} belongs to state {stored.state_id}, "
-                f"but run {found.events.run.run_number} is of state {found.state.state_id}."
+                f"but run {found.events.run.run_number} is of state {found.sources.state_id}."
             )
         found = replace(found, table=stored.table, mask=found.mask.combined(stored.mask))
-    parameters = parameters_of(found, found.mask, inputs.peaks)
-    spectra = focused(found, found.table, found.mask, parameters, progress=progress)
+    options = CalibrationOptions(peaks=inputs.peaks, delta_theta=inputs.delta_theta)
+    parameters = chain.parameters_of(found, found.mask, inputs.peaks)
+    spectra = chain.focused(found, found.table, found.mask, parameters, options, progress)
     host.workspaces.write(inputs.output_workspace, spectra)
     return Outputs(
         table=inputs.version or inputs.previous_table or "geometry",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from snapcal_workbench.algorithms.assessment import FocusedInputs, assess, write_diagnostics
-from snapcal_workbench.algorithms.ingredients import pixel_ingredients
+from snapcal_workbench.algorithms.ingredients import FocusedInputs, peak_ingredients, write_focused
+from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.types import as_dict
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters
@@ -21,14 +19,14 @@ class Inputs(FocusedInputs):
 class Outputs(Parameters):
     """The quality figures."""
 
-    metrics: dict[str, Any] = Field(description="Quality figures of each group (GroupMetrics)")
+    metrics: dict[str, object] = Field(description="Quality figures of each group (GroupMetrics)")
 
 
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Assess a calibration; see `Inputs`."""
-    ingredients = pixel_ingredients(host, inputs)
-    found = assess(host, inputs, ingredients, ingredients.table, ingredients.mask, progress=progress)
-    write_diagnostics(host, inputs, found)
+    ingredients, options = peak_ingredients(host, inputs, progress)
+    found = chain.assess(ingredients, ingredients.table, ingredients.mask, options, progress)
+    write_focused(host, inputs, found.spectra, found.fits, found.fitted)
     return Outputs(metrics=as_dict(found.metrics))
 
 

@@ -1,38 +1,38 @@
-"""What the steps of a calibration are made from: the run's state, its groups' parameters and the expected peaks."""
+"""What the steps of a calibration are made from: read from workspaces and files once, and handed on as values."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import replace
 
 from pydantic import Field
 
+from snapcal_workbench.calibration.chain import Ingredients
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
-from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
 from snapcal_workbench.calibration.pixels.start import without_impossible_rows
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
-    ExpectedPeaks,
+    FitTable,
     Geometry,
-    GroupParameters,
     PixelGrouping,
     PixelMask,
-    Resolution,
     RunInfo,
+    Sources,
+    SourceText,
+    Spectra,
 )
+from snapcal_workbench.calibration.types.calibration import grouping_hash, readable_account
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.instrument.calibrants import read_calibrant
+from snapcal_workbench.instrument.calibrants import Calibrant, read_calibrant
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import PixelMode, mode_of
 from snapcal_workbench.instrument.parameters import read_instrument_parameters
 from snapcal_workbench.instrument.state import InstrumentState, instrument_state
-from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, PeakOptions
+from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, GroupOptions, PeakOptions, PixelOptions
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Parameters, reads
+from snapcal_workbench.workspaces.algorithm import Parameters, makes, reads
 from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
-
-"""A peak that the user took out: group id and hkl."""
 
 
 class StepInputs(Parameters):
@@ -44,28 +44,26 @@ class StepInputs(Parameters):
         DiffCalTable, "Calibration table to start from; empty: DIFC as the geometry says", optional=True
     )
     mask_workspaces: tuple[str, ...] = Field((), description="Masks of pixels that are not to be used")
+    grouping_definition: str = Field("", description="File of the grouping, for the record")
+    start: str = Field("", description="What the table to start from is, for the record; empty: the workspace's name")
     peaks: PeakOptions = PeakOptions()
     delta_theta: float | None = Field(
         3.2e-3, gt=0, description="Beam divergence, rad, where the instrument file has none; empty: SNAPRed's own"
     )
 
 
-@dataclass(frozen=True, eq=False)
-class PixelIngredients:
-    """The data of the run, what is known of its pixels, and where they start from."""
+class FocusedInputs(StepInputs):
+    """What a step on the focused spectra starts from, and where it puts them."""
 
-    events: Events
-    grouping: PixelGrouping
-    table: DiffCalTable
-    mask: PixelMask
-    state: InstrumentState
-    mode: PixelMode
-    delta_theta: float | None
-
-    @property
-    def geometry(self) -> Geometry:
-        """Of the run's pixels."""
-        return self.events.geometry
+    calibrant: str = Field(min_length=1, description="Name of the calibrant, or its JSON file")
+    excluded_peaks: tuple[ExcludedPeak, ...] = Field(
+        (), description="Peaks that are not to be fitted: group and hkl of each"
+    )
+    output_workspace: str = makes(Spectra, "Focused spectra in d-spacing")
+    output_fits: str = makes(FitTable, "Fitted peaks")
+    output_fitted: str = makes(Spectra, "Fitted curves within the peak windows")
+    output_diagnostic: str = makes(tuple, "Workspace group of the fits", optional=True)
+    groups: GroupOptions = GroupOptions()
 
 
 def pixel_mode(geometry: Geometry, host: Host) -> PixelMode:
@@ -79,8 +77,10 @@ def state_of(run: RunInfo, host: Host) -> InstrumentState:
     return instrument_state(run, parameters, instrument_of(host.settings))
 
 
-def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
-    """Read the workspaces of a step and check that they are of the same pixels; impossible rows of a table are masked.
+def pixel_ingredients(host: Host, inputs: StepInputs) -> Ingredients:
+    """Ingredients of a step that needs no peaks; its workspaces must be of the same pixels.
+
+    Impossible rows of a table are masked.
 
     Raises:
         NotFoundError: A workspace does not exist.
@@ -95,9 +95,100 @@ def pixel_ingredients(host: Host, inputs: StepInputs) -> PixelIngredients:
         table = DiffCalTable.from_geometry(events.geometry)
     check_pixels(events, grouping=grouping, table=table)
     mask = combined_mask(events, workspaces, inputs.mask_workspaces)
+    before = readable_account(mask.account, table)
     table, mask, _ = without_impossible_rows(table, mask, events.geometry)
-    state, mode = state_of(events.run, host), pixel_mode(events.geometry, host)
-    return PixelIngredients(events, grouping, table, mask, state, mode, inputs.delta_theta)
+    mode = pixel_mode(events.geometry, host)
+    found = ingredients_of(events, grouping, table, mask, state_of(events.run, host), mode, inputs)
+    return replace(found, before=before)
+
+
+def ingredients_of(
+    events: Events,
+    grouping: PixelGrouping,
+    table: DiffCalTable,
+    mask: PixelMask,
+    state: InstrumentState,
+    mode: PixelMode,
+    inputs: StepInputs,
+) -> Ingredients:
+    """Ingredients from values of the same pixels; `inputs` has the options, and what is to be said of their origin."""
+    return Ingredients(
+        sources=sources_of(events, grouping, state.with_peak_options(inputs.peaks), mode, inputs),
+        events=events,
+        grouping=grouping,
+        table=table,
+        mask=mask,
+        resolution=state.resolution(mode, delta_theta=inputs.delta_theta),
+        bounds=state.bounds,
+    )
+
+
+def peak_ingredients(
+    host: Host, inputs: FocusedInputs, progress: Progress, pixels: PixelOptions | None = None
+) -> tuple[Ingredients, CalibrationOptions]:
+    """Ingredients of a step that needs the calibrant's peaks, and the options in force with what the calibrant fixes.
+
+    Args:
+        host: Where workspaces and files are.
+        inputs: Of the step.
+        progress: Warned of what the CIF leaves open.
+        pixels: Options of its pixel calibration; None: those of the pixel calibration that was made before it.
+
+    Raises:
+        SnapcalError: As for `pixel_ingredients`; there is no such calibrant, or it has no reflections in the range.
+    """
+    found = pixel_ingredients(host, inputs)
+    sample = read_calibrant(inputs.calibrant, host.settings)
+    if pixels is None:
+        pixels = found.before.options.pixels if found.before else PixelOptions(skip=True)
+    asked = CalibrationOptions(peaks=inputs.peaks, pixels=pixels, groups=inputs.groups, delta_theta=inputs.delta_theta)
+    return with_calibrant(found, sample, asked, inputs.excluded_peaks, progress)
+
+
+def with_calibrant(
+    ingredients: Ingredients,
+    sample: Calibrant,
+    asked: CalibrationOptions,
+    excluded: tuple[ExcludedPeak, ...],
+    progress: Progress,
+) -> tuple[Ingredients, CalibrationOptions]:
+    """The ingredients with a calibrant's reflections, and the options that were asked for with what it fixes."""
+    options, warnings = sample.apply(asked), list[str]()
+    reflections = reflections_from_cif(
+        sample.cif_text,
+        d_min=options.peaks.crystal_d_min,
+        d_max=options.peaks.crystal_d_max,
+        source=str(sample.cif_path),
+        progress=progress.remembering(warnings),
+    )
+    sources = replace(
+        ingredients.sources,
+        calibrant_name=sample.name,
+        calibrant=SourceText(str(sample.path), sample.text),
+        crystal=SourceText(str(sample.cif_path), sample.cif_text),
+        excluded_peaks=excluded,
+    )
+    return replace(ingredients, sources=sources, reflections=reflections, warnings=tuple(warnings)), options
+
+
+def sources_of(
+    events: Events, grouping: PixelGrouping, state: InstrumentState, mode: PixelMode, inputs: StepInputs
+) -> Sources:
+    """Where the ingredients of a step come from, but for the calibrant."""
+    config = state.instrument_config
+    return Sources(
+        run=events.run,
+        instrument=mode.instrument.name,
+        mode=mode.name,
+        state_id=state.state_id,
+        state=SourceText(text=state.model_dump_json(by_alias=True)),
+        parameters=SourceText(f"version {config.version}", config.model_dump_json(by_alias=True)),
+        grouping_name=grouping.name,
+        grouping_definition=inputs.grouping_definition,
+        grouping_sha256=grouping_hash(grouping),
+        start=inputs.start or inputs.previous_table or "default",
+        masks=inputs.mask_workspaces,
+    )
 
 
 def combined_mask(events: Events, workspaces: WorkspaceList, names: Collection[str]) -> PixelMask:
@@ -120,56 +211,11 @@ def check_pixels(events: Events, **values: PixelGrouping | DiffCalTable | PixelM
             )
 
 
-def parameters_of(ingredients: PixelIngredients, mask: PixelMask, peaks: PeakOptions) -> GroupParameters:
-    """Parameters of the groups of a run over the pixels that `mask` leaves in use."""
-    resolution = ingredients.state.resolution(ingredients.mode, delta_theta=ingredients.delta_theta)
-    return parameters_for(ingredients.geometry, ingredients.grouping, mask, ingredients.state, peaks, resolution)
-
-
-def parameters_for(
-    geometry: Geometry,
-    grouping: PixelGrouping,
-    mask: PixelMask,
-    state: InstrumentState,
-    peaks: PeakOptions,
-    resolution: Resolution,
-) -> GroupParameters:
-    """Parameters of the groups of an instrument state over the pixels that `mask` leaves in use."""
-    return group_parameters(
-        geometry,
-        grouping,
-        mask,
-        resolution=resolution,
-        bounds=state.bounds,
-        options=peaks,
-    )
-
-
-def peaks_of(
-    host: Host,
-    calibrant: str,
-    parameters: GroupParameters,
-    options: PeakOptions,
-    excluded: Collection[ExcludedPeak],
-    progress: Progress | None = None,
-) -> dict[int, ExpectedPeaks]:
-    """Expected peaks of every group for a calibrant (its name or the path of its JSON file).
-
-    `progress` is warned of what its CIF leaves open.
-    """
-    sample = read_calibrant(calibrant, host.settings)
-    options = sample.apply(CalibrationOptions(peaks=options)).peaks
-    reflections = reflections_from_cif(
-        sample.cif_text,
-        d_min=options.crystal_d_min,
-        d_max=options.crystal_d_max,
-        source=str(sample.cif_path),
-        progress=progress,
-    )
-    return expected_peaks(
-        reflections,
-        parameters,
-        options=options,
-        intensity_fraction=options.intensity_fraction or 0.0,
-        excluded=frozenset(excluded),
-    )
+def write_focused(host: Host, inputs: FocusedInputs, spectra: Spectra, fits: FitTable, fitted: Spectra) -> None:
+    """Put the focused spectra and the fits into the workspace list, and group the fits where a group is named."""
+    workspaces = host.workspaces
+    workspaces.write(inputs.output_workspace, spectra)
+    workspaces.write(inputs.output_fits, fits)
+    workspaces.write(inputs.output_fitted, fitted)
+    if inputs.output_diagnostic:
+        workspaces.write(inputs.output_diagnostic, (inputs.output_fits, inputs.output_fitted))

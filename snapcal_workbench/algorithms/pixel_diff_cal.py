@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
 from pydantic import Field
 
-from snapcal_workbench.algorithms.ingredients import StepInputs, parameters_of, pixel_ingredients
-from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
+from snapcal_workbench.algorithms.ingredients import StepInputs, pixel_ingredients
+from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
-    GroupParameters,
     PixelCalibration,
     PixelMap,
     PixelMask,
     PixelResults,
-    as_dict,
+    PixelStep,
 )
-from snapcal_workbench.options import PixelOptions
+from snapcal_workbench.calibration.types.calibration import offset_map, reason_map
+from snapcal_workbench.options import CalibrationOptions, PixelOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.protocol import Host
@@ -41,51 +40,30 @@ class Outputs(Parameters):
     stop: str = Field(description="Why it stopped: converged, max iterations or diverging")
     message: str = Field(description="The reason in words")
     bin_width: float = Field(description="Relative width b of the bins in which offsets are counted")
-    passes: list[dict[str, Any]] = Field(description="Figures of each pass")
-    masked: dict[str, int] = Field(description="Number of masked pixels by reason")
+    account: str = Field(description="What it was made from, every step and warning, as JSON text")
 
 
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Align the pixels; see `Inputs`."""
+    warnings: list[str] = []
     ingredients = pixel_ingredients(host, inputs)
-    parameters = parameters_of(ingredients, ingredients.mask, inputs.peaks)
-    result = calibrate_pixels(
-        ingredients.events,
-        ingredients.table,
-        ingredients.grouping,
-        ingredients.mask,
-        parameters,
-        options=inputs.pixels,
-        progress=progress,
-    )
-    bin_width = offset_bin(parameters, inputs.pixels)
-    _write(inputs, host, result, bin_width)
-    return Outputs(
-        stop=result.stop,
-        message=result.message,
-        bin_width=bin_width,
-        passes=[as_dict(record) for record in result.passes],
-        masked={reason.text: count for reason, count in result.mask.counts().items()},
-    )
+    options = CalibrationOptions(peaks=inputs.peaks, pixels=inputs.pixels, delta_theta=inputs.delta_theta)
+    found, step = chain.align(ingredients, ingredients.table, ingredients.mask, options, progress.remembering(warnings))
+    account = chain.account_of_steps(ingredients, options, found.table, found.mask, [step], [], None, warnings)
+    _write(inputs, host, found, step, account.to_json())
+    return Outputs(stop=step.stop, message=step.message, bin_width=step.bin_width, account=account.to_json())
 
 
-def offset_bin(parameters: GroupParameters, options: PixelOptions) -> float:
-    """Relative bin width b in which offsets are counted: the best group's resolution over the bins across it."""
-    return float(np.min(parameters.delta_d)) / options.bins_per_delta_d
-
-
-def _write(inputs: Inputs, host: Host, result: PixelCalibration, bin_width: float) -> None:
+def _write(inputs: Inputs, host: Host, found: PixelCalibration, step: PixelStep, account: str) -> None:
     workspaces = host.workspaces
-    workspaces.write(inputs.output_table, result.table)
-    workspaces.write(inputs.output_mask, result.mask)
+    workspaces.write(inputs.output_table, found.table)
+    workspaces.write(inputs.output_mask, replace(found.mask, account=account))
     if inputs.output_results:
-        workspaces.write(inputs.output_results, result.results)
+        workspaces.write(inputs.output_results, found.results)
     if inputs.output_offsets:
-        offset = -result.results.shift / np.log1p(bin_width)
-        workspaces.write(inputs.output_offsets, PixelMap(result.table.detid, offset, "offset (bins)"))
+        workspaces.write(inputs.output_offsets, offset_map(found.results, step.bin_width))
     if inputs.output_mask_reason:
-        reason = result.mask.reason.astype(np.float64)
-        workspaces.write(inputs.output_mask_reason, PixelMap(result.table.detid, reason, "mask reason"))
+        workspaces.write(inputs.output_mask_reason, reason_map(found.mask))
 
 
 PIXEL_DIFF_CAL = Algorithm(

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
-from snapcal_workbench.algorithms.ingredients import parameters_for, peaks_of, state_of
+from snapcal_workbench.algorithms.ingredients import StepInputs, ingredients_of, state_of, with_calibrant
 from snapcal_workbench.algorithms.provenance import files_of, software
+from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.groups.metrics import group_metrics
-from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelGrouping, PixelMask, PixelResults, Spectra
+from snapcal_workbench.calibration.peaks.peakfit import fitted_curves
+from snapcal_workbench.calibration.types import (
+    Account,
+    Calibration,
+    DiffCalTable,
+    Events,
+    FitTable,
+    PixelGrouping,
+    PixelMask,
+    PixelResults,
+    Spectra,
+    Verdict,
+)
+from snapcal_workbench.calibration.types.calibration import account_of, readable_account
+from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import mode_of_count
@@ -33,9 +50,12 @@ class Inputs(Parameters):
     fits: str = reads(FitTable, "Fitted peaks of these spectra")
     results: str = reads(PixelResults, "What the pixel calibration found for each pixel", optional=True)
     grouping_workspace: str = reads(PixelGrouping, "Which pixels are focused together")
-    grouping_name: str = Field(min_length=1, description="Name of the grouping, as 'Column'")
+    account: str = Field(
+        "", description="Account of the calibration, as JSON text; empty: the one that the spectra carry"
+    )
+    grouping_name: str = Field("", description="Name of the grouping, as 'Column'")
     grouping_definition: str = Field("", description="File of the grouping")
-    calibrant: str = Field(min_length=1, description="Name of the calibrant, or its JSON file")
+    calibrant: str = Field("", description="Name of the calibrant, or its JSON file; needed where there is no account")
     excluded_peaks: tuple[ExcludedPeak, ...] = Field(
         (), description="Peaks that were not fitted: group and hkl of each"
     )
@@ -46,7 +66,7 @@ class Inputs(Parameters):
         "", description="Runs it applies to, as '>=58882,<60000'; empty: this run and all later ones"
     )
     place: str = Field("", description="Folder of states to save in instead of the calibration tree")
-    provenance: dict[str, Any] = Field({}, description="What else is to be recorded: passes, history, input files")
+    provenance: dict[str, Any] = Field({}, description="What else is to be recorded, as label and history")
     attachments: str = Field(
         "", description="Folder whose files are kept with the version: the report and its pictures"
     )
@@ -63,43 +83,18 @@ class Outputs(Parameters):
 
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Save a version; see `Inputs`."""
-    workspaces = host.workspaces
-    spectra = workspaces.read(inputs.output_spectra, Spectra)
-    table = workspaces.read(inputs.table, DiffCalTable)
-    mask = workspaces.read(inputs.mask, PixelMask)
-    group_of = workspaces.read(inputs.grouping_workspace, PixelGrouping)
-    fits = workspaces.read(inputs.fits, FitTable)
-    state = state_of(spectra.run, host).with_peak_options(inputs.options.peaks)
-    mode = mode_of_count(len(table), instrument_of(host.settings))
-    resolution = state.resolution(mode, delta_theta=inputs.options.delta_theta)
-    parameters = parameters_for(state.geometry(mode), group_of, mask, state, inputs.options.peaks, resolution)
-    sample = read_calibrant(inputs.calibrant, host.settings)
-    contents = VersionContents(
-        run_number=spectra.run.run_number,
-        mode=mode,
-        table=table,
-        mask=mask,
-        pixel_results=workspaces.read(inputs.results, PixelResults) if inputs.results else None,
-        spectra=spectra,
-        fits=fits,
-        parameters=parameters,
-        grouping=group_of,
-        grouping_name=inputs.grouping_name,
-        grouping_definition=inputs.grouping_definition,
-        peaks=peaks_of(host, inputs.calibrant, parameters, inputs.options.peaks, inputs.excluded_peaks),
-        metrics=group_metrics(spectra, fits, parameters),
-        state=state,
-        calibrant_path=str(sample.path),
-        options=sample.apply(inputs.options),
-        provenance={
-            "software": software(host.name),
-            "inputFiles": files_of(spectra.run),
-            "history": [entry for entry in host.history() if entry["outcome"] == "finished"],
-            **inputs.provenance,
-        },
-        attachments=Path(inputs.attachments) if inputs.attachments else None,
-    )
-    store = StateStore(_settings(inputs, host, state, contents.run_number, progress), state.state_id, mode)
+    found, how = _calibration(inputs, host, progress)
+    provenance = {
+        "software": software(host.name),
+        "inputFiles": files_of(found.account.sources.run),
+        "history": [entry for entry in host.history() if entry["outcome"] == "finished"],
+        "account": how,
+        **inputs.provenance,
+    }
+    attachments = Path(inputs.attachments) if inputs.attachments else None
+    contents = VersionContents.of(found, provenance=provenance, attachments=attachments)
+    state = contents.state
+    store = StateStore(_settings(inputs, host, state, contents.run_number, progress), state.state_id, contents.mode)
     saved = store.save(
         contents,
         author=inputs.author,
@@ -113,6 +108,84 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         index_path=str(store.index_path),
         entry=saved.entry.model_dump(mode="json", by_alias=True),
     )
+
+
+def _calibration(inputs: Inputs, host: Host, progress: Progress) -> tuple[Calibration, str]:
+    """What is saved, and where its account comes from, in words."""
+    read = host.workspaces.read
+    spectra, table = read(inputs.output_spectra, Spectra), read(inputs.table, DiffCalTable)
+    fits = read(inputs.fits, FitTable)
+    account, how = _account(inputs, spectra, table), "of the calibration itself"
+    if account is None:
+        how = "derived at saving from the workspaces and files: the spectra carry no account that is of this table"
+        progress.warn(f"The record of the version is {how}.")
+        account = derived_account(inputs, host, spectra, fits, table, progress)
+    found = Calibration(
+        account=account,
+        start=None,
+        grouping=read(inputs.grouping_workspace, PixelGrouping),
+        table=table,
+        mask=read(inputs.mask, PixelMask),
+        results=read(inputs.results, PixelResults) if inputs.results else None,
+        spectra=spectra,
+        fits=fits,
+        fitted=fitted_curves(spectra, fits),
+    )
+    return found, how
+
+
+def _account(inputs: Inputs, spectra: Spectra, table: DiffCalTable) -> Account | None:
+    """The account that is given, else the one that the spectra carry; None where neither is of this table."""
+    found = readable_account(inputs.account, table) if inputs.account else account_of(spectra, table)
+    if found is None or not inputs.grouping_name:
+        return found
+    named = replace(
+        found.sources,
+        grouping_name=found.sources.grouping_name or inputs.grouping_name,
+        grouping_definition=found.sources.grouping_definition or inputs.grouping_definition,
+    )
+    return replace(found, sources=named)
+
+
+def derived_account(
+    inputs: Inputs, host: Host, spectra: Spectra, fits: FitTable, table: DiffCalTable, progress: Progress
+) -> Account:
+    """The account of a calibration that carries none: figures from the workspaces, peaks from the files of today.
+
+    Raises:
+        InputError: No calibrant is named.
+    """
+    if not inputs.calibrant:
+        raise InputError(
+            "The calibrant must be named where the spectra do not carry the account of their calibration.",
+            found="no calibrant",
+            fix="Give Calibrant, or save the spectra that GroupDiffCal or CalibrateDiffraction made with this table.",
+        )
+    mask = host.workspaces.read(inputs.mask, PixelMask)
+    grouping = host.workspaces.read(inputs.grouping_workspace, PixelGrouping)
+    state = state_of(spectra.run, host)
+    mode = mode_of_count(len(table), instrument_of(host.settings))
+    geometry = state.geometry(mode)
+    no_events = Events(
+        np.empty(0, np.float32), np.zeros(len(geometry) + 1, np.int64), geometry, state.window, spectra.run
+    )
+    step = StepInputs(
+        input_workspace=inputs.output_spectra,
+        grouping_workspace=inputs.grouping_workspace,
+        grouping_definition=inputs.grouping_definition,
+        start="not known",
+        peaks=inputs.options.peaks,
+        delta_theta=inputs.options.delta_theta,
+    )
+    pixels = ingredients_of(no_events, replace(grouping, name=inputs.grouping_name), table, mask, state, mode, step)
+    sample = read_calibrant(inputs.calibrant, host.settings)
+    ingredients, options = with_calibrant(pixels, sample, inputs.options, inputs.excluded_peaks, progress)
+    parameters = chain.parameters_of(ingredients, mask, options.peaks)
+    peaks = chain.peaks_of(ingredients, parameters, options.peaks)
+    metrics = group_metrics(spectra, fits, parameters)
+    after = chain.Assessment(parameters, peaks, spectra, fits, spectra, metrics)
+    account = chain.account_of_steps(ingredients, options, table, mask, [], [], after, [])
+    return replace(account, verdict=Verdict(False, "Not known: the calibration carries no account of its steps."))
 
 
 def _settings(inputs: Inputs, host: Host, state: InstrumentState, run_number: str, progress: Progress) -> Settings:

@@ -48,3 +48,8 @@ def d_from_tof(tof: Value, *, difc: Value, difa: Value | float = 0.0, tzero: Val
     c = tof - tzero
     with np.errstate(invalid="ignore"):
         return 2.0 * c / (difc + np.sqrt(difc * difc + 4.0 * difa * c))
+
+
+def offset_from_shift(shift: Value, *, bin_width: float) -> Value:
+    """offset = -s / ln(1 + b): Mantid's offset, in bins of the relative width b, of a shift s."""
+    return -shift / np.log1p(bin_width)

@@ -91,7 +91,7 @@ def iterations(context: typer.Context, session: Directory = None, as_json: AsJso
             iteration.stop,
             len(iteration.passes),
             iteration.n_masked,
-            "; ".join(iteration.outcome.warnings) or "none",
+            "; ".join(iteration.warnings) or "none",
         )
         for iteration in found
     ]
@@ -110,23 +110,29 @@ def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> No
     say(f"Iteration {iteration.number} of run {iteration.run_number}: {_verdict(iteration)}")
     show_passes(iteration)
     show_groups(iteration)
-    say(iteration.outcome.group.recommendation)
+    say(iteration.groups.criterion)
     if report.is_file():
         say(f"Report: {report}")
 
 
 def _verdict(iteration: Iteration) -> str:
-    pixel = iteration.outcome.pixel
-    share = 100.0 * iteration.n_masked / max(iteration.outcome.n_pixels, 1)
-    text = pixel.message if pixel else "pixel calibration left out"
-    return f"{text} Masked in all: {iteration.n_masked} pixels ({share:.2g} %)."
+    share = 100.0 * iteration.n_masked / max(iteration.account.n_pixels, 1)
+    return f"{iteration.account.verdict.text} Masked in all: {iteration.n_masked} pixels ({share:.2g} %)."
 
 
 def show_passes(iteration: Iteration) -> None:
-    """Table of the pixel calibration's passes."""
+    """Table of the passes of every pixel calibration."""
+    steps = iteration.steps
     rows = [
-        (f"{p.number}{' (kept)' if p.kept else ''}", p.median_ppm, p.p95_ppm, p.bound_ppm, p.masked)
-        for p in iteration.passes
+        (
+            f"{f'{step.number}: ' if len(steps) > 1 else ''}{p.number}{' (kept)' if p.kept else ''}",
+            p.median_ppm,
+            p.p95_ppm,
+            p.bound_ppm,
+            p.masked,
+        )
+        for step in steps
+        for p in step.passes
     ]
     if rows:
         columns = ["pass", "median |offset| (ppm)", "95 % |offset| (ppm)", "bound (ppm)", "masked"]

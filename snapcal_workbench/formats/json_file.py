@@ -25,8 +25,13 @@ def read_json(path: Path, what: str) -> Any:
         NotFoundError: There is no file, or we may not read it.
         FileFormatError: It is not JSON; the message has line and column.
     """
+    return json_of_file(read_bytes(path, what), path, what)
+
+
+def json_of_file(data: bytes, path: Path, what: str) -> Any:
+    """The value in the bytes of a JSON file, which were read already; arguments and errors as for `read_json`."""
     try:
-        return json_value(read_bytes(path, what).decode("utf-8-sig"))
+        return json_value(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         found = f"line {error.lineno}, column {error.colno}: {error.msg}"
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, SnapcalError
 from snapcal_workbench.formats.files import read_bytes
-from snapcal_workbench.formats.json_file import read_json
+from snapcal_workbench.formats.json_file import json_of_file
 from snapcal_workbench.options import CalibrationOptions, PeakFunction, Settings
 from snapcal_workbench.paths import user_path
 
@@ -49,6 +49,7 @@ class Calibrant:
     Attributes:
         name: Its name.
         path: Its JSON file.
+        text: Content of the JSON file.
         cif_path: Its CIF file.
         cif_text: Content of the CIF file.
         intensity_fraction: Weakest peak used, as a fraction of the strongest.
@@ -57,6 +58,7 @@ class Calibrant:
 
     name: str
     path: Path
+    text: str
     cif_path: Path
     cif_text: str
     intensity_fraction: float
@@ -120,11 +122,13 @@ def read_calibrant(path_or_name: str | Path, settings: Settings) -> Calibrant:
         FileFormatError: The JSON file cannot be understood.
     """
     path = _locate(path_or_name, settings)
-    content = _read_file(path)
+    data = read_bytes(path, "a calibrant")
+    content = _parsed(data, path)
     cif_path = _cif_path(path, content, settings)
     return Calibrant(
         name=content.name or path.stem,
         path=path,
+        text=data.decode("utf-8-sig", "replace"),
         cif_path=cif_path,
         cif_text=_read_cif(cif_path, path),
         intensity_fraction=content.intensity_fraction,
@@ -158,13 +162,13 @@ def _locate(path_or_name: str | Path, settings: Settings) -> Path:
 def _stated_name(path: Path) -> str:
     """The name in a calibrant's file; "" if the file cannot be read, which must not hide the others."""
     try:
-        return _read_file(path).name
+        return _parsed(read_bytes(path, "a calibrant"), path).name
     except SnapcalError:
         return ""
 
 
-def _read_file(path: Path) -> _CalibrantFile:
-    content: Any = read_json(path, "a calibrant")
+def _parsed(data: bytes, path: Path) -> _CalibrantFile:
+    content: Any = json_of_file(data, path, "a calibrant")
     if not isinstance(content, Mapping):
         raise FileFormatError(
             f"The calibrant {path} must be a JSON object.", found=type(content).__name__, fix="Correct the file."

@@ -53,8 +53,7 @@ class Results:
     @property
     def pixels(self) -> PixelQuantities:
         """What is known of each pixel."""
-        pixel = self.iteration.outcome.pixel
-        return PixelQuantities(self.geometry, self.values, pixel.bin_width if pixel else None)
+        return PixelQuantities(self.geometry, self.values, self.iteration.bin_width)
 
 
 @dataclass(frozen=True)

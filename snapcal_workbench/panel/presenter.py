@@ -158,7 +158,7 @@ class Presenter:
         for remark in self.session.remarks():
             self.view.log("information", remark)
         if name == "calibrate":
-            for warning in result.outcome.warnings:
+            for warning in result.warnings:
                 self.view.log("warning", warning)
             self.view.log("information", f"{result.name}: {result.stop}, {result.n_masked} pixels masked.")
             self._show_iterations(result.number)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from snapcal_workbench.calibration.types import (
+    Calibration,
     DiffCalTable,
     FloatArray,
     Geometry,
@@ -81,9 +81,9 @@ class Comparison:
         return {entry.label: entry.metrics for entry in self.entries if entry.metrics is not None}
 
 
-def entry_of_iteration(iteration: Iteration, values: Mapping[str, Any], geometry: Geometry) -> Entry:
+def entry_of_iteration(iteration: Iteration, found: Calibration, geometry: Geometry) -> Entry:
     """An iteration of a calibration session."""
-    return Entry(iteration.name, iteration.metrics, values["table"], values["mask"], geometry, values["output"])
+    return Entry(iteration.name, iteration.metrics, found.table, found.mask, geometry, found.spectra)
 
 
 def entry_of_version(reference: str, stored: StoredVersion, instrument: Instrument) -> Entry:

@@ -10,24 +10,29 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.algorithms import apply_version, load_version, save_version
 from snapcal_workbench.algorithms import calibrate as chain
-from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
+from snapcal_workbench.algorithms.ingredients import pixel_mode
 from snapcal_workbench.calibration.types import (
+    Account,
+    Calibration,
     DiffCalTable,
     Events,
     FitTable,
+    Geometry,
     PixelGrouping,
     PixelMask,
     PixelResults,
     Spectra,
 )
+from snapcal_workbench.calibration.types.calibration import with_account
 from snapcal_workbench.errors import Cancelled, InputError
-from snapcal_workbench.instrument.known import instrument_of, requested_mode
+from snapcal_workbench.instrument.known import instrument_of, mode_called, requested_mode
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Request, build_request
@@ -50,7 +55,7 @@ from snapcal_workbench.session.comparison import (
     entry_of_version,
 )
 from snapcal_workbench.session.ingredients import RUN, Ingredients, Loaded
-from snapcal_workbench.session.iteration import Iteration, IterationFolders, UnreadableIteration, maps_of
+from snapcal_workbench.session.iteration import Iteration, IterationFolders, UnreadableIteration
 from snapcal_workbench.session.ledger import Ledger, Standing
 from snapcal_workbench.session.preview import Outlook
 from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
@@ -153,20 +158,18 @@ class Session:
         require(request, self.host, self.folders)
         number = self.folders.claim()
         try:
-            iteration, values, events = self._calibrated(number, request, progress)
+            iteration, calibration, geometry = self._calibrated(number, request, progress)
         except BaseException:
             self.folders.release(number)
             raise
-        self.folders.write(iteration, values)
+        self.folders.write(iteration, calibration)
         if report:
             with suppress(Cancelled):
-                self._report(iteration, events, progress.part(0.9, 1.0))
+                self._report(iteration, calibration, geometry, progress.part(0.9, 1.0))
         return iteration
 
-    def _calibrated(
-        self, number: int, request: Request, progress: Progress
-    ) -> tuple[Iteration, dict[str, Any], Events]:
-        """A new iteration, its workspaces by role, and its run; nothing changes in the list if it comes to nothing."""
+    def _calibrated(self, number: int, request: Request, progress: Progress) -> tuple[Iteration, Calibration, Geometry]:
+        """A new iteration, all that came out, and where its pixels are; if it fails, the list is as before."""
         started, clock, before = datetime.now().astimezone(), time.monotonic(), len(self.host.history())
         warnings = [problem.message for problem in overruled(request, self.host)]
         progress = progress.remembering(warnings)
@@ -180,22 +183,18 @@ class Session:
             inputs = self._ingredients.chain_inputs(request, loaded, made, work, progress.part(0.15, 0.18))
             with self._ledger.writing():
                 outcome = self.host.run(chain.CALIBRATE_DIFFRACTION, inputs, progress.part(0.18, 0.9))
-            values = self._values(inputs)
+            calibration = self._outcome(inputs, outcome.account, warnings)
             self._suffix_earlier()
         self._ingredients.kept(request)
         iteration = Iteration(
             number=number,
             request=request,
-            run_number=events.run.run_number,
-            title=events.run.title,
-            state_id=state_of(events.run, self.host).state_id,
-            grouping_name=loaded.grouping_name,
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 2),
-            outcome=outcome.model_copy(update={"warnings": list(dict.fromkeys([*outcome.warnings, *warnings]))}),
+            account=calibration.account,
             history=list(self.host.history()[before:]),
         )
-        return iteration, values, events
+        return iteration, calibration, events.geometry
 
     def iterate(self, changes: dict[str, Any], progress: Progress, *, report: bool = True) -> Iteration:
         """Calibrate again with the last iteration's inputs but for `changes` (names as in `Request.changed`).
@@ -229,8 +228,9 @@ class Session:
         iteration = self.folders.read(number)
         owner = _owner(number)
         present = self._ledger.names(owner)
-        values = self.folders.values(number)
-        values |= maps_of(iteration, values)
+        calibration = self.folders.calibration(number)
+        values = calibration.workspaces()
+        values["output"] = with_account(calibration.spectra, calibration.account)
         wanted = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, number).roles()
         missing = {role: name for role, name in wanted.items() if role in values and role not in present}
         made = {role: self._ledger.free(name) for role, name in missing.items()}
@@ -257,8 +257,8 @@ class Session:
         path = self.folders.report(number) / "report.html"
         if not path.is_file():
             iteration = self.folders.read(number)
-            events = self.host.workspaces.read(self._loaded(iteration.request, Progress()).run, Events)
-            self._report(iteration, events, Progress())
+            geometry = self.state_of_iteration(number).geometry(self.mode_of(iteration))
+            self._report(iteration, self.folders.calibration(number), geometry, Progress())
         return path
 
     def remarks(self) -> list[str]:
@@ -277,7 +277,7 @@ class Session:
         if number is not None:
             iteration = self.folders.read(number)
             geometry = self.state_of_iteration(number).geometry(self.mode_of(iteration))
-            return entry_of_iteration(iteration, self.folders.values(number), geometry)
+            return entry_of_iteration(iteration, self.folders.calibration(number), geometry)
         settings = self.host.settings
         return entry_of_version(reference, open_version(settings, reference), instrument_of(settings))
 
@@ -314,7 +314,6 @@ class Session:
         names = self.restore(number)
         names["grouping"] = self._keep_grouping(iteration)
         report = self.folders.report(number)
-        request = iteration.request
         return self.host.run(
             save_version.SAVE_CALIBRATION_VERSION,
             save_version.Inputs(
@@ -324,11 +323,7 @@ class Session:
                 fits=names["fit_table"],
                 results=names.get("results", ""),
                 grouping_workspace=names["grouping"],
-                grouping_name=iteration.grouping_name,
-                grouping_definition=request.grouping,
-                calibrant=request.calibrant,
-                excluded_peaks=request.excluded_peaks,
-                options=request.options,
+                account=iteration.account.to_json(),
                 author=author,
                 comments=comments,
                 applies_to=applies_to,
@@ -388,11 +383,12 @@ class Session:
 
     def state_of_iteration(self, number: int) -> InstrumentState:
         """The instrument state in which an iteration's run was measured."""
-        return state_of(self.folders.values(number)["output"].run, self.host)
+        return InstrumentState.model_validate_json(self.folders.read(number).account.sources.state.text)
 
     def mode_of(self, iteration: Iteration) -> PixelMode:
         """How the pixels of an iteration are counted."""
-        return requested_mode(self.host.settings, iteration.request.lite)
+        sources = iteration.account.sources
+        return mode_called(sources.instrument, sources.mode)
 
     def is_lite(self, run_workspace: str) -> bool:
         """Whether a run in the workspace list has lite pixels."""
@@ -495,7 +491,7 @@ class Session:
             grouping = work.role_of(loaded.grouping)
         self._ingredients.kept(request)
         names = self._ledger.names(RUN)
-        return Loaded(names.get(run, loaded.run), names[grouping], loaded.grouping_name)
+        return replace(loaded, run=names.get(run, loaded.run), grouping=names[grouping])
 
     def _keep_grouping(self, iteration: Iteration) -> str:
         """Put an iteration's grouping into the list; returns its name."""
@@ -512,26 +508,25 @@ class Session:
                 names = OutputNames.of_iteration(iteration.run_number, iteration.grouping_name, iteration.number)
                 self._ledger.rename(_owner(iteration.number), names.roles())
 
-    def _values(self, inputs: chain.Inputs) -> dict[str, Any]:
+    def _outcome(self, inputs: chain.Inputs, account: str, warnings: Sequence[str]) -> Calibration:
+        """What the chain has put into the list; `warnings` are what was said while it was made ready, too."""
         read = self.host.workspaces.read
-        values: dict[str, Any] = {
-            "table": read(inputs.output_table, DiffCalTable),
-            "mask": read(inputs.output_mask, PixelMask),
-            "output": read(inputs.output_workspace, Spectra),
-            "fit_table": read(inputs.output_fits, FitTable),
-            "fitted": read(inputs.output_fitted, Spectra),
-            "grouping": read(inputs.grouping_workspace, PixelGrouping),
-            "start": read(inputs.previous_table, DiffCalTable),
-        }
-        if inputs.output_results:
-            values["results"] = read(inputs.output_results, PixelResults)
-        return values
-
-    def _report(self, iteration: Iteration, events: Events, progress: Progress) -> None:
-        values = self.folders.values(iteration.number)
-        write_iteration_report(
-            self.folders.report(iteration.number), iteration, values, events, self.mode_of(iteration), progress
+        stated = Account.from_json(account)
+        return Calibration(
+            account=replace(stated, warnings=tuple(dict.fromkeys([*stated.warnings, *warnings]))),
+            start=read(inputs.previous_table, DiffCalTable),
+            grouping=read(inputs.grouping_workspace, PixelGrouping),
+            table=read(inputs.output_table, DiffCalTable),
+            mask=replace(read(inputs.output_mask, PixelMask), account=""),
+            results=read(inputs.output_results, PixelResults) if inputs.output_results else None,
+            spectra=with_account(read(inputs.output_workspace, Spectra), None),
+            fits=read(inputs.output_fits, FitTable),
+            fitted=read(inputs.output_fitted, Spectra),
         )
+
+    def _report(self, iteration: Iteration, calibration: Calibration, geometry: Geometry, progress: Progress) -> None:
+        mode, folder = self.mode_of(iteration), self.folders.report(iteration.number)
+        write_iteration_report(folder, iteration, calibration, geometry, mode, progress)
 
 
 def _owner(number: int) -> str:

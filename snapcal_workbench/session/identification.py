@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snapcal_workbench.algorithms.ingredients import parameters_for, pixel_mode, state_of
+from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.focus import focus
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
+from snapcal_workbench.calibration.peaks.expected import group_parameters
 from snapcal_workbench.calibration.phases.identify import SCALE, Identification, identify
 from snapcal_workbench.calibration.phases.pattern import Pattern, patterns_of
 from snapcal_workbench.calibration.pixels.modules import cells_of
@@ -93,7 +94,8 @@ def _module_patterns(events: Events, host: Host, progress: Progress) -> list[Pat
     cells, mask = cells_of(geometry, everything), PixelMask.none(geometry.detid)
     state = state_of(events.run, host)
     resolution = state.resolution(pixel_mode(geometry, host), delta_theta=3.2e-3)
-    parameters = parameters_for(geometry, cells, mask, state, PeakOptions(), resolution)
+    options = PeakOptions()
+    parameters = group_parameters(geometry, cells, mask, resolution=resolution, bounds=state.bounds, options=options)
     table = DiffCalTable.from_geometry(geometry)
     spectra = focus(events, table, cells, mask, parameters, bins_per_delta_d=BINS_PER_WIDTH, progress=progress)
     return patterns_of(spectra, parameters)

@@ -9,7 +9,7 @@ from snapcal_workbench.algorithms import load_run
 from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelMask
 from snapcal_workbench.formats.masks import read_mask
-from snapcal_workbench.instrument.groupings import read_grouping_named
+from snapcal_workbench.instrument.groupings import locate_grouping, read_grouping_named
 from snapcal_workbench.instrument.known import requested_mode
 from snapcal_workbench.options import Request
 from snapcal_workbench.paths import user_path
@@ -29,11 +29,12 @@ RUN = "run"
 
 @dataclass(frozen=True)
 class Loaded:
-    """Names of the run's and the grouping's workspaces, and of the grouping itself."""
+    """Names of the run's and the grouping's workspaces, and name and file of the grouping itself."""
 
     run: str
     grouping: str
     grouping_name: str
+    grouping_definition: str
 
 
 class Ingredients:
@@ -57,7 +58,8 @@ class Ingredients:
         mode = pixel_mode(events.geometry, self._host)
         found = read_grouping_named(self._host.settings, state_id, mode, request.grouping, events.geometry)
         wanted = grouping_name(found.name, events.run.run_number, mode)
-        return Loaded(name, trial.write(RUN, wanted, wanted, found), found.name)
+        _, definition = locate_grouping(self._host.settings, state_id, mode, request.grouping)
+        return Loaded(name, trial.write(RUN, wanted, wanted, found), found.name, str(definition))
 
     def _load_files(self, request: Request, trial: Trial, progress: Progress) -> str:
         mode = requested_mode(self._host.settings, request.lite)
@@ -112,6 +114,8 @@ class Ingredients:
             grouping_workspace=loaded.grouping,
             previous_table=made(f"diffract_consts_start_{token}", start),
             mask_workspaces=tuple(masks),
+            grouping_definition=loaded.grouping_definition,
+            start=request.start_from.strip() or "default",
             calibrant=request.calibrant,
             excluded_peaks=request.excluded_peaks,
             pixels=request.options.pixels,

@@ -16,34 +16,59 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    computed_field,
+)
 
-from snapcal_workbench.algorithms import calibrate
 from snapcal_workbench.calibration.types import (
+    Account,
+    Calibration,
     ExpectedPeaks,
-    FitTable,
     GroupMetrics,
-    GroupParameters,
     GroupResults,
     PassRecord,
-    PixelMap,
-    from_dict,
+    PixelStep,
+    as_dict,
 )
 from snapcal_workbench.errors import FileFormatError, NotFoundError, StoreError
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.options import Request
 
-FORMAT = 1
-"""Version of the format of `iteration.json`; a file that states none is of the first."""
+FORMAT = 2
+"""Version of the format of `iteration.json`; a file that states none is of format 1, which had no account."""
+_KEPT = {
+    "table": "table",
+    "mask": "mask",
+    "output": "spectra",
+    "fit_table": "fits",
+    "fitted": "fitted",
+    "results": "results",
+    "grouping": "grouping",
+    "start": "start",
+}
+"""Fields of a `Calibration` by their names in `values.h5`."""
 _FOLDER = re.compile(r"iteration_(\d{2,})")
 
 
+def _restored(value: Account | dict[str, Any]) -> Account:
+    return value if isinstance(value, Account) else Account.from_plain(value)
+
+
+KeptAccount = Annotated[Account, PlainValidator(_restored), PlainSerializer(as_dict)]
+"""An account, in JSON as `as_dict` writes it."""
+
+
 class Iteration(BaseModel):
-    """One finished calibration."""
+    """One finished calibration, without the arrays of its pixels and bins; `IterationFolders.calibration` has all."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,13 +76,9 @@ class Iteration(BaseModel):
     number: int = Field(ge=1)
     label: str = ""
     request: Request
-    run_number: str
-    title: str
-    state_id: str
-    grouping_name: str
     started: str = Field(description="ISO 8601 time")
     seconds: float
-    outcome: calibrate.Outputs
+    account: KeptAccount
     history: list[dict[str, Any]] = []
 
     @property
@@ -65,16 +86,42 @@ class Iteration(BaseModel):
         """As the user reads it."""
         return self.label or f"iteration {self.number}"
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def run_number(self) -> str:
+        """The calibrated run; of summed runs joined with "+"."""
+        return self.account.sources.run.run_number
+
+    @property
+    def title(self) -> str:
+        """Of the run."""
+        return self.account.sources.run.title
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def state_id(self) -> str:
+        """Of the instrument state."""
+        return self.account.sources.state_id
+
+    @property
+    def grouping_name(self) -> str:
+        """As "Column"."""
+        return self.account.sources.grouping_name
+
     @property
     def lite(self) -> bool:
         """Whether it is of lite pixels."""
-        return self.request.lite
+        return self.account.sources.mode == "lite"
 
     @property
-    def passes(self) -> list[PassRecord]:
-        """Figures of the pixel calibration's passes; none where it was left out."""
-        pixel = self.outcome.pixel
-        return [from_dict(PassRecord, record) for record in pixel.passes] if pixel else []
+    def steps(self) -> tuple[PixelStep, ...]:
+        """Every pixel calibration; none where it was left out."""
+        return self.account.pixel_steps
+
+    @property
+    def passes(self) -> tuple[PassRecord, ...]:
+        """Figures of the first pixel calibration's passes, which do most of the work; none where it was left out."""
+        return self.steps[0].passes if self.steps else ()
 
     @property
     def kept_pass(self) -> PassRecord | None:
@@ -82,57 +129,51 @@ class Iteration(BaseModel):
         return next((record for record in reversed(self.passes) if record.kept), None)
 
     @property
+    def bin_width(self) -> float | None:
+        """Relative width of the bins in which offsets are counted; None where the pixel calibration was left out."""
+        return self.steps[0].bin_width if self.steps else None
+
+    @property
     def provenance(self) -> dict[str, Any]:
-        """How it was made, for the record of a version."""
-        outcome = self.outcome
+        """How it was made, for the record of a version, beside its account."""
         return {
             "iteration": self.number,
             "label": self.label,
             "calibrated": self.started,
             "request": self.request.model_dump(mode="json"),
-            "passes": outcome.pixel.passes if outcome.pixel else [],
-            "stop": self.stop,
-            "groups": outcome.group.groups,
-            "masked": outcome.masked,
-            "warnings": outcome.warnings,
             "history": self.history,
         }
 
     @property
     def stop(self) -> str:
-        """Why the pixel calibration stopped."""
-        return self.outcome.pixel.stop if self.outcome.pixel else "left out"
+        """Why the last pixel calibration stopped."""
+        return self.steps[-1].stop if self.steps else "left out"
 
     @property
     def n_masked(self) -> int:
         """Number of masked pixels in the groups."""
-        return sum(self.outcome.masked.values())
+        return sum(self.account.masked.values())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should look at."""
+        return self.account.warnings
 
     @property
     def metrics(self) -> GroupMetrics:
         """Quality figures of each group."""
-        return from_dict(GroupMetrics, self.outcome.group.metrics)
+        assert self.account.metrics is not None  # an iteration always calibrates its groups
+        return self.account.metrics
 
     @property
     def groups(self) -> GroupResults:
-        """Fitted terms of each group."""
-        return from_dict(GroupResults, self.outcome.group.groups)
-
-    @property
-    def parameters(self) -> GroupParameters:
-        """Position, resolution and limits of each group."""
-        return from_dict(GroupParameters, self.outcome.group.parameters)
+        """Fitted terms of each group, as first fitted: later repetitions find what little is left."""
+        return self.account.group_steps[0].results
 
     @property
     def peaks(self) -> dict[int, ExpectedPeaks]:
         """Expected peaks of each group."""
-        found = (from_dict(ExpectedPeaks, data) for data in self.outcome.group.peaks)
-        return {peaks.group: peaks for peaks in found}
-
-    @property
-    def fits_before(self) -> FitTable:
-        """Fitted peaks before the group correction."""
-        return from_dict(FitTable, self.outcome.group.fits_before)
+        return {peaks.group: peaks for peaks in self.account.peaks}
 
 
 @dataclass(frozen=True)
@@ -239,7 +280,7 @@ class IterationFolders:
                 fix="Use another iteration: this one hinders none. The release that made it can read it.",
             ) from error
 
-    def write(self, iteration: Iteration, values: Mapping[str, Any]) -> None:
+    def write(self, iteration: Iteration, calibration: Calibration) -> None:
         """Keep a finished iteration in the folder that was claimed for it.
 
         Raises:
@@ -248,7 +289,8 @@ class IterationFolders:
         folder = self.path(iteration.number)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_values(folder / "values.h5", values)
+            values = {role: getattr(calibration, name) for role, name in _KEPT.items()}
+            write_values(folder / "values.h5", {role: value for role, value in values.items() if value is not None})
             self._replace(iteration.number, iteration.model_dump(mode="json"))
         except (OSError, StoreError) as error:
             raise StoreError(
@@ -265,12 +307,18 @@ class IterationFolders:
         return self.read(number)
 
     def _replace(self, number: int, content: Mapping[str, Any]) -> None:
-        text = json.dumps(content, indent=1)
+        text = json.dumps(content)
         replace_file(self._record(number), text.encode(), "the record of an iteration")
 
     def values(self, number: int) -> dict[str, Any]:
         """The kept workspaces of an iteration by role, and `grouping` and `start` (the table it started from)."""
         return read_values(self.path(number) / "values.h5")
+
+    def calibration(self, number: int) -> Calibration:
+        """A whole iteration, as the chain returned it; errors as for `read` and `values`."""
+        account, values = self.read(number).account, self.values(number)
+        kept: dict[str, Any] = {name: values.get(role) for role, name in _KEPT.items()}
+        return Calibration(account, **kept)
 
     def remove(self, number: int) -> None:
         """Forget an iteration, readable or not. Its empty folder stays, so that its number is not used again.
@@ -319,16 +367,3 @@ def _parsed(data: bytes) -> Iteration:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def maps_of(iteration: Iteration, values: dict[str, Any]) -> dict[str, PixelMap]:
-    """The per-pixel maps of an iteration, made from what is kept of it."""
-    mask, results = values["mask"], values.get("results")
-    maps = {
-        "mask_reason": PixelMap(mask.detid, mask.reason.astype(np.float64), "mask reason"),
-        "difc_change": calibrate.change_map(values["start"], values["table"]),
-    }
-    if results is not None and iteration.outcome.pixel is not None:
-        offset = -results.shift / np.log1p(iteration.outcome.pixel.bin_width)
-        maps["offsets"] = PixelMap(results.detid, offset, "offset (bins)")
-    return maps

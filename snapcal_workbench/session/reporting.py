@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
 from snapcal_workbench import __version__
-from snapcal_workbench.calibration.types import (
-    DiffCalTable,
-    Events,
-    GroupCalibration,
-    PixelCalibration,
-    Spectra,
-    StopReason,
-)
+from snapcal_workbench.calibration.types import Calibration, Geometry, GroupCalibration, PixelCalibration, Spectra
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.processed import write_processed
 from snapcal_workbench.instrument.model import PixelMode
@@ -29,63 +20,83 @@ from snapcal_workbench.session.iteration import Iteration
 
 
 def write_iteration_report(
-    folder: Path, iteration: Iteration, values: Mapping[str, Any], events: Events, mode: PixelMode, progress: Progress
+    folder: Path,
+    iteration: Iteration,
+    calibration: Calibration,
+    geometry: Geometry,
+    mode: PixelMode,
+    progress: Progress,
 ) -> Path:
     """Write `report.html` and its pictures into `folder`.
 
     Args:
         folder: Made if it does not exist.
         iteration: The iteration.
-        values: Its kept workspaces by role.
-        events: The run it was made from.
-        mode: How its pixels are counted.
+        calibration: All that came out.
+        geometry: Of its pixels.
+        mode: How they are counted.
         progress: Where to report to.
 
     Returns:
         Path of the HTML file.
     """
-    return save_report(folder, report_contents(iteration, values, events, mode), progress)
+    return save_report(folder, report_contents(iteration, calibration, geometry, mode), progress)
 
 
-def report_contents(iteration: Iteration, values: Mapping[str, Any], events: Events, mode: PixelMode) -> ReportContents:
+def report_contents(
+    iteration: Iteration, calibration: Calibration, geometry: Geometry, mode: PixelMode
+) -> ReportContents:
     """What the report says of an iteration."""
-    outcome = iteration.outcome
+    account = calibration.account
+    sources = account.sources
+    first = account.group_steps[0]
+    assert calibration.start is not None  # both are kept with every iteration
+    assert first.fits is not None
     return ReportContents(
         title=f"Diffraction calibration of run {iteration.run_number}, {iteration.name}",
-        run_info=events.run,
-        state_id=iteration.state_id,
+        run_info=sources.run,
+        state_id=sources.state_id,
         mode=mode,
-        calibrant=iteration.request.calibrant,
-        grouping=iteration.grouping_name,
-        options=iteration.request.options,
-        geometry=events.geometry,
-        table_before=values["start"],
-        table_after=values["table"],
-        mask=values["mask"],
-        pixel=_pixel(iteration, values["table"], values),
-        groups=GroupCalibration(values["table"], values["mask"], iteration.fits_before, iteration.groups),
-        spectra=values["output"],
-        fitted=values["fitted"],
+        calibrant=sources.calibrant_name,
+        grouping=sources.grouping_name,
+        options=account.options,
+        geometry=geometry,
+        table_before=calibration.start,
+        table_after=calibration.table,
+        mask=calibration.mask,
+        pixel=_pixel(iteration, calibration),
+        groups=GroupCalibration(calibration.table, calibration.mask, first.fits, first.results),
+        spectra=calibration.spectra,
+        fitted=calibration.fitted,
         peaks=iteration.peaks,
-        final_fits=values["fit_table"],
+        final_fits=calibration.fits,
         metrics=iteration.metrics,
         provenance={
             "Software": f"SNAPCal Workbench {__version__}",
             "Calibrated": iteration.started,
             "Duration": f"{iteration.seconds:.1f} s",
-            "Started from": iteration.request.start_from,
-            "Data": events.run.source,
+            "Started from": sources.start,
+            "Data": sources.run.source,
+            "Calibrant": f"{sources.calibrant.path}, {sources.crystal.path}",
+            "Grouping": sources.grouping_definition,
+            **{f"Pixel calibration {i}": step.message for i, step in enumerate(account.pixel_steps, start=1)},
+            **{f"Group calibration {i}": step.message for i, step in enumerate(account.group_steps, start=1)},
         },
-        warnings=outcome.warnings,
+        warnings=account.warnings,
     )
 
 
-def _pixel(iteration: Iteration, table: DiffCalTable, values: Mapping[str, Any]) -> PixelCalibration | None:
-    pixel = iteration.outcome.pixel
-    if pixel is None:
+def _pixel(iteration: Iteration, calibration: Calibration) -> PixelCalibration | None:
+    """The pixel calibration as a whole: how the first one went, and where the last one ended."""
+    if calibration.results is None or not iteration.steps:
         return None
     return PixelCalibration(
-        table, values["mask"], values["results"], tuple(iteration.passes), cast(StopReason, pixel.stop), pixel.message
+        calibration.table,
+        calibration.mask,
+        calibration.results,
+        iteration.passes,
+        iteration.steps[-1].stop,
+        iteration.account.verdict.text,
     )
 
 

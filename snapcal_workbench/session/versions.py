@@ -71,6 +71,8 @@ def _parsed_record(folder: Path, changed: int, size: int) -> tuple[str, str]:
         return "", f"{RECORD} cannot be read ({error.strerror})"
     except ValueError:
         return "", f"{RECORD} is damaged"
+    if record.own is not None and record.own.is_newer:
+        return f"SNAPCal Workbench {record.own.written_by}", "it was saved by a newer release"
     if record.own is not None:
         return f"SNAPCal Workbench {record.own.written_by}", ""
     return f"SNAPRed {record.snapred_version or ''}".strip(), ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.calibration.types import (
+    Account,
+    Calibration,
     DiffCalTable,
     ExpectedPeaks,
     FitTable,
@@ -18,6 +20,9 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
+from snapcal_workbench.calibration.types.calibration import with_account
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.instrument.known import mode_called
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import CalibrationOptions
@@ -46,6 +51,7 @@ class VersionContents:
         options: Options of the calibration.
         provenance: What else is to be recorded; JSON values.
         attachments: Folder whose files are copied into the version.
+        account: What the calibration was made from, and its steps; None where that is not known.
     """
 
     run_number: str
@@ -66,3 +72,43 @@ class VersionContents:
     options: CalibrationOptions
     provenance: Mapping[str, Any] = field(default_factory=dict)
     attachments: Path | None = None
+    account: Account | None = None
+
+    @classmethod
+    def of(
+        cls, calibration: Calibration, *, provenance: Mapping[str, Any], attachments: Path | None
+    ) -> VersionContents:
+        """What is kept of a calibration: all that it says itself; nothing is read or derived again.
+
+        Raises:
+            InputError: It states no figures of groups.
+        """
+        account = calibration.account
+        if account.metrics is None:
+            raise InputError(
+                "A version needs the figures of calibrated groups.",
+                found="a calibration of the pixels alone",
+                fix="Run GroupDiffCal, or CalibrateDiffraction, and save its outputs.",
+            )
+        sources = account.sources
+        return cls(
+            run_number=sources.run.run_number,
+            mode=mode_called(sources.instrument, sources.mode),
+            table=calibration.table,
+            mask=replace(calibration.mask, account=""),
+            pixel_results=calibration.results,
+            spectra=with_account(calibration.spectra, None),
+            fits=calibration.fits,
+            parameters=account.parameters,
+            grouping=calibration.grouping,
+            grouping_name=sources.grouping_name,
+            grouping_definition=sources.grouping_definition,
+            peaks={peaks.group: peaks for peaks in account.peaks},
+            metrics=account.metrics,
+            state=InstrumentState.model_validate_json(sources.state.text),
+            calibrant_path=sources.calibrant.path,
+            options=account.options,
+            provenance=provenance,
+            attachments=attachments,
+            account=account,
+        )

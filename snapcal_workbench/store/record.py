@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from snapcal_workbench import __version__
@@ -25,7 +25,8 @@ from snapcal_workbench.store.strict_json import parse_json
 from snapcal_workbench.workspaces.names import OutputNames
 
 SNAPRED_VERSION = "2.2.0"
-FORMAT = 1
+FORMAT = 2
+"""Version of the format of our own fields: 2 has the account of the calibration."""
 BINNING_LOGARITHMIC = -1
 
 
@@ -48,6 +49,8 @@ class OwnFields(_Recorded):
         provenance: Inputs, software, history.
         grouping_name: As the user chose it.
         parameters, metrics: Of all groups, as `calibration.types.as_dict` writes them.
+        account: What the calibration was made from, every step and warning, see `calibration.types.calibration`; None
+            where it was not known when the version was saved.
     """
 
     format: int = FORMAT
@@ -59,6 +62,20 @@ class OwnFields(_Recorded):
     grouping_name: str = ""
     parameters: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
+    account: dict[str, Any] | None = None
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer release wrote the fields, in a format that this one does not know."""
+        return self.format > FORMAT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_newer_fields(cls, values: Any) -> Any:
+        """Of a newer format only what says so is read; the rest may mean something else."""
+        if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
+            return {"format": values["format"], "writtenBy": str(values.get("writtenBy", "a newer release"))}
+        return values
 
 
 class CalibrationParameters(_Recorded):
@@ -203,6 +220,7 @@ def record_json(
         grouping_name=contents.grouping_name,
         parameters=as_dict(contents.parameters),
         metrics=as_dict(contents.metrics),
+        account=as_dict(contents.account) if contents.account else None,
     )
     return _head(entry, parameters, workspaces) | {
         "crystalInfo": {"peaks": _peaks(contents)},

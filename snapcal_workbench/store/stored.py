@@ -21,7 +21,7 @@ from snapcal_workbench.formats.values import read_values
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.journal import Audited, audited
 from snapcal_workbench.store.layout import PARAMETERS, RECORD, is_plain, mode_name
-from snapcal_workbench.store.record import CalibrationRecord, parse_parameters
+from snapcal_workbench.store.record import FORMAT, CalibrationRecord, parse_parameters
 from snapcal_workbench.store.recorded import recorded_metrics
 from snapcal_workbench.store.rewritten import Documents, read_documents
 from snapcal_workbench.store.strict_json import content_hash
@@ -99,6 +99,7 @@ class StoredVersion:
             "writtenBy": f"snapcal-workbench {own.written_by}" if own else "SNAPRed",
             "options": own.options if own else None,
             "provenance": own.provenance if own else None,
+            "account": own.account if own else None,
             "files": own.content_hashes if own else None,
             "notes": list(self.notes),
         }
@@ -129,6 +130,14 @@ def _documents_of(folder: Path, entry: IndexEntry) -> Documents:
         raise _bad_record(folder, str(error)) from error
     if documents.record.version != entry.version:
         raise _bad_record(folder, f"it is of version {documents.record.version}")
+    own = documents.record.own
+    if own is not None and own.is_newer:
+        raise FileFormatError(
+            f"Version {entry.version} was saved by a newer release of SNAPCal Workbench.",
+            found=f"format {own.format} in {folder / RECORD}, written by {own.written_by}; "
+            f"this release reads formats up to {FORMAT}",
+            fix="Update SNAPCal Workbench, or choose another version.",
+        )
     return documents
 
 

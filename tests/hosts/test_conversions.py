@@ -154,7 +154,7 @@ def test_a_table_without_difc_or_with_a_detector_twice_is_refused(columns: dict[
 
 
 def test_a_mask_of_ours_keeps_its_reasons_and_one_of_others_is_the_user_s() -> None:
-    detid = np.arange(9, dtype=np.int32)
+    detid = np.arange(len(MaskReason), dtype=np.int32)
     mask = PixelMask(detid, np.array(list(MaskReason), np.uint8))
     ours = conversions.mask_of(detid, mask.masked.astype(float), mask.reason.astype(float))
     np.testing.assert_array_equal(ours.reason, mask.reason)

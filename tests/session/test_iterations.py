@@ -119,8 +119,8 @@ def test_a_lite_table_starts_a_native_calibration_and_back(work: Work) -> None:
     native = work.session.iterate(
         {"lite": False, "start_from": "iteration 2", "pixels.skip": True}, Progress(), report=False
     )
-    assert native.outcome.n_pixels == 1179648
-    assert any("other mode" in text for text in native.outcome.warnings)
+    assert native.account.n_pixels == 1179648
+    assert any("other mode" in text for text in native.warnings)
     assert abs(float(np.median(native.metrics.strain))) < 5e-4
     back = work.session.iterate(
         {"lite": True, "start_from": f"iteration {native.number}", "pixels.skip": True}, Progress(), report=False

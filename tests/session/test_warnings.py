@@ -38,7 +38,7 @@ def test_iterate_warns_of_an_option_that_the_calibrant_fixes(tree: SimulatedTree
     assert "fixes peaks.crystal_d_min = 0.6; 0.8 is not used" in said
     assert "crystal_d_max" not in said  # nobody asked for another one
     iteration = Session(EmbeddedHost(tree.settings)).iteration(3)
-    assert any("crystal_d_min" in text for text in iteration.outcome.warnings)
+    assert any("crystal_d_min" in text for text in iteration.warnings)
     assert min(peaks.d.min() for peaks in iteration.peaks.values()) < 0.8
 
 

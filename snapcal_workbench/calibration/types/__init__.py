@@ -12,6 +12,15 @@ Words, axes and signs that hold everywhere in this package:
 """
 
 from snapcal_workbench.calibration.types._arrays import FloatArray, IntArray
+from snapcal_workbench.calibration.types.calibration import (
+    Account,
+    Calibration,
+    GroupStep,
+    PixelStep,
+    Sources,
+    SourceText,
+    Verdict,
+)
 from snapcal_workbench.calibration.types.groups import (
     ExpectedPeaks,
     GroupParameters,
@@ -45,6 +54,8 @@ from snapcal_workbench.calibration.types.runs import LogValue, RunInfo, TofWindo
 from snapcal_workbench.calibration.types.spectra import Spectra, Unit
 
 __all__ = [
+    "Account",
+    "Calibration",
     "DiffCalTable",
     "Events",
     "ExpectedPeaks",
@@ -55,6 +66,7 @@ __all__ = [
     "GroupMetrics",
     "GroupParameters",
     "GroupResults",
+    "GroupStep",
     "IntArray",
     "LogValue",
     "MaskReason",
@@ -67,13 +79,17 @@ __all__ = [
     "PixelMap",
     "PixelMask",
     "PixelResults",
+    "PixelStep",
     "Reflections",
     "Resolution",
     "RunInfo",
+    "SourceText",
+    "Sources",
     "Spectra",
     "StopReason",
     "TofWindow",
     "Unit",
+    "Verdict",
     "as_dict",
     "from_dict",
 ]

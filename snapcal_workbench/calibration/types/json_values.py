@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from snapcal_workbench.errors import FileFormatError, InputError
 
@@ -30,7 +32,9 @@ def from_dict(kind: type[T], data: Mapping[str, Any]) -> T:
     Raises:
         FileFormatError: A field is absent or of another type, or the arrays are not of one length.
     """
-    hints = get_type_hints(kind)
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    hints = _HINTS[kind]
     try:
         known = {name: _restored(hints[name], item, name) for name, item in data.items() if name in hints}
         value = kind(**known)
@@ -50,13 +54,27 @@ def _not_kept(kind: type, found: str) -> FileFormatError:
     )
 
 
+_HINTS: dict[type, dict[str, Any]] = {}
+"""Types of the fields of the classes that were restored: looked up once, since a list of iterations restores many."""
+
+
 def _restored(hint: Any, item: Any, name: str) -> Any:
-    if get_origin(hint) is np.ndarray:
-        return _array(np.dtype(get_args(get_args(hint)[1])[0]), item, name)
-    if get_origin(hint) is tuple:
-        return tuple(tuple(i) if isinstance(i, list) else i for i in _of(list, item, name))
-    if get_origin(hint) is Mapping and get_args(hint)[0] is int:
-        return {int(key): value for key, value in _of(dict, item, name).items()}
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType) and NoneType in arguments:
+        return None if item is None else _restored(next(a for a in arguments if a is not NoneType), item, name)
+    if origin is np.ndarray:
+        return _array(np.dtype(get_args(arguments[1])[0]), item, name)
+    if origin is tuple:
+        of_one = len(arguments) == 2 and arguments[1] is Ellipsis
+        hints = arguments[:1] * len(item) if of_one else arguments
+        parts = zip(hints, _of(list, item, name), strict=True)
+        return tuple(_restored(each, value, name) for each, value in parts)
+    if origin is Mapping:
+        return {arguments[0](key): value for key, value in _of(dict, item, name).items()}
+    if isinstance(hint, type) and is_dataclass(hint):
+        return from_dict(hint, _of(dict, item, name))
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return hint.model_validate(item)
     if hint is float:
         return np.nan if item is None else float(_of((int, float), item, name))
     return _of(hint, item, name) if hint in (int, bool, str) else item
@@ -87,6 +105,10 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value):
+        return as_dict(value)
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value

@@ -213,10 +213,14 @@ class DiffCalTable:
 
 @dataclass(frozen=True, eq=False)
 class PixelMask:
-    """Which pixels are not used, and why: reason uint8[n], a `MaskReason`; 0 = used."""
+    """Which pixels are not used, and why: reason uint8[n], a `MaskReason`; 0 = used.
+
+    `account` is the account (JSON text, see `types.calibration`) of the calibration that made the mask, if one did.
+    """
 
     detid: IntArray
     reason: NDArray[np.uint8]
+    account: str = ""
 
     def __post_init__(self) -> None:
         check_lengths(self, detid=self.detid, reason=self.reason)
@@ -238,7 +242,7 @@ class PixelMask:
 
     def combined(self, *others: PixelMask) -> PixelMask:
         """This mask and others of the same pixels; where several mask a pixel the first reason stays."""
-        reason = self.reason.copy()
+        reason, account = self.reason.copy(), self.account
         for other in others:
             if not np.array_equal(other.detid, self.detid):
                 raise InputError(
@@ -247,7 +251,8 @@ class PixelMask:
                     fix="Use a mask that was made for the same instrument, native or lite.",
                 )
             reason = np.where(reason == 0, other.reason, reason).astype(np.uint8)
-        return PixelMask(self.detid, reason)
+            account = account or other.account
+        return PixelMask(self.detid, reason, account)
 
 
 @dataclass(frozen=True, eq=False)

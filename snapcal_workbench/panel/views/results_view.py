@@ -76,8 +76,8 @@ class ResultsView(QTabWidget):
             self.convergence.clear()
             return
         iteration = results.iteration
-        pixel = iteration.outcome.pixel
-        threshold = 1e6 * pixel.bin_width * iteration.request.options.pixels.threshold if pixel else None
+        width = iteration.bin_width
+        threshold = None if width is None else 1e6 * width * iteration.account.options.pixels.threshold
         self.convergence.draw(
             lambda figure, theme: draw_convergence(figure, iteration.passes, threshold_ppm=threshold, theme=theme)
         )

@@ -1,0 +1,386 @@
+"""The whole calibration, as one function of its ingredients: no workspaces, no files, no instrument by name.
+
+`calibrate` repeats two steps: `align`, which aligns the pixels of each group with each other, and `correct`, which puts
+the groups on the absolute scale by their Bragg peaks. Then `assess` looks at the result. Each step is a function of
+the ingredients and of the table and mask so far, so that the steps can also be made one by one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from snapcal_workbench.calibration.focus import bin_width, focus
+from snapcal_workbench.calibration.groups.group import calibrate_groups, fit_group_terms
+from snapcal_workbench.calibration.groups.metrics import group_metrics
+from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
+from snapcal_workbench.calibration.peaks.peakfit import fit_peaks, fitted_curves
+from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
+from snapcal_workbench.calibration.types import (
+    Account,
+    Calibration,
+    DiffCalTable,
+    Events,
+    ExpectedPeaks,
+    FitTable,
+    GroupCalibration,
+    GroupMetrics,
+    GroupParameters,
+    GroupStep,
+    ParticleBounds,
+    PixelCalibration,
+    PixelGrouping,
+    PixelMask,
+    PixelResults,
+    PixelStep,
+    Reflections,
+    Resolution,
+    Sources,
+    Spectra,
+    Verdict,
+)
+from snapcal_workbench.calibration.types.calibration import table_hash
+from snapcal_workbench.calibration.units import tof_from_d
+from snapcal_workbench.errors import InputError
+from snapcal_workbench.options import CalibrationOptions, PeakOptions
+from snapcal_workbench.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Ingredients:
+    """What a calibration is made from.
+
+    Attributes:
+        sources: Where all of it came from, for the account.
+        events: The run, in TOF.
+        grouping: Group of each of its pixels.
+        table: Where the first step starts.
+        mask: Pixels that are not to be used.
+        resolution: Terms of the instrument's resolution.
+        bounds: The neutrons that the instrument's state can record.
+        reflections: Of the calibrant; None where no peaks are needed.
+        before: Account of the steps that were made before these, where `table` is their result.
+        warnings: What was said while they were gathered.
+    """
+
+    sources: Sources
+    events: Events
+    grouping: PixelGrouping
+    table: DiffCalTable
+    mask: PixelMask
+    resolution: Resolution
+    bounds: ParticleBounds
+    reflections: Reflections | None = None
+    before: Account | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """How a run looks with a calibration."""
+
+    parameters: GroupParameters
+    peaks: dict[int, ExpectedPeaks]
+    spectra: Spectra
+    fits: FitTable
+    fitted: Spectra
+    metrics: GroupMetrics
+
+
+@dataclass(eq=False)
+class _Course:
+    """What was done so far: the steps, and where they have led."""
+
+    table: DiffCalTable
+    mask: PixelMask
+    results: PixelResults | None = None
+    pixel_steps: list[PixelStep] = field(default_factory=list)
+    group_steps: list[GroupStep] = field(default_factory=list)
+
+
+def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: Progress) -> Calibration:
+    """Calibrate: pixels and groups, repeated until the groups' correction is below the tolerance.
+
+    Args:
+        ingredients: What is calibrated, and from where.
+        options: Options in force, with what the calibrant fixes.
+        progress: Reported to, warnings too.
+
+    Raises:
+        CalibrationError: The data do not allow it.
+        InputError: The ingredients are not of the same pixels.
+        Cancelled: The user cancelled.
+    """
+    warnings: list[str] = []
+    progress = progress.remembering(warnings)
+    course = _Course(ingredients.table, ingredients.mask)
+    repeats = 1 if options.pixels.skip else options.groups.repeats
+    for number in range(1, repeats + 1):
+        if number > 1:
+            progress.inform("Pixels and groups once more, from the corrected table")
+        _repeat(course, ingredients, options, number, progress.part(_done(number - 1), _done(number)))
+        if course.group_steps[-1].converged:
+            break
+    after = assess(ingredients, course.table, course.mask, options, progress.part(_done(number), 1.0))
+    account = account_of_steps(
+        ingredients, options, course.table, course.mask, course.pixel_steps, course.group_steps, after, warnings
+    )
+    return Calibration(
+        account=account,
+        start=ingredients.table,
+        grouping=ingredients.grouping,
+        table=course.table,
+        mask=course.mask,
+        results=course.results,
+        spectra=after.spectra,
+        fits=after.fits,
+        fitted=after.fitted,
+    )
+
+
+def _done(number: int) -> float:
+    """Fraction of the work behind us after `number` repetitions: the first is by far the longest."""
+    return 0.95 * (1.0 - 0.35**number)
+
+
+def _repeat(
+    course: _Course, ingredients: Ingredients, options: CalibrationOptions, number: int, progress: Progress
+) -> None:
+    """Both steps once."""
+    if not options.pixels.skip:
+        pixel, step = align(ingredients, course.table, course.mask, options, progress.part(0.0, 0.7), number=number)
+        course.results = pixel.results if course.results is None else added(course.results, pixel.results)
+        course.table, course.mask = pixel.table, pixel.mask
+        course.pixel_steps.append(step)
+    group, made = correct(ingredients, course.table, course.mask, options, progress.part(0.7, 1.0), number=number)
+    course.table, course.mask = group.table, group.mask
+    course.group_steps.append(made)
+
+
+def align(
+    ingredients: Ingredients,
+    table: DiffCalTable,
+    mask: PixelMask,
+    options: CalibrationOptions,
+    progress: Progress,
+    *,
+    number: int = 1,
+) -> tuple[PixelCalibration, PixelStep]:
+    """Align the pixels of each group with each other; `number` is that of the repetition."""
+    clock = time.monotonic()
+    parameters = parameters_of(ingredients, mask, options.peaks)
+    found = calibrate_pixels(
+        ingredients.events, table, ingredients.grouping, mask, parameters, options=options.pixels, progress=progress
+    )
+    return found, PixelStep(
+        number=number,
+        stop=found.stop,
+        message=found.message,
+        passes=found.passes,
+        bin_width=bin_width(parameters, options.pixels.bins_per_delta_d),
+        masked=masked_by_reason(found.mask),
+        seconds=round(time.monotonic() - clock, 2),
+    )
+
+
+def added(before: PixelResults, after: PixelResults) -> PixelResults:
+    """The results of a repeated pixel step, counted from the table that the first one started from."""
+    used = after.reason == 0
+    return replace(
+        after,
+        shift=np.where(used, before.shift + after.shift, 0.0),
+        own_shift=np.where(used, before.shift + after.own_shift, 0.0),
+    )
+
+
+def correct(
+    ingredients: Ingredients,
+    table: DiffCalTable,
+    mask: PixelMask,
+    options: CalibrationOptions,
+    progress: Progress,
+    *,
+    number: int = 1,
+) -> tuple[GroupCalibration, GroupStep]:
+    """Put each group on the absolute scale by its Bragg peaks; `number` is that of the repetition."""
+    clock = time.monotonic()
+    parameters = parameters_of(ingredients, mask, options.peaks)
+    peaks = peaks_of(ingredients, parameters, options.peaks)
+    spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.5))
+    found = calibrate_groups(
+        spectra,
+        table,
+        ingredients.grouping,
+        mask,
+        parameters,
+        peaks,
+        options=options.groups,
+        progress=progress.part(0.5, 1.0),
+    )
+    correction = largest_correction(ingredients.grouping, table, found, parameters)
+    converged = correction < options.groups.tolerance
+    limit = f"the tolerance of {1e6 * options.groups.tolerance:.3g} ppm"
+    return found, GroupStep(
+        number=number,
+        stop="converged" if converged else "corrected",
+        message=f"Corrected by up to {1e6 * correction:.3g} ppm, {'below' if converged else 'above'} {limit}.",
+        correction=correction,
+        results=found.results,
+        fits=found.fits if number == 1 else None,
+        bins_per_delta_d=options.pixels.bins_per_delta_d,
+        bin_width=bin_width(parameters, options.pixels.bins_per_delta_d),
+        seconds=round(time.monotonic() - clock, 2),
+    )
+
+
+def largest_correction(
+    grouping: PixelGrouping, before: DiffCalTable, result: GroupCalibration, parameters: GroupParameters
+) -> float:
+    """Largest over the groups of the median relative change of TOF, at the middle of the group's d range."""
+    after, changes = result.table, [0.0]
+    middle = np.sqrt(parameters.d_min * parameters.d_max)
+    for group, d in zip(parameters.group, middle, strict=True):
+        use = (grouping.group == group) & ~result.mask.masked
+        if use.any():
+            old = tof_from_d(d, difc=before.difc[use], difa=before.difa[use], tzero=before.tzero[use])
+            new = tof_from_d(d, difc=after.difc[use], difa=after.difa[use], tzero=after.tzero[use])
+            changes.append(abs(float(np.median(new / old - 1.0))))
+    return max(changes)
+
+
+def assess(
+    ingredients: Ingredients, table: DiffCalTable, mask: PixelMask, options: CalibrationOptions, progress: Progress
+) -> Assessment:
+    """Focus with `table` and `mask`, fit the expected peaks, and make the quality figures."""
+    parameters = parameters_of(ingredients, mask, options.peaks)
+    peaks = peaks_of(ingredients, parameters, options.peaks)
+    spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.5))
+    fits = fit_peaks(spectra, peaks, options=options.groups, progress=progress.part(0.5, 1.0))
+    _, judged = fit_group_terms(fits, parameters, options=options.groups)
+    metrics = group_metrics(spectra, judged, parameters)
+    return Assessment(parameters, peaks, spectra, judged, fitted_curves(spectra, judged), metrics)
+
+
+def parameters_of(ingredients: Ingredients, mask: PixelMask, peaks: PeakOptions) -> GroupParameters:
+    """Parameters of the groups over the pixels that `mask` leaves in use."""
+    return group_parameters(
+        ingredients.events.geometry,
+        ingredients.grouping,
+        mask,
+        resolution=ingredients.resolution,
+        bounds=ingredients.bounds,
+        options=peaks,
+    )
+
+
+def peaks_of(ingredients: Ingredients, parameters: GroupParameters, options: PeakOptions) -> dict[int, ExpectedPeaks]:
+    """Expected peaks of every group.
+
+    Raises:
+        InputError: The ingredients have no reflections.
+    """
+    if ingredients.reflections is None:
+        raise InputError("A calibrant is needed.", found="none", fix="Name the calibrant whose peaks are expected.")
+    return expected_peaks(
+        ingredients.reflections,
+        parameters,
+        options=options,
+        intensity_fraction=options.intensity_fraction or 0.0,
+        excluded=frozenset(ingredients.sources.excluded_peaks),
+    )
+
+
+def focused(
+    ingredients: Ingredients,
+    table: DiffCalTable,
+    mask: PixelMask,
+    parameters: GroupParameters,
+    options: CalibrationOptions,
+    progress: Progress,
+) -> Spectra:
+    """The groups' spectra in d-spacing, which carry the run they come from."""
+    events = ingredients.events
+    spectra = focus(
+        events,
+        table,
+        ingredients.grouping,
+        mask,
+        parameters,
+        bins_per_delta_d=options.pixels.bins_per_delta_d,
+        progress=progress,
+    )
+    return replace(spectra, run=events.run, title=events.run.title)
+
+
+def account_of_steps(
+    ingredients: Ingredients,
+    options: CalibrationOptions,
+    table: DiffCalTable,
+    mask: PixelMask,
+    pixel_steps: list[PixelStep],
+    group_steps: list[GroupStep],
+    after: Assessment | None,
+    warnings: list[str],
+) -> Account:
+    """The account of steps that were made, and of those before them.
+
+    Args:
+        ingredients: What they were made from.
+        options: In force.
+        table: Their result.
+        mask: Their result.
+        pixel_steps: In the order in which they were made.
+        group_steps: As well.
+        after: How the run looks with the result; None where no groups were calibrated.
+        warnings: What the user was told.
+    """
+    before = ingredients.before
+    pixels = (*(before.pixel_steps if before else ()), *pixel_steps)
+    groups = (*(before.group_steps if before else ()), *group_steps)
+    grouped = ingredients.grouping.group > 0
+    earlier = [text for text in before.warnings if text not in unconverged(before.pixel_steps)] if before else []
+    told = dict.fromkeys([*unconverged(pixels), *earlier, *ingredients.warnings, *warnings])
+    return Account(
+        sources=replace(ingredients.sources, start=before.sources.start) if before else ingredients.sources,
+        options=options,
+        pixel_steps=pixels,
+        group_steps=groups,
+        parameters=after.parameters if after else parameters_of(ingredients, mask, options.peaks),
+        peaks=tuple(after.peaks.values()) if after else (),
+        metrics=after.metrics if after else None,
+        masked=masked_by_reason(PixelMask(mask.detid[grouped], mask.reason[grouped])),
+        n_pixels=int(grouped.sum()),
+        warnings=tuple(told),
+        verdict=verdict_of(pixels, groups),
+        table_sha256=table_hash(table),
+    )
+
+
+def masked_by_reason(mask: PixelMask) -> Mapping[str, int]:
+    """Number of masked pixels by reason, in words."""
+    return {reason.text: count for reason, count in mask.counts().items()}
+
+
+def unconverged(steps: tuple[PixelStep, ...]) -> list[str]:
+    """What is to be said of the pixel steps that did not converge, one sentence each."""
+    return [
+        f"Pixel calibration {i} of {len(steps)} did not converge: {step.message}"
+        for i, step in enumerate(steps, start=1)
+        if not step.converged
+    ]
+
+
+def verdict_of(pixels: tuple[PixelStep, ...], groups: tuple[GroupStep, ...]) -> Verdict:
+    """The verdict on convergence: that of the last step of each kind, since the earlier ones only lead to it."""
+    reasons = []
+    if pixels and not pixels[-1].converged:
+        reasons.append(pixels[-1].message)
+    if len(groups) > 1 and not groups[-1].converged:  # a single correction is large by its nature
+        reasons.append(f"The groups may move further: {groups[-1].message}")
+    text = pixels[-1].message if pixels else "The pixel calibration was left out."
+    if len(pixels) > 1:
+        text += f" Pixels and groups were calibrated {len(pixels)} times."
+    return Verdict(not reasons, text, tuple(reasons))
