@@ -15,7 +15,18 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import LogValue, RunInfo
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats.hdf5 import attribute, child, dataset, open_hdf5, plain_text, subgroup, text, wrong
+from snapcal_workbench.formats.hdf5 import (
+    all_values,
+    attribute,
+    child,
+    dataset,
+    element,
+    open_hdf5,
+    plain_text,
+    subgroup,
+    text,
+    wrong,
+)
 
 WHAT = "an SNS event NeXus file"
 MICROAMPERE_HOURS_PER_PICOCOULOMB = 1e-6 / 3600.0
@@ -55,7 +66,7 @@ def read_run_info(path: Path, *, logs: Collection[str] | None = None) -> RunInfo
             start_time=text(entry, "start_time").strip(),
             end_time=text(entry, "end_time").strip(),
             proton_charge=_proton_charge(entry),
-            duration=_number(entry, "duration"),
+            duration=number_of(entry, "duration"),
             logs=values,
             unreadable_logs=tuple(unreadable),
             source=str(path),
@@ -84,13 +95,14 @@ def _run_number(entry: h5py.Group) -> str:
     return number.lstrip("0") or number[:1]
 
 
-def _number(entry: h5py.Group, name: str) -> float:
+def number_of(entry: h5py.Group, name: str) -> float:
+    """The (last) number of a dataset, 0 where there is none."""
     value = last_value(entry, name) if isinstance(child(entry, name), h5py.Dataset) else None
     return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else 0.0
 
 
 def _proton_charge(entry: h5py.Group) -> float:
-    charge = _number(entry, "proton_charge")
+    charge = number_of(entry, "proton_charge")
     if charge == 0.0:
         return 0.0
     unit = attribute(dataset(entry, "proton_charge"), "units", "picoCoulomb").strip()
@@ -130,19 +142,17 @@ def _log(group: h5py.Group, name: str) -> LogValue | None:
 
 
 def last_value(group: h5py.Group, name: str) -> LogValue:
-    """The last value of a series.
+    """The last value of a series, or a single value.
 
     Raises:
-        FileFormatError: The dataset is absent, a single number, or empty.
+        FileFormatError: The dataset is absent or empty, or of a kind that no log has.
     """
     found = dataset(group, name)
-    if found.ndim == 0 or found.size == 0:
-        raise wrong(found, f"a value of the log {group.name.split('/')[-1]}", _emptiness(found))
-    return _plain(found[found.shape[0] - 1])
-
-
-def _emptiness(found: h5py.Dataset) -> str:
-    return "a single number where a series must be" if found.ndim == 0 else "no value"
+    if not found.size:
+        raise wrong(found, f"a value of the log {group.name.split('/')[-1]}", "no value")
+    if found.ndim > 1:
+        return _plain(all_values(found)[-1])
+    return _plain(element(found, (found.shape[0] - 1,) if found.ndim else ()))
 
 
 def _plain(value: Any) -> LogValue:

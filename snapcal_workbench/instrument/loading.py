@@ -17,6 +17,8 @@ from snapcal_workbench.calibration.types import Events, Geometry, IntArray, RunI
 from snapcal_workbench.errors import FileFormatError, InputError
 from snapcal_workbench.formats.events import merge_events, read_events, read_run_info
 from snapcal_workbench.formats.processed import read_processed
+from snapcal_workbench.formats.run_logs import read_run_logs
+from snapcal_workbench.instrument.course import in_own_units, require_instrument, settled, warn_of_moves
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.merging import pixel_of_id
 from snapcal_workbench.instrument.model import Instrument, RunRequest
@@ -41,9 +43,9 @@ def identify_run(request: RunRequest, settings: Settings, progress: Progress | N
     """Find the runs of a request and the instrument's state; reads no events.
 
     Raises:
-        InputError: No run, a run given twice, or runs of different states.
+        InputError: No run, a run given twice, runs of different states, or one whose state changes.
         NotFoundError: No such run; logs are missing; no instrument parameters.
-        FileFormatError: A file is damaged, or is not of the run that its name says.
+        FileFormatError: A file is damaged, of another instrument, or is not of the run that its name says.
     """
     if not request.runs:
         raise InputError("At least one run is needed.", fix="Give a run number or the path of a NeXus file.")
@@ -104,13 +106,18 @@ def _identify(file: RunFile, settings: Settings, progress: Progress | None) -> t
     info = read_run_info(file.path)
     number = _checked_number(file, info, settings)
     parameters = read_instrument_parameters(settings, number, progress)
-    instrument = instrument_of(settings)
+    instrument, progress = instrument_of(settings), progress or Progress()
     known = instrument.logs
-    defining = effective_schema(parameters.state_id_schema, known.schema)["properties"]
-    wanted = with_alternatives([*defining, *known.positions, known.wavelength], known.alternatives)
-    logs = {name: value for name, value in info.logs.items() if name in wanted}
+    schema = effective_schema(parameters.state_id_schema, known.schema)
+    wanted = with_alternatives([*schema["properties"], *known.positions, known.wavelength], known.alternatives)
+    course = read_run_logs(file.path, wanted)
+    require_instrument(course, instrument)
+    course = in_own_units(course, instrument, progress)
+    logs = settled({k: v for k, v in info.logs.items() if k in wanted}, course, schema, instrument)
     info = replace(info, run_number=number, logs=logs, source=str(file.path))
-    return info, instrument_state(info, parameters, instrument)
+    state = instrument_state(info, parameters, instrument)
+    warn_of_moves(state, course, instrument, progress)
+    return info, state
 
 
 def _checked_number(file: RunFile, info: RunInfo, settings: Settings) -> str:

@@ -31,6 +31,7 @@ class StateLogs:
         positions: Logs that place the detectors, and how far each may be apart in runs that are summed.
         alternatives: Logs that stand in, in this order, for one that a run lacks.
         schema: Which logs make the state id, where the instrument parameters do not say (`stateIdSchema`).
+        units: Unit that the calibration counts a log in: "deg", "m", "A" or "Hz".
         delta_theta: Beam divergence (rad) by logs, where neither parameters nor options have one (`derivedPVs`).
     """
 
@@ -39,6 +40,7 @@ class StateLogs:
     alternatives: Mapping[str, tuple[str, ...]]
     schema: Mapping[str, Any]
     delta_theta: Mapping[str, Any]
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

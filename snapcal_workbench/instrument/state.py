@@ -151,6 +151,11 @@ class InstrumentState(_Record):
         positions = {log: log_value(logs, log, known.alternatives) for log in known.positions}
         return mode.place(positions, self.instrument_config.l1)
 
+    def with_logs(self, logs: Mapping[str, float]) -> InstrumentState:
+        """The same state with other values of some logs."""
+        pvs = {**self.detector_state.pvs, **logs}
+        return self.model_copy(update={"detector_state": self.detector_state.model_copy(update={"pvs": pvs})})
+
     def resolution(self, mode: PixelMode, *, delta_theta: float | None = STANDARD_DELTA_THETA) -> Resolution:
         """Terms of the resolution.
 

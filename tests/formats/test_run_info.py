@@ -46,9 +46,10 @@ def test_the_last_value_of_every_log(run_file: Path) -> None:
         "count": 3,
         "words": "out of the beam",
         "rows": [3.0, 4.0],
+        "scalar": 5.0,
     }
     assert {type(info.logs[name]) for name in ("count", "single", "words")} == {int, float, str}
-    assert set(info.unreadable_logs) == {"empty", "scalar"}
+    assert set(info.unreadable_logs) == {"empty"}
 
 
 def test_number_title_times_charge_and_duration(run_file: Path) -> None:
@@ -65,12 +66,11 @@ def test_only_the_logs_that_are_asked_for(run_file: Path) -> None:
     assert read_run_info(run_file, logs=["det_arc1", "absent", "neither"]).logs == {"det_arc1": -65.3}
 
 
-@pytest.mark.parametrize(("name", "found"), [("empty", "no value"), ("scalar", "a single number")])
-def test_a_log_that_is_needed_but_empty_is_named(run_file: Path, name: str, found: str) -> None:
+def test_a_log_that_is_needed_but_empty_is_named(run_file: Path) -> None:
     """The state of the instrument must not rest on it."""
-    with pytest.raises(FileFormatError, match=f"a value of the log {name}") as caught:
-        read_run_info(run_file, logs=[name])
-    assert found in caught.value.found
+    with pytest.raises(FileFormatError, match="a value of the log empty") as caught:
+        read_run_info(run_file, logs=["empty"])
+    assert caught.value.found == "no value"
 
 
 def test_the_charge_in_other_units(run_file: Path) -> None:

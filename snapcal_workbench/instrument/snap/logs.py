@@ -35,6 +35,12 @@ LOGS = StateLogs(
     },
     schema=LEGACY_SCHEMA,
     delta_theta={"keyPVs": [GUIDE_LOG], "items": [[[1], 6.40e-3], [[2], 2.00e-3]]},
+    units={
+        **dict.fromkeys(("det_arc1", "det_arc2"), "deg"),
+        **dict.fromkeys(("det_lin1", "det_lin2"), "m"),
+        **dict.fromkeys((WAVELENGTH_LOG, "BL3:Chop:Gbl:WavelengthReq", "BL3:Det:TH:BL:Lambda"), "A"),
+        FREQUENCY_LOG: "Hz",
+    },
 )
 """Positions in deg and m: so far apart, summed runs have DIFC that differ by 1e-4, about. The divergences are
 SNAPRed's: guide in, guide out."""
