@@ -65,10 +65,15 @@ def _settings(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="TOML file with the settings")] = None,
     overrides: Overrides = [],  # noqa: B006 - typer copies it
+    instrument: Annotated[
+        str | None,
+        typer.Option(help="Instrument that the data are of, as POWGEN; short for --set instrument=NAME"),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     """Remember where the settings come from; commands load them when they need them."""
-    context.obj = SettingsSource(config, tuple(overrides))
+    chosen = [f"instrument={instrument}"] if instrument else []
+    context.obj = SettingsSource(config, (*chosen, *overrides))
 
 
 facility.register(app)

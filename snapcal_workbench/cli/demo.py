@@ -17,6 +17,7 @@ from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
+from snapcal_workbench.simulation.beamline import beamline_of
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects
 from snapcal_workbench.simulation.run import DEFAULT_BACKGROUND, simulate_run, visible_reflections
@@ -53,6 +54,7 @@ def simulate_into_tree(
     sample: SampleState | None = None,
     moved: Mapping[int, float] | None = None,
     dead_modules: Sequence[int] = (),
+    instrument: str = "SNAP",
 ) -> Simulated:
     """Simulate a run into an SNS-like tree, which is made where it does not exist; an existing run is kept.
 
@@ -63,7 +65,8 @@ def simulate_into_tree(
         InputError: The directory holds something else.
         NotFoundError: The tree has no such calibrant.
     """
-    tree = make_tree(directory, progress=progress.part(0.0, 0.1))
+    beamline = beamline_of(instrument)
+    tree = make_tree(directory, beamline=beamline, progress=progress.part(0.0, 0.1))
     found = Simulated(tree.run_path(run), tree.config_path, tree.truth_path(run))
     if found.run_path.is_file() and found.truth_path.is_file():
         progress.inform(f"Run {run} is there already and is used as it is.")
@@ -82,6 +85,7 @@ def simulate_into_tree(
         misalignment=Misalignment(seed=seed, moved=moved or {}),
         defects=Defects(dead_modules=tuple(dead_modules)),
         sample=sample,
+        beamline=beamline,
         progress=progress.part(0.1, 1.0),
     )
     truth.write(found.truth_path)

@@ -137,9 +137,13 @@ def simulate(
     ] = None,
     dead: Annotated[list[int] | None, typer.Option("--dead-module", help="A module (from 1) that is off")] = None,
 ) -> None:
-    """Simulate a run of SNAP with a known misalignment into an SNS-like tree."""
+    """Simulate a run of the instrument with a known misalignment into an SNS-like tree."""
     from snapcal_workbench.cli.demo import simulate_into_tree
     from snapcal_workbench.cli.simulating import module_index, moved_modules, sample_of
+    from snapcal_workbench.simulation.beamline import beamline_of
+
+    instrument = context.obj.load().instrument
+    modules = len(beamline_of(instrument).instrument.banks)
 
     with step("Simulating", quiet=False) as progress:
         found = simulate_into_tree(
@@ -153,8 +157,9 @@ def simulate(
             progress=progress,
             background=background,
             sample=sample_of(foreign or [], texture=texture, strain=strain, seed=seed),
-            moved=moved_modules(moved or []),
-            dead_modules=[module_index(str(number)) for number in dead or []],
+            moved=moved_modules(moved or [], modules),
+            dead_modules=[module_index(str(number), modules) for number in dead or []],
+            instrument=instrument,
         )
     note("The truth, for tests only:")
     say(f"run: {found.run_path}\nsettings: {found.config_path}\ntruth: {found.truth_path}")

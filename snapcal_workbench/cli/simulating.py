@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from snapcal_workbench.calibration.phases.known import known_phases
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.instrument.snap.geometry import MODULES
 from snapcal_workbench.simulation.run import SMALLEST_D
 from snapcal_workbench.simulation.sample import ForeignPhase, SampleState
 
@@ -31,16 +30,16 @@ def _phase(text: str) -> ForeignPhase:
     return ForeignPhase(found[0].reflections(SMALLEST_D, LARGEST_D), _number(amount, text))
 
 
-def moved_modules(texts: Sequence[str]) -> dict[int, float]:
-    """Modules (from 0) and the change of ln(DIFC) of each, from MODULE:CHANGE with modules from 1."""
+def moved_modules(texts: Sequence[str], modules: int) -> dict[int, float]:
+    """Modules (from 0) and the change of ln(DIFC) of each, from MODULE:CHANGE with modules from 1 to `modules`."""
     parts = [(text, *text.partition(":")[::2]) for text in texts]
-    return {module_index(module): _number(change, text) for text, module, change in parts}
+    return {module_index(module, modules): _number(change, text) for text, module, change in parts}
 
 
-def module_index(text: str) -> int:
+def module_index(text: str, modules: int) -> int:
     """Index from 0 of a module that is counted from 1."""
-    if not text.strip().isdigit() or not 1 <= int(text) <= MODULES:
-        raise InputError(f"Modules are counted from 1 to {MODULES}.", found=text, fix="Correct the number.")
+    if not text.strip().isdigit() or not 1 <= int(text) <= modules:
+        raise InputError(f"Modules are counted from 1 to {modules}.", found=text, fix="Correct the number.")
     return int(text) - 1
 
 

@@ -7,10 +7,12 @@ import numpy as np
 from snapcal_workbench.calibration.types import Geometry, IntArray
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.model import Instrument, PixelMode, mode_named
+from snapcal_workbench.instrument.powgen import POWGEN
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings
 
-INSTRUMENTS: dict[str, Instrument] = {SNAP.name: SNAP}
+_ALL: tuple[Instrument, ...] = (SNAP, POWGEN)
+INSTRUMENTS: dict[str, Instrument] = {instrument.name: instrument for instrument in _ALL}
 
 
 def instrument_of(settings: Settings) -> Instrument:

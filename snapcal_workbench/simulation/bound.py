@@ -45,7 +45,7 @@ def information_per_event(spectrum: PixelSpectrum, tof_min: float, tof_max: floa
 
 def tof_window(model: RunModel) -> tuple[float, float]:
     """TOF range (us) of the instrument state that the run is made for, from the nominal flight path."""
-    path = (model.nominal.l1 + 0.5) / WAVELENGTH_PER_TOF
+    path = (model.nominal.l1 + model.l2) / WAVELENGTH_PER_TOF
     return (model.incident.wavelength_min + LOW_CROP) * path, model.incident.wavelength_max * path
 
 
@@ -58,7 +58,7 @@ def pixel_information(model: RunModel) -> tuple[FloatArray, FloatArray]:
     events = model.bragg + model.background
     table = _InformationTable(model)
     sine = np.sin(model.instrument.geometry.two_theta / 2.0)
-    native = np.where(model.hot > 0, 0.0, events * table(sine, model.width))
+    native = np.where((model.hot > 0) | (model.bragg == 0), 0.0, events * table(sine, model.width))
     layout = model.nominal.layout
     lite_of = np.arange(len(events), dtype=np.int32) if layout is None else merged_by_place(layout, layout.block)
     total = np.bincount(lite_of, events)
@@ -88,7 +88,7 @@ class _InformationTable:
         window = tof_window(model)
         spectra = [model.spectrum_of(int(pixel)) for pixel in alive[chosen]]
         self.width = np.array([s.width for s in spectra])
-        self.own = np.array([information_per_event(s, *window) for s in spectra])
+        self.own = np.maximum([information_per_event(s, *window) for s in spectra], 1e-300)
         wider = np.array([information_per_event(replace(s, width=WIDENED * s.width), *window) for s in spectra])
         self.power = np.log(wider / self.own) / np.log(WIDENED)
 

@@ -20,7 +20,7 @@ from snapcal_workbench.calibration.types import FloatArray, Geometry, Reflection
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.merging import merged_by_place
-from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE
 from snapcal_workbench.simulation.misalignment import MisalignedInstrument, Misalignment, misalign
 from snapcal_workbench.simulation.sample import Peaks, SampleState, sample_peaks
 from snapcal_workbench.simulation.spectrum import (
@@ -32,16 +32,6 @@ from snapcal_workbench.simulation.spectrum import (
 )
 
 NODES = 1024
-SNAP_RESOLUTION = Resolution(
-    delta_t_over_t=0.002,
-    delta_l=6.452e-5 * 15.5,
-    delta_theta=3.2e-3,
-    l1=15.0,
-    l2=0.5,
-    pixel_size=SNAP.native.pixel_size,
-    with_solid_angle=True,
-)
-"""Resolution of the native pixels with the guide in, as the measured peak widths confirm."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +69,7 @@ class RunModel:
         nominal: Geometry as the logs say.
         instrument: The true one.
         tzero: Time offset of every pixel, us.
+        l2: Nominal distance from sample to detectors, m.
         width: float64[n], relative Gaussian width of the peaks.
         bragg, background, hot: float64[n], expected events by kind; those of foreign phases are Bragg events too.
     """
@@ -89,6 +80,7 @@ class RunModel:
     nominal: Geometry
     instrument: MisalignedInstrument
     tzero: float
+    l2: float
     width: FloatArray
     bragg: FloatArray
     background: FloatArray
@@ -138,7 +130,7 @@ def build_model(
     background: float,
     time_offset: float,
     seed: int,
-    resolution: Resolution = SNAP_RESOLUTION,
+    resolution: Resolution = SNAP_BEAMLINE.resolution,
     sample: SampleState | None = None,
 ) -> RunModel:
     """Work out what a run is expected to hold.
@@ -171,9 +163,9 @@ def build_model(
     node = _nearest(nodes, _sine(true))
     phases = (reflections, *(phase.reflections for phase in sample.foreign))
     rates = [bragg_rates(phase, incident, nodes) for phase in phases]
-    if not rates[0].sum(axis=1).all():
+    if not rates[0].any():
         raise InputError(
-            "Every pixel must see a reflection of the calibrant.",
+            "The pixels must see reflections of the calibrant.",
             found=f"{len(reflections)} reflections, {incident.wavelength_min:g} to {incident.wavelength_max:g} A",
             fix="Give reflections down to a smaller d-spacing, or choose another wavelength band.",
         )
@@ -187,6 +179,7 @@ def build_model(
         nominal=nominal,
         instrument=instrument,
         tzero=time_offset,
+        l2=resolution.l2,
         width=relative_width(true, resolution),
         bragg=(1.0 + foreign) * (1.0 - background) * n_events * bragg / bragg.sum(),
         background=background * n_events * alive / alive.sum(),

@@ -1,4 +1,4 @@
-"""Writing a simulated run: an SNS event NeXus file of the native instrument, bank by bank, without monitors.
+"""Writing a simulated run: an SNS event NeXus file of an instrument's native pixels, bank by bank, without monitors.
 
 Pulses come at 60 Hz and each event belongs to a random one. The random numbers of a bank follow from the seed and the
 bank alone, so that the file does not depend on the number of threads.
@@ -6,7 +6,7 @@ bank alone, so that the file does not depend on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import FloatArray, LogValue, Reflections, RunInfo
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.events import BankEvents, write_events
-from snapcal_workbench.instrument.snap import SNAP
-from snapcal_workbench.instrument.state_id import log_value
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE, Beamline
 from snapcal_workbench.simulation.bound import pixel_information
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects, RunModel, build_model
@@ -35,32 +34,11 @@ DURATION = 300.0
 BEAM_CURRENT = 1.4e3
 """Of the protons, microampere: 1.4 MW at 1 GeV."""
 SMALLEST_D = 0.3
-"""Reflections down to this d-spacing (A) scatter into SNAP's band; below they are too weak to matter."""
-PIXELS_PER_BANK = SNAP.native.layout.columns**2
+"""Reflections down to this d-spacing (A) scatter into the bands; below they are too weak to matter."""
 
 DEFAULT_EVENTS = 12_000_000
 DEFAULT_BACKGROUND = 0.4
 
-LOGS: Mapping[str, LogValue] = {
-    "det_arc1": -65.3,
-    "det_arc2": 104.95,
-    "det_lin1": 0.045,
-    "det_lin2": 0.043,
-    "BL3:Chop:Skf1:WavelengthUserReq": 2.1,
-    "BL3:Chop:Gbl:WavelengthReq": 2.1,
-    "BL3:Det:TH:BL:Lambda": 2.1,
-    "BL3:Det:TH:BL:Frequency": 59.999996185302734,
-    "BL3:Mot:OpticsPos:Pos": 1,
-    "optics": 1,
-}
-"""Logs of the state 04bd2c53f6bf6754: 2.1 A, 60 Hz, guide in; the primary names and their alternatives."""
-
-_LOG_UNITS = {
-    "BL3:Chop:Skf1:WavelengthUserReq": "Angstrom",
-    "BL3:Chop:Gbl:WavelengthReq": "Angstrom",
-    "BL3:Det:TH:BL:Lambda": "Angstrom",
-    "BL3:Det:TH:BL:Frequency": "Hz",
-}
 _START = datetime.fromisoformat("2024-01-15T09:00:00-05:00")
 
 
@@ -79,10 +57,11 @@ def simulate_run(
     defects: Defects | None = None,
     logs: Mapping[str, LogValue] | None = None,
     sample: SampleState | None = None,
+    beamline: Beamline = SNAP_BEAMLINE,
     experiment: str = "IPTS-00001",
     progress: Progress | None = None,
 ) -> Truth:
-    """Simulate a run of a calibrant on the native SNAP, misaligned by a known amount.
+    """Simulate a run of a calibrant on an instrument that is misaligned by a known amount.
 
     Args:
         path: The file to write.
@@ -98,8 +77,9 @@ def simulate_run(
         misalignment: Default: `Misalignment(seed=seed)`.
         time_offset: TZERO of every pixel, us.
         defects: Dead and hot pixels; default: `Defects()`.
-        logs: Logs that differ from `LOGS`.
+        logs: Logs that differ from those of the beam line.
         sample: What is in the beam; default: an ideal powder of the calibrant.
+        beamline: The instrument and its surroundings.
         experiment: Experiment identifier.
         progress: Where to report to.
 
@@ -125,16 +105,32 @@ def simulate_run(
         defects=defects,
         logs=logs,
         sample=sample,
+        beamline=beamline,
     )
-    run_info = _run_info(run_number, title, {**LOGS, **(logs or {})})
-    write_run(path, model, run_info=run_info, seed=seed, experiment=experiment, progress=progress.part(0.1, 0.9))
+    run_info = _run_info(run_number, title, {**beamline.logs, **(logs or {})})
+    write_run(
+        path,
+        model,
+        run_info=run_info,
+        seed=seed,
+        beamline=beamline,
+        experiment=experiment,
+        progress=progress.part(0.1, 0.9),
+    )
     truth = truth_of(model)
     progress.report(1.0, f"Simulated run {run_number}")
     return truth
 
 
 def write_run(
-    path: Path, model: RunModel, *, run_info: RunInfo, seed: int, experiment: str = "", progress: Progress | None = None
+    path: Path,
+    model: RunModel,
+    *,
+    run_info: RunInfo,
+    seed: int,
+    beamline: Beamline = SNAP_BEAMLINE,
+    experiment: str = "",
+    progress: Progress | None = None,
 ) -> None:
     """Draw the events of a run and write them.
 
@@ -143,6 +139,7 @@ def write_run(
         model: What the run is expected to hold.
         run_info: What the run says of itself.
         seed: Of the random numbers.
+        beamline: The instrument and its surroundings.
         experiment: Experiment identifier.
         progress: Where to report to.
 
@@ -152,8 +149,15 @@ def write_run(
         Cancelled: The user cancelled; no file is left.
     """
     progress = progress or Progress()
-    banks = _banks(model, seed, progress)
-    write_events(path, run_info=run_info, banks=banks, experiment=experiment, log_units=_LOG_UNITS, progress=progress)
+    write_events(
+        path,
+        run_info=run_info,
+        banks=_banks(model, seed, beamline.instrument.banks, progress),
+        experiment=experiment,
+        instrument=beamline.native.definition,
+        log_units=beamline.log_units,
+        progress=progress,
+    )
 
 
 def visible_reflections(cif_text: str, *, source: str = "") -> Reflections:
@@ -173,19 +177,19 @@ def model_of_run(
     defects: Defects | None = None,
     logs: Mapping[str, LogValue] | None = None,
     sample: SampleState | None = None,
+    beamline: Beamline = SNAP_BEAMLINE,
 ) -> RunModel:
     """What `simulate_run` with these arguments is expected to write.
 
     With the defaults the bound of a lite pixel is at most a quarter of the injected robust spread within every group of
     SNAP's Column grouping (see `bound.group_statistics`): 150 to 580 ppm against 1350 to 2570 ppm.
     """
-    logs = {**LOGS, **(logs or {})}
-    known = SNAP.logs
-    positions = {log: log_value(logs, log, known.alternatives) for log in known.positions}
+    logs = {**beamline.logs, **(logs or {})}
+    wavelength = beamline.log(beamline.instrument.logs.wavelength, logs)
     return build_model(
         reflections=reflections,
-        nominal=SNAP.native.place(positions, SNAP.l1),
-        incident=IncidentSpectrum.of_band(log_value(logs, known.wavelength, known.alternatives)),
+        nominal=beamline.geometry(logs),
+        incident=IncidentSpectrum.of_band(wavelength, bandwidth=float(beamline.parameters["bandwidth"])),
         profile=_profile(peak_shape),
         misalignment=Misalignment(seed=seed) if misalignment is None else misalignment,
         defects=Defects() if defects is None else defects,
@@ -193,6 +197,7 @@ def model_of_run(
         background=background,
         time_offset=time_offset,
         seed=seed,
+        resolution=beamline.resolution,
         sample=sample,
     )
 
@@ -237,11 +242,11 @@ def _run_info(run_number: str, title: str, logs: Mapping[str, LogValue]) -> RunI
     )
 
 
-def _banks(model: RunModel, seed: int, progress: Progress) -> Iterator[BankEvents]:
+def _banks(model: RunModel, seed: int, names: Sequence[str], progress: Progress) -> Iterator[BankEvents]:
     shares = np.cumsum(model.peaks.share, axis=1)
-    flat = (np.arange(len(shares))[:, None] + shares / shares[:, -1:]).ravel()
-    sampler = _Sampler(model, flat, *model.incident.cumulative(), seed)
-    yield from in_order(sampler.bank, range(len(SNAP.banks)), progress=progress, message="Simulating events")
+    flat = (np.arange(len(shares))[:, None] + shares / np.maximum(shares[:, -1:], 1e-300)).ravel()
+    sampler = _Sampler(model, flat, *model.incident.cumulative(), seed, names)
+    yield from in_order(sampler.bank, range(len(names)), progress=progress, message="Simulating events")
 
 
 class _Sampler:
@@ -254,30 +259,42 @@ class _Sampler:
         wavelength: Wavelengths, A.
         share: Share of the incident neutrons below each.
         seed: Of the run.
+        names: Names of the banks.
     """
 
-    def __init__(self, model: RunModel, flat: FloatArray, wavelength: FloatArray, share: FloatArray, seed: int) -> None:
-        self.model, self.flat, self.wavelength, self.share, self.seed = model, flat, wavelength, share, seed
+    def __init__(
+        self,
+        model: RunModel,
+        flat: FloatArray,
+        wavelength: FloatArray,
+        share: FloatArray,
+        seed: int,
+        names: Sequence[str],
+    ) -> None:
+        self.model, self.flat, self.wavelength, self.share = model, flat, wavelength, share
+        self.seed, self.names = seed, names
         _ = model.node, model.per_wavelength
 
     def bank(self, module: int) -> BankEvents:
         """Events of a module in random order, cut into pulses."""
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([self.seed, module, 0xE7])))
-        first = module * PIXELS_PER_BANK
-        own = slice(first, first + PIXELS_PER_BANK)
+        nominal = self.model.nominal
+        assert nominal.layout is not None
+        first, end = np.searchsorted(nominal.layout.module, [module, module + 1])
+        own = slice(first, end)
         kinds = [
             (self.model.bragg, self._bragg),
             (self.model.background, self._background),
             (self.model.hot, self._hot),
         ]
-        pixels = [np.repeat(np.arange(first, own.stop), rng.poisson(expected[own])) for expected, _ in kinds]
+        pixels = [np.repeat(np.arange(first, end), rng.poisson(expected[own])) for expected, _ in kinds]
         tof = np.concatenate([draw(p, rng) for p, (_, draw) in zip(pixels, kinds, strict=True)])
-        ids = np.concatenate(pixels).astype(np.uint32)
+        ids = nominal.detid[np.concatenate(pixels)].astype(np.uint32)
         tof += np.float32(self.model.tzero)
         good = tof > 0
         order = rng.permutation(np.flatnonzero(good))
         times, index = _pulses(len(order), rng)
-        return BankEvents(f"{SNAP.banks[module]}_events", ids[order], tof[order], times, index)
+        return BankEvents(f"{self.names[module]}_events", ids[order], tof[order], times, index)
 
     def _bragg(self, pixel: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
         model = self.model

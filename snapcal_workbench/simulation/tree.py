@@ -2,8 +2,8 @@
 
     snapcal-simulation.json     says that the folder is ours; holds nothing else that matters
     snapcal.toml                configuration that points every home into this tree
-    SNS/SNAP/IPTS-00001/nexus   simulated runs
-    SNS/SNAP/shared/Calibration instrument parameters, calibrants, groupings, lite map; later the states
+    SNS/<beam line>/IPTS-00001/nexus   simulated runs
+    SNS/<beam line>/shared/Calibration instrument parameters, calibrants, groupings, lite map; later the states
     truth                       truths of the simulated runs, for tests and the demonstration's last table
 
 Nothing that exists is overwritten or removed: in a tree of ours only what is missing is made. Files appear complete.
@@ -30,11 +30,10 @@ from snapcal_workbench.instrument.groupings import DEFAULT_MAP
 from snapcal_workbench.instrument.merging import merged_by_place
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.parameters import INDEX_NAME
-from snapcal_workbench.instrument.snap import SNAP
-from snapcal_workbench.instrument.snap.logs import GUIDE_LOG, LEGACY_SCHEMA
 from snapcal_workbench.options import Settings
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE, Beamline
 
 MARKER = "snapcal-simulation.json"
 CONFIG = "snapcal.toml"
@@ -46,6 +45,7 @@ SAMPLES = ("Silicon_NIST_640d_001.json", "Silicon_NIST_640d.cif", "Diamond_001.j
 _CONFIG_TEXT = """\
 # Settings of this simulated facility: snapcal --config snapcal.toml ..., or SNAPCAL_CONFIG=<path of this file>.
 # Relative paths are relative to this file.
+instrument = "{instrument}"
 ipts_root = "SNS"
 lock_directory = "locks"
 session_directory = "session"
@@ -53,15 +53,13 @@ session_directory = "session"
 
 _TIMESTAMP = "2024-01-10T10:00:00.000000000+0000"
 
-_COLUMN_OF = np.array([1, 2, 3, 6, 5, 4], np.int32)
-"""Group of the modules' columns: the West columns are counted from the far end, as SNAP's grouping files do."""
-
 
 @dataclass(frozen=True)
 class SimulatedTree:
     """Where things are in a simulated tree."""
 
     directory: Path
+    beamline: Beamline = SNAP_BEAMLINE
 
     @property
     def config_path(self) -> Path:
@@ -75,18 +73,22 @@ class SimulatedTree:
 
     def run_path(self, run_number: str | int) -> Path:
         """Event NeXus file of a run."""
-        return self.directory / "SNS" / "SNAP" / PROPOSAL / "nexus" / f"SNAP_{run_number}.nxs.h5"
+        files = self.beamline.instrument.files
+        return self.directory / "SNS" / self.beamline.folder / PROPOSAL / files.kinds["native"].format(run=run_number)
 
     def truth_path(self, run_number: str | int) -> Path:
         """Truth of a run."""
-        return self.directory / "truth" / f"SNAP_{run_number}.truth.h5"
+        return self.directory / "truth" / f"{self.beamline.instrument.files.prefix}{run_number}.truth.h5"
 
 
-def make_tree(directory: Path, *, progress: Progress | None = None) -> SimulatedTree:
+def make_tree(
+    directory: Path, *, beamline: Beamline = SNAP_BEAMLINE, progress: Progress | None = None
+) -> SimulatedTree:
     """Make an SNS-like tree, or complete one that was made before.
 
     Args:
-        directory: A folder that does not exist, is empty, or holds a tree that this function made.
+        directory: A folder that does not exist, is empty, or holds a tree that this function made for the instrument.
+        beamline: The instrument and its surroundings.
         progress: Where to report to.
 
     Raises:
@@ -96,7 +98,7 @@ def make_tree(directory: Path, *, progress: Progress | None = None) -> Simulated
         Cancelled: The user cancelled; what is complete stays.
     """
     progress = progress or Progress()
-    tree = SimulatedTree(user_path(directory).absolute())
+    tree = SimulatedTree(user_path(directory).absolute(), beamline)
     _claim(tree.directory)
     for path in (tree.run_path(""), tree.truth_path("")):
         _make_folder(path.parent)
@@ -148,21 +150,26 @@ def _not_usable(folder: Path, error: OSError) -> StoreError:
 
 def _parts(tree: SimulatedTree) -> dict[Path, Callable[[Path], None]]:
     """What makes each file of the tree. The configuration comes last, so that it never points to a half-made tree."""
-    home = tree.directory / "SNS" / "SNAP" / "shared" / "Calibration"
-    parameters, powder = home / "SNAPInstPrm", home / "Powder"
+    beamline = tree.beamline
+    home = tree.directory / "SNS" / beamline.folder / "shared" / "Calibration"
+    parameters, powder = home / f"{beamline.folder}InstPrm", home / "Powder"
     groupings = powder / "PixelGroupingDefinitions"
     parts: dict[Path, Callable[[Path], None]] = {
-        parameters / "v_0000" / f"{parameters.name}.json": lambda path: _write_json(path, _instrument_parameters()),
+        parameters / "v_0000" / f"{parameters.name}.json": lambda path: _write_json(
+            path, _instrument_parameters(beamline)
+        ),
         parameters / INDEX_NAME: lambda path: _write_json(path, [_index_entry().to_json()]),
-        groupings / DEFAULT_MAP: lambda path: _write_json(path, _grouping_map()),
-        powder / "LiteGroupMap.hdf": _write_lite_map,
+        groupings / DEFAULT_MAP: lambda path: _write_json(path, _grouping_map(beamline)),
     }
     for name in SAMPLES:
         parts[home / "CalibrantSamples" / name] = _write_sample
-    for mode in SNAP.modes:
-        for name in ("All", "Bank", "Column"):
-            parts[groupings / _grouping_file(name, mode)] = partial(_write_grouping, name=name, mode=mode)
-    parts[tree.config_path] = lambda path: _write_text(path, _CONFIG_TEXT)
+    for mode in beamline.instrument.modes:
+        if mode.merged:
+            parts[powder / "LiteGroupMap.hdf"] = partial(_write_lite_map, mode=mode)
+        for name in beamline.groupings:
+            path = groupings / _grouping_file(beamline, name, mode)
+            parts[path] = partial(_write_grouping, beamline=beamline, name=name, mode=mode)
+    parts[tree.config_path] = lambda path: _write_text(path, _CONFIG_TEXT.format(instrument=beamline.instrument.name))
     return parts
 
 
@@ -183,33 +190,33 @@ def sample_text(name: str) -> str:
     return (resources.files("snapcal_workbench.simulation") / "samples" / name).read_text(encoding="utf-8")
 
 
-def snap_grouping(name: str, mode: PixelMode) -> PixelGrouping:
-    """SNAP's own grouping "All", "Bank" (1 East, 2 West) or "Column" (1 to 6, in order of falling 2theta)."""
-    module = mode.layout.module
-    groups = {"All": np.ones(18, np.int32), "Bank": np.repeat([1, 2], 9), "Column": np.repeat(_COLUMN_OF, 3)}
-    return PixelGrouping(mode.detid, groups[name].astype(np.int32)[module], name=name)
+def grouping_of(beamline: Beamline, name: str, mode: PixelMode) -> PixelGrouping:
+    """One of the groupings of a beam line, for the pixels of a mode."""
+    return PixelGrouping(mode.detid, beamline.groupings[name][mode.layout.module].astype(np.int32), name=name)
 
 
-def _grouping_file(name: str, mode: PixelMode) -> str:
-    return f"SNAPFocGroup_{name}{'.lite' if mode.merged else ''}.hdf"
+def _grouping_file(beamline: Beamline, name: str, mode: PixelMode) -> str:
+    return f"{beamline.folder}FocGroup_{name}{f'.{mode.name}' if mode.merged else ''}.hdf"
 
 
-def _write_grouping(path: Path, *, name: str, mode: PixelMode) -> None:
-    instrument = mode.definition
-    write_grouping(path, snap_grouping(name, mode), instrument=instrument, source=f"{instrument}_Definition.xml")
+def _write_grouping(path: Path, *, beamline: Beamline, name: str, mode: PixelMode) -> None:
+    source = f"{mode.definition}_Definition.xml"
+    write_grouping(path, grouping_of(beamline, name, mode), instrument=mode.definition, source=source)
 
 
-def _write_lite_map(path: Path) -> None:
-    lite_of = merged_by_place(SNAP.native.layout, SNAP.lite.blocks)
-    grouping = PixelGrouping(SNAP.native.detid, (lite_of + 1).astype(np.int32), name="LiteGroupMap")
-    write_grouping(path, grouping, instrument=SNAP.native.definition, source="SNAP_Definition.xml")
+def _write_lite_map(path: Path, *, mode: PixelMode) -> None:
+    merged = merged_by_place(mode.native.layout, mode.blocks)
+    grouping = PixelGrouping(mode.native.detid, (merged + 1).astype(np.int32), name="LiteGroupMap")
+    source = f"{mode.native.definition}_Definition.xml"
+    write_grouping(path, grouping, instrument=mode.native.definition, source=source)
 
 
-def _grouping_map() -> dict[str, Any]:
+def _grouping_map(beamline: Beamline) -> dict[str, Any]:
     def entries(mode: PixelMode) -> list[dict[str, str]]:
-        return [{"name": name, "definition": _grouping_file(name, mode)} for name in ("Column", "Bank", "All")]
+        return [{"name": name, "definition": _grouping_file(beamline, name, mode)} for name in beamline.groupings]
 
-    return {"stateId": "aabbbcccdddeeeff", **{f"{mode.name}FocusGroups": entries(mode) for mode in SNAP.modes}}
+    lists = {f"{mode.name}FocusGroups": entries(mode) for mode in beamline.instrument.modes}
+    return {"stateId": "aabbbcccdddeeeff", **lists}
 
 
 def _index_entry() -> IndexEntry:
@@ -224,22 +231,6 @@ def _index_entry() -> IndexEntry:
     )
 
 
-def _instrument_parameters() -> dict[str, Any]:
-    """SNAP's parameters, with the beam divergence that its measured peak widths confirm."""
-    divergence = {"keyPVs": [GUIDE_LOG], "items": [[[1], 3.2e-3], [[2], 6.667e-4]]}
-    return {
-        "version": 0,
-        "indexEntry": _index_entry().to_json(),
-        "facility": "SNS",
-        "bandwidth": 3.0,
-        "maxBandwidth": 3.2,
-        "L1": 15.0,
-        "L2": 0.5,
-        "delTOverT": 0.002,
-        "delLOverL": 6.452e-5,
-        "width": 1600.0,
-        "frequency": 60.4,
-        "lowWavelengthCrop": 0.05,
-        "cycle": {"cycleID": "2024-A", "startDate": "2024-01-04", "stopDate": "2024-06-30", "firstRun": FIRST_RUN},
-        "stateIdSchema": {**LEGACY_SCHEMA, "derivedPVs": {"deltaTheta": divergence}},
-    }
+def _instrument_parameters(beamline: Beamline) -> dict[str, Any]:
+    cycle = {"cycleID": "2024-A", "startDate": "2024-01-04", "stopDate": "2024-06-30", "firstRun": FIRST_RUN}
+    return {"version": 0, "indexEntry": _index_entry().to_json(), "cycle": cycle, **beamline.parameters}

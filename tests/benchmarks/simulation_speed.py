@@ -9,9 +9,10 @@ from pathlib import Path
 
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.snap.geometry import snap_geometry
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE
 from snapcal_workbench.simulation.bound import group_statistics
 from snapcal_workbench.simulation.run import DEFAULT_EVENTS, simulate_run, visible_reflections
-from snapcal_workbench.simulation.tree import make_tree, sample_text, snap_grouping
+from snapcal_workbench.simulation.tree import grouping_of, make_tree, sample_text
 
 
 def main(events: int) -> None:
@@ -27,7 +28,7 @@ def main(events: int) -> None:
     print(f"tree {made - start:.1f} s; {events:.3g} events {done - made:.1f} s, {size:.0f} MiB")
     geometry = snap_geometry(arc1=-65.3, arc2=104.95, lin1=0.045, lin2=0.043, lite=True)
     print("column  lite pixels  events  bound (ppm)  injected spread (ppm)  spread / bound")
-    for item in group_statistics(truth.lite(), geometry, snap_grouping("Column", SNAP.lite)):
+    for item in group_statistics(truth.lite(), geometry, grouping_of(SNAP_BEAMLINE, "Column", SNAP.lite)):
         print(
             f"{item.group:6d} {item.pixels:12d} {item.events:7.0f} {item.bound_ppm:12.0f} {item.spread_ppm:22.0f}"
             f" {item.spread_ppm / item.bound_ppm:15.1f}"

@@ -53,9 +53,9 @@ def test_what_a_title_names(title: str, named: str) -> None:
 def test_samples_of_simulated_runs_are_read_or_refused() -> None:
     sample = sample_of(["lead:0.4", "Cu:1"], texture=0.1, strain=0.0, seed=3)
     assert [phase.amount for phase in sample.foreign] == [0.4, 1.0]
-    assert moved_modules(["4:0.04"]) == {3: 0.04}
-    for bad in (lambda: sample_of(["unobtainium:1"], texture=0, strain=0, seed=1), lambda: moved_modules(["4"])):
+    assert moved_modules(["4:0.04"], 18) == {3: 0.04}
+    for bad in (lambda: sample_of(["unobtainium:1"], texture=0, strain=0, seed=1), lambda: moved_modules(["4"], 18)):
         with pytest.raises(InputError):
             bad()
     with pytest.raises(InputError, match="1 to 18"):
-        module_index("19")
+        module_index("19", 18)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.types import Reflections, RunInfo
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects, RunModel
-from snapcal_workbench.simulation.run import LOGS, model_of_run, truth_of, visible_reflections, write_run
+from snapcal_workbench.simulation.run import model_of_run, truth_of, visible_reflections, write_run
 from snapcal_workbench.simulation.tree import sample_text
 from snapcal_workbench.simulation.truth import Truth
 
@@ -25,7 +26,7 @@ RUN = RunInfo(
     end_time="2024-01-15T09:05:00-05:00",
     duration=300.0,
     proton_charge=1e5,
-    logs=LOGS,
+    logs=SNAP_BEAMLINE.logs,
 )
 
 

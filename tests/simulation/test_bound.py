@@ -12,6 +12,7 @@ from scipy.integrate import quad, trapezoid
 from snapcal_workbench.calibration.types import Reflections
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.snap.geometry import snap_geometry
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE
 from snapcal_workbench.simulation.bound import (
     group_statistics,
     information_per_event,
@@ -20,7 +21,7 @@ from snapcal_workbench.simulation.bound import (
 )
 from snapcal_workbench.simulation.run import model_of_run, truth_of
 from snapcal_workbench.simulation.spectrum import IncidentSpectrum, PeakProfile, PixelSpectrum
-from snapcal_workbench.simulation.tree import snap_grouping
+from snapcal_workbench.simulation.tree import grouping_of
 
 WINDOW = (2546.0, 14105.0)
 
@@ -127,7 +128,7 @@ def test_default_run_tells_the_injected_misalignment(silicon: Reflections, seed:
     """Within every column group the bound of a lite pixel is at most a third of the injected robust spread."""
     model = model_of_run(reflections=silicon, seed=seed, time_offset=-8.0)
     geometry = snap_geometry(arc1=-65.3, arc2=104.95, lin1=0.045, lin2=0.043, lite=True)
-    found = group_statistics(truth_of(model).lite(), geometry, snap_grouping("Column", SNAP.lite))
+    found = group_statistics(truth_of(model).lite(), geometry, grouping_of(SNAP_BEAMLINE, "Column", SNAP.lite))
     assert [item.group for item in found] == [1, 2, 3, 4, 5, 6]
     for item in found:
         assert item.pixels > 3000

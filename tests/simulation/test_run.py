@@ -20,9 +20,10 @@ from snapcal_workbench.instrument.parameters import InstrumentParameters
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.state import instrument_state
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects, RunModel
-from snapcal_workbench.simulation.run import LOGS, model_of_run, simulate_run, visible_reflections, write_run
+from snapcal_workbench.simulation.run import model_of_run, simulate_run, visible_reflections, write_run
 
 BANKS = [f"bank{column}{row}" for column in range(1, 7) for row in range(1, 4)]
 LATTICE = 5.43123
@@ -42,7 +43,7 @@ def test_file_has_what_a_facility_file_has(simulated: Any) -> None:
         assert entry["instrument/beamline"][0] == b"BL3"
         assert [name for name in entry if "monitor" in name] == []
         assert sorted(name for name in entry if name.endswith("_events")) == [f"{bank}_events" for bank in BANKS]
-        for name in LOGS:
+        for name in SNAP_BEAMLINE.logs:
             assert set(entry[f"DASlogs/{name}"]) >= {"value", "time"}
 
 
@@ -194,7 +195,7 @@ def small(silicon: Reflections) -> RunModel:
 
 
 def _written(path: Path, model: RunModel, seed: int = 1) -> dict[str, np.ndarray]:
-    write_run(path, model, run_info=RunInfo(logs=LOGS), seed=seed)
+    write_run(path, model, run_info=RunInfo(logs=SNAP_BEAMLINE.logs), seed=seed)
     return _events(path)
 
 

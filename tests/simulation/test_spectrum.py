@@ -12,9 +12,9 @@ from scipy.stats import kstest, norm
 from snapcal_workbench.calibration.types import Reflections
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.snap.geometry import snap_geometry
-from snapcal_workbench.simulation.model import SNAP_RESOLUTION
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE
 from snapcal_workbench.simulation.spectrum import IncidentSpectrum, PeakProfile, bragg_rates, relative_width
-from snapcal_workbench.simulation.tree import snap_grouping
+from snapcal_workbench.simulation.tree import grouping_of
 
 BACK_TO_BACK = PeakProfile("back-to-back", alpha=0.1, beta0=0.02, beta1=0.05)
 
@@ -79,8 +79,8 @@ def test_drawn_delays_follow_the_distribution(profile: PeakProfile) -> None:
 def test_width_gives_the_resolution_of_the_native_groups() -> None:
     """Group values of delta_d / d that SNAP's native state has: rms over the pixels of columns 1 to 6."""
     geometry = snap_geometry(arc1=-65.3, arc2=104.95, lin1=0.045, lin2=0.043)
-    width = relative_width(geometry, SNAP_RESOLUTION)
-    group = snap_grouping("Column", SNAP.native).group
+    width = relative_width(geometry, SNAP_BEAMLINE.resolution)
+    group = grouping_of(SNAP_BEAMLINE, "Column", SNAP.native).group
     found = [np.sqrt(np.mean(width[group == number] ** 2)) for number in range(1, 7)]
     np.testing.assert_allclose(found, [0.002774, 0.003312, 0.004041, 0.004352, 0.005616, 0.007623], rtol=2e-3)
 

@@ -20,7 +20,8 @@ from snapcal_workbench.instrument.parameters import read_instrument_parameters
 from snapcal_workbench.instrument.runs import find_run
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.simulation.tree import MARKER, SimulatedTree, make_tree, snap_grouping
+from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE
+from snapcal_workbench.simulation.tree import MARKER, SimulatedTree, grouping_of, make_tree
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +68,23 @@ def test_groupings_are_those_of_the_map(tree: SimulatedTree, mode: PixelMode) ->
     assert list(found) == ["Column", "Bank", "All"]
     detid = np.arange(18432 if mode.merged else 1179648, dtype=np.int32)
     for name, path in found.items():
-        np.testing.assert_array_equal(read_grouping(path, detid).group, snap_grouping(name, mode).group)
+        np.testing.assert_array_equal(read_grouping(path, detid).group, grouping_of(SNAP_BEAMLINE, name, mode).group)
 
 
 @pytest.mark.parametrize("name", ["All", "Bank", "Column"])
 def test_lite_groupings_are_those_of_the_instrument(reference_data: Path, name: str) -> None:
     detid = np.arange(18432, dtype=np.int32)
     real = read_grouping(reference_data / f"SNAPFocGroup_{name}.lite.hdf", detid)
-    np.testing.assert_array_equal(snap_grouping(name, SNAP.lite).group, real.group)
+    np.testing.assert_array_equal(grouping_of(SNAP_BEAMLINE, name, SNAP.lite).group, real.group)
 
 
 def test_native_column_grouping_is_that_of_the_instrument(reference_data: Path) -> None:
     real = read_grouping(reference_data / "SNAPFocGroup_Column.hdf", np.arange(1179648, dtype=np.int32))
-    np.testing.assert_array_equal(snap_grouping("Column", SNAP.native).group, real.group)
+    np.testing.assert_array_equal(grouping_of(SNAP_BEAMLINE, "Column", SNAP.native).group, real.group)
 
 
 def test_native_groupings_have_the_published_id_ranges() -> None:
-    group = snap_grouping("Column", SNAP.native).group
+    group = grouping_of(SNAP_BEAMLINE, "Column", SNAP.native).group
     starts = {1: 0, 2: 196608, 3: 393216, 4: 983040, 5: 786432, 6: 589824}
     for number, start in starts.items():
         np.testing.assert_array_equal(np.flatnonzero(group == number), np.arange(start, start + 196608))
