@@ -284,6 +284,8 @@ def reason_not_to_load() -> str:
     outcome = in_process(CODE["mantid, then h5py"])
     if not outcome.ended and len(outcome.said.get("hdf5", ())) <= 1:
         return ""
+    if in_process("print()").ended:
+        return ""  # this program is no Python that could try it: then the import itself has to say it
     how = outcome.ended or "brings a second HDF5 library"
     return f"h5py does not go together with Mantid here: it {how}. To do: {H5PY_OF_CHANNEL}, then restart Workbench."
 

@@ -89,8 +89,9 @@ def _host() -> Any:
 
 
 def _explain(reason: str) -> None:
-    """Say in a message box why there is no panel."""
-    importlib.import_module("snapcal_workbench.panel.menu").explain(read_manifest().interface.title, reason)
+    """Say in a message box, where there can be one, why there is no panel."""
+    title = read_manifest().interface.title
+    _attempt("a message box", lambda: load_object("snapcal_workbench.panel.menu:explain")(title, reason))
 
 
 def _attempt(what: str, action: Callable[[], Any], tell: Callable[[str], None] | None = None) -> Any:

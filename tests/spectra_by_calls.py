@@ -47,6 +47,10 @@ class OneSpectrum:
         self.calls.one()
         return self.detids
 
+    def getNumberEvents(self) -> int:  # noqa: N802
+        self.calls.one()
+        return len(self.tof)
+
     def getTofs(self) -> np.ndarray:  # noqa: N802
         self.calls.one()
         return self.tof.astype(np.float64)
@@ -58,7 +62,7 @@ class OneSpectrum:
 
 @dataclass
 class SpectraByCalls:
-    """The events of a run; `order` gives the pixel of each spectrum, and is None where that is its number."""
+    """A run that tells no number of all events; `order`: the pixel of each spectrum, None where it is its number."""
 
     events: Events
     calls: Calls = field(default_factory=Calls)
@@ -70,9 +74,6 @@ class SpectraByCalls:
 
     def getNumberHistograms(self) -> int:  # noqa: N802
         return len(self.events.geometry)
-
-    def getNumberEvents(self) -> int:  # noqa: N802
-        return len(self.events.tof)
 
     def getSpectrum(self, index: int) -> OneSpectrum:  # noqa: N802
         self.calls.one()
@@ -113,3 +114,10 @@ class SpectraByCalls:
             "detIDMap": [*range(len(pixels)), 0],
             "detMask": [*(int(pixel in self.masked) for pixel in pixels), 1],
         }
+
+
+class SpectraWithTotal(SpectraByCalls):
+    """As most releases hand it out: the number of all events in one call."""
+
+    def getNumberEvents(self) -> int:  # noqa: N802
+        return len(self.events.tof)

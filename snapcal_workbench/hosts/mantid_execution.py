@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from mantid.api import AlgorithmManager, AlgorithmObserver, AnalysisDataService, FrameworkManager, IAlgorithm
@@ -151,10 +151,12 @@ def _values(algorithm: IAlgorithm, outputs: tuple[str, ...]) -> Any:
 
 
 def _release(algorithm: IAlgorithm) -> None:
-    """Take an algorithm out of those that Mantid keeps: they hold on to the workspaces that they made."""
-    remove = getattr(AlgorithmManager, "removeById", None)
-    if remove is not None:
-        remove(algorithm.getAlgorithmID())
+    """Take an algorithm out of those that Mantid keeps: they hold on to the workspaces that they made.
+
+    A release that cannot do it lets go of them later.
+    """
+    with suppress(AttributeError, TypeError, RuntimeError):
+        AlgorithmManager.removeById(algorithm.getAlgorithmID())
 
 
 class _Watcher(AlgorithmObserver):

@@ -39,7 +39,7 @@ from snapcal_workbench.formats.tables import fit_table_to_table
 from snapcal_workbench.hosts import mantid_reading as reading
 from snapcal_workbench.hosts.conversions import NOTE, flat_arrays, logs_to_write, make_note, results_to_rows
 from snapcal_workbench.hosts.mantid_execution import run_child, run_past_list, run_watched
-from snapcal_workbench.hosts.spectra_arrays import cancellable
+from snapcal_workbench.hosts.spectra_arrays import cancellable, number_of_events
 from snapcal_workbench.instrument.known import mode_defined_as, native_mode_of
 from snapcal_workbench.progress import Progress
 
@@ -123,7 +123,7 @@ def check_number_of_events(made: MatrixWorkspace, expected: int, what: str) -> N
     Raises:
         StoreError: The numbers differ.
     """
-    found = made.getNumberEvents()
+    found = number_of_events(made)
     if found != expected:
         raise StoreError(
             f"Mantid must hold all events of {what}.",

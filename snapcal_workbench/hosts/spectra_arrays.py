@@ -29,6 +29,7 @@ class Spectrum(Protocol):
     """One spectrum of a workspace."""
 
     def getDetectorIDs(self) -> Iterable[int]: ...  # noqa: N802 - Mantid's name
+    def getNumberEvents(self) -> int: ...  # noqa: N802
     def getTofs(self) -> NDArray[Any]: ...  # noqa: N802
     def getWeights(self) -> NDArray[Any]: ...  # noqa: N802
 
@@ -37,7 +38,6 @@ class Spectra(Protocol):
     """A workspace, as far as it is used here."""
 
     def getNumberHistograms(self) -> int: ...  # noqa: N802
-    def getNumberEvents(self) -> int: ...  # noqa: N802
     def getSpectrum(self, index: int) -> Spectrum: ...  # noqa: N802
 
 
@@ -125,6 +125,15 @@ def detectors_of(workspace: Spectra) -> list[tuple[int, ...]]:
     ]
 
 
+def number_of_events(workspace: Spectra) -> int:
+    """How many events a workspace holds; a release whose handle does not say it is asked spectrum by spectrum."""
+    whole = getattr(workspace, "getNumberEvents", None)
+    if whole is not None:
+        return int(whole())
+    spectra = range(workspace.getNumberHistograms())
+    return sum(workspace.getSpectrum(i).getNumberEvents() for i in cancellable(spectra))
+
+
 def event_lists(
     workspace: Spectra, spectrum: IntArray, used: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64]]:
@@ -140,7 +149,7 @@ def event_lists(
         weight: float32[events], or None where every event counts 1.
         start: int64[n + 1].
     """
-    room = workspace.getNumberEvents()
+    room = number_of_events(workspace)
     tof, weight = np.empty(room, np.float32), np.empty(room, np.float32)
     counts = np.zeros(len(spectrum), np.int64)
     at = 0

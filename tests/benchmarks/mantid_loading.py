@@ -27,7 +27,7 @@ from snapcal_workbench.instrument.loading import load_events
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import RunRequest
-from tests.spectra_by_calls import Calls, SpectraByCalls
+from tests.spectra_by_calls import Calls, SpectraWithTotal
 
 NATIVE = 1_179_648
 PART = 20
@@ -49,14 +49,14 @@ def write(events: Events, path: Path) -> None:
     )
 
 
-def with_table(workspace: SpectraByCalls) -> None:
+def with_table(workspace: SpectraWithTotal) -> None:
     """Reading a workspace whose detectors come as columns."""
     table = detector_table(workspace.columns())
     assert agrees(table, workspace, workspace)
     event_lists(workspace, table.spectrum, ~table.masked)
 
 
-def by_calls(workspace: SpectraByCalls) -> None:
+def by_calls(workspace: SpectraWithTotal) -> None:
     """Reading a workspace of a release that has no such columns."""
     spectrum = np.arange(len(detectors_of(workspace)))
     for ask in (workspace.isMasked, workspace.l2, workspace.twoTheta, workspace.position):
@@ -65,7 +65,7 @@ def by_calls(workspace: SpectraByCalls) -> None:
     event_lists(workspace, spectrum, np.ones(len(spectrum), bool))
 
 
-def native(events: Events, calls: Calls) -> SpectraByCalls:
+def native(events: Events, calls: Calls) -> SpectraWithTotal:
     """A part of a native workspace, one of `PART` spectra."""
     n = NATIVE // PART
     repeats = int(np.ceil(n / len(events.geometry)))
@@ -75,7 +75,7 @@ def native(events: Events, calls: Calls) -> SpectraByCalls:
         *(np.tile(getattr(events.geometry, name), repeats)[:n] for name in ("l2", "two_theta", "azimuth")),
     )
     start = np.arange(n + 1, dtype=np.int64)
-    return SpectraByCalls(Events(np.full(n, 5000.0, np.float32), start, geometry, TofWindow(0.0, 1e5)), calls)
+    return SpectraWithTotal(Events(np.full(n, 5000.0, np.float32), start, geometry, TofWindow(0.0, 1e5)), calls)
 
 
 def main() -> None:
@@ -106,9 +106,9 @@ def main() -> None:
             "embedded: read, crop, sum into lite pixels, sort": embedded,
             "the file that hands them to Mantid": seconds(lambda: write(events, path)),
             "reading the lite workspace, detectors as columns": seconds(
-                lambda: with_table(SpectraByCalls(events, calls))
+                lambda: with_table(SpectraWithTotal(events, calls))
             ),
-            "reading the lite workspace, all by calls": seconds(lambda: by_calls(SpectraByCalls(events, calls))),
+            "reading the lite workspace, all by calls": seconds(lambda: by_calls(SpectraWithTotal(events, calls))),
             "reading the native workspace, detectors as columns": PART
             * seconds(lambda: with_table(native(events, calls))),
             "reading the native workspace, all by calls": PART * seconds(lambda: by_calls(native(events, calls))),

@@ -158,7 +158,7 @@ def test_a_mask_of_ours_keeps_its_reasons_and_one_of_others_is_the_user_s() -> N
     mask = PixelMask(detid, np.array(list(MaskReason), np.uint8))
     ours = conversions.mask_of(detid, mask.masked.astype(float), mask.reason.astype(float))
     np.testing.assert_array_equal(ours.reason, mask.reason)
-    other = conversions.mask_of(detid, mask.masked.astype(float), np.zeros(9))
+    other = conversions.mask_of(detid, mask.masked.astype(float), np.zeros(len(detid)))
     assert set(other.reason[1:].tolist()) == {MaskReason.USER}
     assert other.reason[0] == MaskReason.USED
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +84,28 @@ def test_the_traps_are_recognised(look, code: str) -> None:
 )
 def test_what_lives_long_enough_is_no_trap(code: str) -> None:
     assert not list(of_temporaries(ast.parse(code)))
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """Modules of the plugin that a file imports when it is imported itself."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("snapcal_workbench"):
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from [name for name in inner if (ROOT / (name.replace(".", "/") + ".py")).is_file()] or [
+                str(node.module)
+            ]
+
+
+def test_what_mantid_loads_at_its_start_imports_no_h5py() -> None:
+    """It may not be imported before it is known to go together with Mantid's own HDF5."""
+    package = ROOT / "snapcal_workbench"
+    files = [
+        package / "plugin.py",
+        *sorted((package / "algorithms").glob("mantid_*.py")),
+        package / "panel" / "menu.py",
+    ]
+    names = {name for path in files for name in imported_by(path)} - {"snapcal_workbench.algorithms.mantid_algorithms"}
+    assert "snapcal_workbench.libraries" in names
+    names |= {"snapcal_workbench.self_test.page", "snapcal_workbench.panel.dialogs.self_test_dialog"}
+    code = f"import importlib, sys\nfor name in {sorted(names)}:\n    importlib.import_module(name)\n    "
+    subprocess.run([sys.executable, "-c", code + "assert 'h5py' not in sys.modules, name"], check=True)

@@ -17,9 +17,10 @@ from snapcal_workbench.hosts.spectra_arrays import (
     detectors_of,
     event_lists,
     is_one_a_detector,
+    number_of_events,
 )
 from snapcal_workbench.progress import Progress
-from tests.spectra_by_calls import SpectraByCalls
+from tests.spectra_by_calls import SpectraByCalls, SpectraWithTotal
 from tests.synthetic_pixels import panel
 
 RNG = np.random.default_rng(41)
@@ -47,6 +48,11 @@ def test_events_are_those_of_the_spectra_and_masked_ones_have_none(events: Event
     assert weight is None
     np.testing.assert_array_equal(np.diff(start), np.diff(events.start) * used)
     np.testing.assert_array_equal(tof, events.tof[np.repeat(used, np.diff(events.start))])
+
+
+@pytest.mark.parametrize("kind", [SpectraByCalls, SpectraWithTotal])
+def test_the_number_of_events_is_known_in_every_release(events: Events, kind: type[SpectraByCalls]) -> None:
+    assert number_of_events(kind(events)) == len(events.tof)
 
 
 def test_weights_that_are_not_all_one_are_kept(events: Events) -> None:
