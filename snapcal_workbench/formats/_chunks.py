@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 MOST_CHUNKS = 1_000_000
 """More chunks of one dataset are not read: the file's own index of them would take longer than the values."""
 
+SMALL_CHUNK = 1 << 17
+"""Chunks of that many bytes are inflated without a limit, which is faster: twice as many stored bytes, more than which
+are refused, make 270 MB at most."""
+
 LARGEST_PACKED_TEXT = 1 << 16
 """Largest deflated chunk (bytes) of texts of variable length, which HDF5 must inflate: to 66 MB at most."""
 
@@ -33,6 +37,11 @@ def inflated(raw: bytes, size: int) -> bytes:
         ValueError: That is not `size` bytes.
         zlib.error: It is not deflated.
     """
+    if size <= SMALL_CHUNK:
+        found = zlib.decompress(raw, bufsize=size)
+        if len(found) != size:
+            raise ValueError(f"a chunk that inflates to {len(found)} bytes instead of {size}")
+        return found
     machine = zlib.decompressobj()
     found = machine.decompress(raw, size)
     if len(found) != size or not (machine.eof or not machine.decompress(machine.unconsumed_tail, 1)):
@@ -56,10 +65,10 @@ def read_whole(source: h5py.Dataset) -> NDArray[Any]:
     filters = filters_of(source)
     if h5py.h5z.FILTER_DEFLATE not in filters:
         return source[()]
-    _require_known(source, filters)
+    require_known(source, filters)
     out = np.full(source.shape, source.fillvalue, source.dtype)
     for offset in _offsets(source):
-        part = _chunk(source, offset, filters)
+        part = read_chunk(source, offset, filters)
         if part is not None:
             place = tuple(slice(o, o + n) for o, n in zip(offset, source.chunks, strict=True))
             target = out[place]
@@ -82,12 +91,13 @@ def read_element(source: h5py.Dataset, index: tuple[int, ...]) -> Any:
         if stored.size > LARGEST_PACKED_TEXT:
             raise ValueError(f"a packed text of {stored.size} bytes; no more than {LARGEST_PACKED_TEXT} are read")
         return source[index]
-    _require_known(source, filters)
-    part = _chunk(source, offset, filters)
+    require_known(source, filters)
+    part = read_chunk(source, offset, filters)
     return source.fillvalue if part is None else part[tuple(i - o for i, o in zip(index, offset, strict=True))]
 
 
-def _require_known(source: h5py.Dataset, filters: list[int]) -> None:
+def require_known(source: h5py.Dataset, filters: list[int]) -> None:
+    """Raise ValueError unless the chunks of a deflated dataset can be inflated here."""
     if source.dtype.hasobject or not set(filters) <= _KNOWN:
         raise ValueError(f"deflated values that were packed in another way, too ({source.dtype}, filters {filters})")
 
@@ -100,8 +110,17 @@ def _offsets(source: h5py.Dataset) -> Iterator[tuple[int, ...]]:
     return itertools.product(*axes)
 
 
-def _chunk(source: h5py.Dataset, offset: tuple[int, ...], filters: list[int]) -> NDArray[Any] | None:
-    """The values of one chunk, None for one that was never written."""
+def read_chunk(source: h5py.Dataset, offset: tuple[int, ...], filters: list[int]) -> NDArray[Any] | None:
+    """The values of one chunk, None for one that was never written; several threads may do that at once.
+
+    Args:
+        source: A dataset that `require_known` lets pass.
+        offset: Where the chunk begins.
+        filters: From `filters_of`.
+
+    Raises:
+        ValueError, zlib.error, OSError: As `read_whole`.
+    """
     size = math.prod(source.chunks) * source.dtype.itemsize
     stored = source.id.get_chunk_info_by_coord(offset)
     if stored.byte_offset is None:

@@ -1,7 +1,8 @@
 """The banks of an SNS event NeXus file, and fast reading of their event arrays.
 
 A bank is a group of class NXevent_data in the file's entry, with the detector id and the TOF of each event. The arrays
-are read chunk by chunk as stored and inflated here: unlike a read through HDF5 that can be done in several threads.
+are read chunk by chunk as stored and inflated here: unlike a read through HDF5 that can be done in several threads. A
+*piece* is a run of events of a bank that is read at once, so that memory does not grow with the events of a bank.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.errors import Cancelled
-from snapcal_workbench.formats._chunks import filters_of, inflated
+from snapcal_workbench.formats._chunks import filters_of, read_chunk, require_known
 from snapcal_workbench.formats.hdf5 import attribute, child, dataset, element, wrong
 
 UNPLACED = ("bank_error_events", "bank_unmapped_events")
@@ -31,6 +32,10 @@ _MICROSECONDS = {
     **dict.fromkeys(("second", "seconds", "s"), 1e6),
 }
 _BLOCK = 1 << 20
+PIECE = 1 << 24
+"""Events of a piece: 200 MB while it is read and sorted. Half as many take the same time; twice as many more memory."""
+LARGEST_CHUNK = 1 << 29
+"""Largest chunk (bytes) that is read."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,23 @@ class Bank:
     def __len__(self) -> int:
         return int(self.ids.shape[0])
 
-    def read(self, stop: threading.Event) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        """Detector ids, and TOFs in us.
+    def pieces(self) -> list[slice]:
+        """The events in parts of `PIECE` or so, each a whole number of chunks."""
+        chunk = max(source.chunks[0] if source.chunks else 1 for source in (self.ids, self.tofs))
+        step = -(-PIECE // chunk) * chunk
+        return [slice(first, min(first + step, len(self))) for first in range(0, len(self), step)]
+
+    def read(self, piece: slice, stop: threading.Event) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Detector ids of the events of a piece, and TOFs in us.
 
         Raises:
             FileFormatError: They cannot be read.
             Cancelled: `stop` was set.
         """
-        tofs = _read_column(self.tofs, np.dtype(np.float32), stop)
+        tofs = _read_column(self.tofs, np.dtype(np.float32), piece, stop)
         if self.to_microseconds != 1.0:
             tofs *= np.float32(self.to_microseconds)
-        return _read_column(self.ids, np.dtype(np.uint32), stop), tofs
+        return _read_column(self.ids, np.dtype(np.uint32), piece, stop), tofs
 
 
 def find_banks(entry: h5py.Group) -> tuple[list[Bank], list[str]]:
@@ -131,44 +142,46 @@ def _last(group: h5py.Group, name: str) -> Any:
     return element(found, tuple(length - 1 for length in found.shape))
 
 
-def _read_column(source: h5py.Dataset, dtype: np.dtype, stop: threading.Event) -> NDArray[Any]:
-    out = np.empty(source.shape, dtype)
+def _read_column(source: h5py.Dataset, dtype: np.dtype, piece: slice, stop: threading.Event) -> NDArray[Any]:
+    out = np.empty(piece.stop - piece.start, dtype)
     try:
-        if _is_deflated(source, dtype):
-            _inflate(source, out, stop)
+        filters = filters_of(source)
+        if h5py.h5z.FILTER_DEFLATE in filters:
+            require_known(source, filters)
+            _inflate(source, filters, out, piece, stop)
         else:
-            _convert(source, out, stop)
+            _copy(source, out, piece, stop)
     except (OSError, RuntimeError, ValueError, TypeError, zlib.error) as error:
         raise wrong(source, "events that can be read", str(error), "The file is damaged: copy it anew.") from error
     return out
 
 
-def _is_deflated(source: h5py.Dataset, dtype: np.dtype) -> bool:
-    """Whether the chunks hold the wanted type and nothing but deflate was done to them."""
-    return bool(source.dtype == dtype and source.chunks and filters_of(source) == [h5py.h5z.FILTER_DEFLATE])
-
-
-def _inflate(source: h5py.Dataset, out: NDArray[Any], stop: threading.Event) -> None:
+def _inflate(source: h5py.Dataset, filters: list[int], out: NDArray[Any], piece: slice, stop: threading.Event) -> None:
     (length,) = source.chunks
-    size = length * out.itemsize
-    for offset in range(0, len(out), length):
+    if length * source.dtype.itemsize > LARGEST_CHUNK:
+        raise ValueError(f"chunks of {length * source.dtype.itemsize} bytes; no more than {LARGEST_CHUNK} are read")
+    for offset in range(piece.start // length * length, piece.stop, length):
         _check(stop)
-        skipped, raw = source.id.read_direct_chunk((offset,))
-        chunk = raw if skipped else inflated(raw, size)
-        if len(chunk) != size:
-            raise ValueError(f"a chunk of {len(chunk)} bytes instead of {size}")
-        part = out[offset : offset + length]
-        part[:] = np.frombuffer(chunk, out.dtype, len(part))
+        chunk = read_chunk(source, (offset,), filters)
+        if chunk is None:
+            raise ValueError(f"no values from event {offset} on")
+        first, last = max(offset, piece.start), min(offset + length, piece.stop)
+        out[first - piece.start : last - piece.start] = _converted(chunk[first - offset : last - offset], out.dtype)
 
 
-def _convert(source: h5py.Dataset, out: NDArray[Any], stop: threading.Event) -> None:
-    for offset in range(0, len(out), _BLOCK):
+def _copy(source: h5py.Dataset, out: NDArray[Any], piece: slice, stop: threading.Event) -> None:
+    for offset in range(piece.start, piece.stop, _BLOCK):
         _check(stop)
-        values = source[offset : offset + _BLOCK]
-        if out.dtype.kind == "u":
-            limit = np.iinfo(out.dtype).max
-            values = np.where((values < 0) | (values > limit), limit, values)
-        out[offset : offset + _BLOCK] = values
+        last = min(offset + _BLOCK, piece.stop)
+        out[offset - piece.start : last - piece.start] = _converted(source[offset:last], out.dtype)
+
+
+def _converted(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
+    """The values; ids that the type cannot hold become its largest number, which no pixel has."""
+    if dtype.kind != "u" or values.dtype == dtype:
+        return values
+    limit = np.iinfo(dtype).max
+    return np.where((values < 0) | (values > limit), limit, values)
 
 
 def _check(stop: threading.Event) -> None:

@@ -9,7 +9,6 @@ The kernels have no branches on the data: random pixels and TOFs would make a pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +36,11 @@ class SortedPart:
     counts: NDArray[np.int64]
     tof: NDArray[np.float32]
     dropped: NDArray[np.int64]
+
+    @property
+    def kept(self) -> int:
+        """Number of events that were kept."""
+        return len(self.tof)
 
 
 @njit(cache=True, nogil=True)
@@ -128,8 +132,10 @@ def _intervals(window: TofWindow) -> NDArray[np.float32]:
     return np.stack([low, high], axis=1)
 
 
-def merge_parts(parts: Sequence[SortedPart], n_pixels: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def merge_parts(parts: list[SortedPart], n_pixels: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """All events of several parts, sorted by pixel; within a pixel in the order of the parts.
+
+    The list is emptied: memory of a part is free again once its events are in their places.
 
     Returns:
         tof: float32[events], us.
@@ -141,6 +147,8 @@ def merge_parts(parts: Sequence[SortedPart], n_pixels: int) -> tuple[NDArray[np.
     np.cumsum(start, out=start)
     tof = np.empty(int(start[-1]), np.float32)
     cursor = start[:-1].copy()
-    for part in parts:
+    parts.reverse()
+    while parts:
+        part = parts.pop()
         _append(part.tof, part.counts, cursor[part.first_pixel : part.first_pixel + len(part.counts)], tof)
     return tof, start

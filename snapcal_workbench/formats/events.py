@@ -1,7 +1,7 @@
 """SNS event NeXus files: reading the events of a run sorted by pixel.
 
-The events of each bank are read, cropped to the TOF window and sorted by pixel on their own, in two threads, and then
-put together. Memory: 8 bytes an event that is kept, and 12 bytes an event of the two banks that are being read.
+Pieces of each bank are read, cropped to the TOF window and sorted by pixel on their own, in two threads, and then put
+together. Memory: 4 bytes an event that is kept, and 200 MB for each of the two pieces that are being read.
 What a run says of itself is read by `run_info`; files are written by `event_writer`.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -19,15 +20,21 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.types import IntArray, TofWindow
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats._event_banks import Bank, find_banks
-from snapcal_workbench.formats._event_sort import BAD_TOF, UNKNOWN, SortedPart, merge_parts, sort_bank
+from snapcal_workbench.formats._event_sort import BAD_TOF, OUTSIDE, UNKNOWN, SortedPart, merge_parts, sort_bank
 from snapcal_workbench.formats.event_writer import BankEvents, write_events
-from snapcal_workbench.formats.hdf5 import open_hdf5
+from snapcal_workbench.formats.files import damaged
+from snapcal_workbench.formats.hdf5 import open_hdf5, wrong
 from snapcal_workbench.formats.run_info import WHAT, find_entry, read_run_info
 from snapcal_workbench.progress import Progress
 
 __all__ = ["BankEvents", "merge_events", "read_events", "read_run_info", "write_events"]
 
 THREADS = 2
+FEWEST_INSIDE = 0.02
+"""A run with a smaller fraction of its events in the TOF window was not measured with the wavelength that its log has;
+the gaps of the prompt pulses leave out 10 % at most."""
+MANY_OUTSIDE = 0.5
+"""A larger fraction of events outside the window is worth a warning: half of the frame is of another pulse."""
 _REPORT_SECONDS = 0.1
 
 SortedEvents = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -88,33 +95,95 @@ def _pixel_map(pixel_of: IntArray | None, n_pixels: int) -> IntArray:
     return np.ascontiguousarray(pixel_of, np.int32)
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """What was read of a piece of a bank.
+
+    Attributes:
+        bank: Index of the bank.
+        part: Its events, sorted.
+        sums: Sums of the ids and of the bits of the TOFs; those of a bank are those of its copy, in any order.
+        lowest, highest: TOFs, us.
+    """
+
+    bank: int
+    part: SortedPart
+    sums: tuple[int, int]
+    lowest: float
+    highest: float
+
+
 def _read_file(path: Path, pixel_of: IntArray, window: TofWindow, progress: Progress) -> list[SortedPart]:
     with open_hdf5(path, WHAT) as file:
         banks, problems = find_banks(find_entry(file))
-        parts = _read_banks(file, banks, pixel_of, window, progress)
-    dropped = sum((part.dropped for part in parts), np.zeros(3, np.int64))
+        pieces = _read_banks(file, banks, pixel_of, window, progress)
+        _refuse_copies(banks, pieces)
+    dropped = sum((piece.part.dropped for piece in pieces), np.zeros(3, np.int64))
     if dropped[UNKNOWN]:
         problems.append(f"{dropped[UNKNOWN]} events of unknown detector ids were dropped")
     if dropped[BAD_TOF]:
         problems.append(f"{dropped[BAD_TOF]} events with a TOF that is negative or no number were dropped")
+    problems.extend(_outside(path, pieces, int(dropped[OUTSIDE]), window))
     if problems:
         progress.warn(f"{path.name}: {'; '.join(problems)}.")
-    return parts
+    return [piece.part for piece in pieces]
+
+
+def _refuse_copies(banks: list[Bank], pieces: list[_Piece]) -> None:
+    """Raise FileFormatError if a bank that counts is there twice: its events would be counted twice."""
+    seen: dict[tuple[int, ...], Bank] = {}
+    for index, bank in enumerate(banks):
+        own = [piece for piece in pieces if piece.bank == index]
+        sums = len(bank), *(sum(piece.sums[column] for piece in own) for column in (0, 1))
+        if sums in seen and any(piece.part.kept for piece in own):
+            raise wrong(
+                bank.ids.parent,
+                "events that no other bank has",
+                f"the same {len(bank)} events as in {seen[sums].name}",
+                "Remove one of the two from a copy of the file: they would be counted twice.",
+            )
+        seen[sums] = bank
+
+
+def _outside(path: Path, pieces: list[_Piece], outside: int, window: TofWindow) -> list[str]:
+    """A warning if many events are outside the window.
+
+    Raises:
+        FileFormatError: Nearly all are.
+    """
+    inside = sum(piece.part.kept for piece in pieces)
+    share = outside / max(inside + outside, 1)
+    lowest, highest = (
+        (f(getattr(p, n) for p in pieces) for f, n in ((min, "lowest"), (max, "highest"))) if pieces else (0, 0)
+    )
+    limits = f"{window.minimum:.0f} to {window.maximum:.0f} us"
+    if share > 1.0 - FEWEST_INSIDE:
+        raise damaged(
+            path,
+            f"events in the TOF window of the run's wavelength, {limits},",
+            f"{outside} of {inside + outside} events are outside; their TOFs are {lowest:.4g} to {highest:.4g} us",
+            "Check the wavelength log of the run, and the unit of the TOFs in its file.",
+        )
+    return [f"{share:.0%} of the events are outside the TOF window, {limits}"] if share > MANY_OUTSIDE else []
 
 
 def _read_banks(
     file: h5py.File, banks: list[Bank], pixel_of: IntArray, window: TofWindow, progress: Progress
-) -> list[SortedPart]:
+) -> list[_Piece]:
     stop = threading.Event()
+    tasks = [(index, piece) for index, bank in enumerate(banks) for piece in bank.pieces()]
 
-    def read(bank: Bank) -> SortedPart:
-        ids, tofs = bank.read(stop)
-        return sort_bank(ids, tofs, pixel_of, window)
+    def read(index: int, piece: slice) -> _Piece:
+        ids, tofs = banks[index].read(piece, stop)
+        sums = int(ids.sum(dtype=np.uint64)), int(tofs.view(np.uint32).sum(dtype=np.uint64))
+        lowest, highest = float(np.fmin.reduce(tofs)), float(np.fmax.reduce(tofs))
+        return _Piece(index, sort_bank(ids, tofs, pixel_of, window), sums, lowest, highest)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        futures = [pool.submit(read, bank) for bank in banks]
+        futures = [pool.submit(read, *task) for task in tasks]
         try:
-            _follow(futures, [len(bank) for bank in banks], f"Reading {Path(file.filename).name}", progress)
+            sizes = [piece.stop - piece.start for _, piece in tasks]
+            _follow(futures, sizes, f"Reading {Path(file.filename).name}", progress)
             return [future.result() for future in futures]
         finally:
             stop.set()
@@ -122,7 +191,7 @@ def _read_banks(
 
 
 def _follow(futures: list[Future], sizes: list[int], message: str, progress: Progress) -> None:
-    """Report how far the banks are until all are read or one failed."""
+    """Report how far the pieces are until all are read or one failed."""
     total = max(sum(sizes), 1)
     pending = set(futures)
     while pending:

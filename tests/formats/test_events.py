@@ -13,6 +13,7 @@ import pytest
 
 from snapcal_workbench.calibration.types import TofWindow
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError
+from snapcal_workbench.formats import _event_banks
 from snapcal_workbench.formats.events import merge_events, read_events
 from snapcal_workbench.progress import Progress
 
@@ -96,7 +97,7 @@ def test_the_window_and_its_gaps(event_file: Path) -> None:
     messages = Messages()
     found = read_events(event_file, pixel_of=None, n_pixels=PIXELS, window=window, progress=messages.progress())
     _assert_same(found, _expected(ids[keep], tof[keep], PIXELS))
-    assert not messages
+    assert [text.split(": ")[1][:4] for _, text in messages] == ["95% "]
     assert {low, high} <= set(found[0].astype(float))
 
 
@@ -338,3 +339,63 @@ def test_cancelling_stops_and_leaves_the_file_closed(event_file: Path) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
     with h5py.File(event_file, "a") as file:
         file["entry/bank0_events/total_counts"][0] = 1
+
+
+@pytest.mark.parametrize("piece", [1, 999, 1000, 1500, 4096])
+def test_results_do_not_depend_on_the_pieces(event_file: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    """Pieces that end within chunks of one array and between those of the other."""
+    with h5py.File(event_file, "a") as file:
+        bank = file["entry/bank2_events"]
+        ids = bank["event_id"][()]
+        del bank["event_id"]
+        bank.create_dataset("event_id", data=ids, chunks=(700,), compression="gzip", shuffle=True)
+    whole = _read(event_file)
+    monkeypatch.setattr(_event_banks, "PIECE", piece)
+    for found, wanted in zip(_read(event_file), whole, strict=True):
+        assert found.tolist() == wanted.tolist()
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    return read_events(path, pixel_of=None, n_pixels=PIXELS, window=TofWindow(1000.0, 12_000.0))
+
+
+@pytest.mark.parametrize("kind", ["copy", "another order", "link"])
+def test_a_bank_that_is_there_twice_is_refused(event_file: Path, kind: str) -> None:
+    """Its events would count twice; both names are told."""
+    with h5py.File(event_file, "a") as file:
+        entry = file["entry"]
+        if kind == "link":
+            entry["bank7_events"] = entry["bank2_events"]
+        else:
+            entry.copy("bank2_events", "bank7_events")
+        if kind == "another order":
+            order = np.random.default_rng(3).permutation(len(entry["bank2_events/event_id"]))
+            for name in ("event_id", "event_time_offset"):
+                entry["bank7_events"][name][...] = entry["bank2_events"][name][()][order]
+    with pytest.raises(FileFormatError, match="bank7_events") as caught:
+        _read(event_file)
+    assert "the same 12345 events as in bank2_events" in caught.value.found
+
+
+def test_banks_that_only_look_alike_are_read(event_file: Path) -> None:
+    """As many events at the same times, of other pixels."""
+    with h5py.File(event_file, "a") as file:
+        file["entry"].copy("bank2_events", "bank3_copy_events")
+        del file["entry/bank3_events"]
+        file["entry/bank3_copy_events/event_id"][...] += 10
+    _, start = _read(event_file)
+    counts = np.diff(start)
+    assert counts[20:30].tolist() == counts[30:40].tolist()
+
+
+def test_a_run_of_another_wavelength_is_told_by_its_tofs(event_file: Path) -> None:
+    """Nearly all TOFs outside the window are no reason to mask detectors, but to check the wavelength and the unit."""
+    window = TofWindow(15_950.0, 30_000.0)
+    with pytest.raises(FileFormatError, match="of 17346 events are outside; their TOFs are 50") as caught:
+        read_events(event_file, pixel_of=None, n_pixels=PIXELS, window=window)
+    assert "15950 to 30000 us" in caught.value.what
+    assert "wavelength" in caught.value.fix
+    messages = Messages()
+    window = TofWindow(11_000.0, 30_000.0)
+    read_events(event_file, pixel_of=None, n_pixels=PIXELS, window=window, progress=messages.progress())
+    assert any("of the events are outside the TOF window, 11000 to 30000 us" in text for _, text in messages)
