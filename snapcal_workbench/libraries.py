@@ -275,11 +275,12 @@ def require_compatible() -> None:
 
 @lru_cache(maxsize=1)
 def reason_not_to_load() -> str:
-    """Why the plugin must not load h5py into this process, which has Mantid; "" where it may.
+    """Why the plugin must not load h5py into this process; "" where it may.
 
-    An h5py that works here already, or that brings no HDF5 library of its own, may. For another one a process tries it.
+    It may where there is no Mantid, where it is loaded already, and where it brings no HDF5 library of its own. Another
+    one is tried by a process.
     """
-    if "h5py" in sys.modules or not brings_hdf5(h5py_folder()):
+    if "mantid" not in sys.modules or "h5py" in sys.modules or not brings_hdf5(h5py_folder()):
         return ""
     outcome = in_process(CODE["mantid, then h5py"])
     if not outcome.ended and len(outcome.said.get("hdf5", ())) <= 1:

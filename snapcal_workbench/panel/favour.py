@@ -18,12 +18,12 @@ def favour_the_gui() -> None:
     """Let the GUI thread have the interpreter when it asks for it.
 
     A thread in Python gives way after a millisecond instead of five, since one click needs it several times. A garbage
-    collection stops all threads for as long as it visits and frees objects. So the libraries are kept out of it, with
-    those that a calibration needs loaded now; and figures, of which each leaves thousands of objects behind, are
-    collected before many are old.
+    collection stops all threads for as long as it visits and frees objects. So what is there already (all of Workbench:
+    a collection of it takes a third of a second) and the libraries are kept out of it, with those that a calibration
+    needs loaded now; and figures, of which each leaves thousands of objects behind, are collected before many are old.
     """
     sys.setswitchinterval(1e-3)
-    gc.collect()
+    gc.freeze()
     gc.set_threshold(*COLLECTIONS)
     threading.Thread(target=_load_libraries, daemon=True, name="snapcal libraries").start()
 
