@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from snapcal_workbench.cli.demo import simulate_into_tree
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session

@@ -11,7 +11,7 @@ from snapcal_workbench.cli.common import AsJson, Runs, user_name
 from snapcal_workbench.cli.console import note, say, say_fields, show_json, show_table, step
 
 if TYPE_CHECKING:
-    from snapcal_workbench.session import RunSummary
+    from snapcal_workbench.store.summary import RunSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -64,11 +64,12 @@ def state(
     as_json: AsJson = False,
 ) -> None:
     """Show what is known of a run: its files, its instrument state, groupings and versions."""
-    from snapcal_workbench.hosts.embedded import EmbeddedHost
-    from snapcal_workbench.session import Request
-    from snapcal_workbench.session.checks import identify
+    from snapcal_workbench.instrument.identifying import run_request
+    from snapcal_workbench.options import Request
+    from snapcal_workbench.store.summary import summarise_run
 
-    found = identify(Request(runs=tuple(runs), lite=not native), EmbeddedHost(context.obj.load()))
+    settings = context.obj.load()
+    found = summarise_run(run_request(Request(runs=tuple(runs), lite=not native), settings), settings)
     if as_json:
         show_json(found.model_dump(mode="json"))
         return
@@ -90,30 +91,26 @@ def init_state_command(
     as_json: AsJson = False,
 ) -> None:
     """Initialise an instrument state: its folder, grouping map and default calibration, all or nothing."""
-    from snapcal_workbench.algorithms.ingredients import state_of
-    from snapcal_workbench.hosts.embedded import EmbeddedHost
-    from snapcal_workbench.instrument.loading import identify_run
-    from snapcal_workbench.session import Request
-    from snapcal_workbench.session.checks import run_request
+    from snapcal_workbench.instrument.identifying import identify_run, run_request
+    from snapcal_workbench.options import Request
     from snapcal_workbench.store.layout import with_answer
     from snapcal_workbench.store.state_init import init_state
 
-    host = EmbeddedHost(with_answer(context.obj.load(), mode_level))
-    found = identify_run(run_request(Request(runs=(run,)), host.settings), host.settings)
-    chosen = state_of(found.info, host)
+    settings = with_answer(context.obj.load(), mode_level)
+    found = identify_run(run_request(Request(runs=(run,)), settings), settings)
     with step("Initialising the state", quiet=as_json) as progress:
         path = init_state(
-            host.settings,
-            chosen,
+            settings,
+            found.state,
             name=name,
             run_number=found.info.run_number,
             author=author or user_name(),
             progress=progress,
         )
     if as_json:
-        show_json({"state_id": chosen.state_id, "path": str(path)})
+        show_json({"state_id": found.state.state_id, "path": str(path)})
     else:
-        say(f"State {chosen.state_id} ({name}) is initialised in {path}")
+        say(f"State {found.state.state_id} ({name}) is initialised in {path}")
 
 
 def simulate(

@@ -21,8 +21,9 @@ from snapcal_workbench.hosts.history import History
 from snapcal_workbench.hosts.mantid_execution import run_child, run_watched, start_framework
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
 from snapcal_workbench.hosts.mantid_writing import check_number_of_events, describe
+from snapcal_workbench.instrument.identifying import IdentifiedRun, identify_run
 from snapcal_workbench.instrument.known import instrument_of
-from snapcal_workbench.instrument.loading import IdentifiedRun, identify_run, load_events
+from snapcal_workbench.instrument.loading import load_events
 from snapcal_workbench.instrument.merging import pixel_of_id
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.runs import find_run

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import Events, PixelMask, RunInfo
 from snapcal_workbench.errors import InputError, SnapcalError
 from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
-from snapcal_workbench.instrument.groupings import groupings_of_state, locate_grouping
+from snapcal_workbench.instrument.groupings import locate_grouping
+from snapcal_workbench.instrument.identifying import identify_run, run_request
 from snapcal_workbench.instrument.known import requested_mode
-from snapcal_workbench.instrument.loading import identify_run
-from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.instrument.state import InstrumentState
-from snapcal_workbench.options import PRESETS, Request, Settings
+from snapcal_workbench.options import PRESETS, Request
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.session.iteration import IterationFolders
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.summary import RunSummary, summarise_run, summary_of
 from snapcal_workbench.workspaces.protocol import Host
 
 
@@ -38,74 +38,26 @@ class Problem(BaseModel):
     fix: str = ""
 
 
-class RunSummary(BaseModel):
-    """What was found about the run of a request, without reading its events."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run_number: str
-    title: str
-    start_time: str
-    proton_charge: float = Field(description="Microampere hours")
-    state_id: str
-    state_values: dict[str, Any] = Field(description="The values that make the state id")
-    state_exists: bool
-    ipts: str
-    files: tuple[str, ...]
-    groupings: tuple[str, ...]
-    n_versions: int
-
-
-def run_request(request: Request, settings: Settings) -> RunRequest:
-    """The runs of a request, as numbers or paths.
-
-    Raises:
-        InputError: It names no run.
-    """
-    if not request.runs:
-        raise InputError("A run is needed.", found="no run", fix="Give a run number, a NeXus file or a workspace.")
-    runs = tuple(text if text.isdigit() else user_path(text) for text in request.runs)
-    return RunRequest(runs, requested_mode(settings, request.lite))
-
-
 def identify(request: Request, host: Host) -> RunSummary:
     """What is known of the request's run without reading its events.
 
     Raises:
         SnapcalError: The run cannot be found or read, or its state cannot be told.
     """
-    info, state, ipts, files = _identified(request, host)
-    exists = (host.settings.powder_home / state.state_id).is_dir()
-    return RunSummary(
-        run_number=info.run_number,
-        title=info.title,
-        start_time=info.start_time,
-        proton_charge=info.proton_charge,
-        state_id=state.state_id,
-        state_values=dict(state.detector_state.pvs),
-        state_exists=exists,
-        ipts=ipts,
-        files=files,
-        groupings=tuple(groupings_of_state(host.settings, state.state_id, requested_mode(host.settings, request.lite))),
-        n_versions=len(StateStore(host.settings, state.state_id, requested_mode(host.settings, request.lite)).entries())
-        if exists
-        else 0,
-    )
+    mode = requested_mode(host.settings, request.lite)
+    if request.workspace:
+        info, state = identified(request, host)
+        return summary_of(info, state, mode, host.settings, files=(request.workspace,))
+    return summarise_run(host.resolve(run_request(request, host.settings)), host.settings)
 
 
 def identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState]:
     """The run of a request and its instrument state; errors as for `identify`."""
-    info, state, _, _ = _identified(request, host)
-    return info, state
-
-
-def _identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState, str, tuple[str, ...]]:
     if request.workspace:
         info = host.workspaces.read(request.workspace, Events).run
-        return info, state_of(info, host), "", (request.workspace,)
+        return info, state_of(info, host)
     found = identify_run(host.resolve(run_request(request, host.settings)), host.settings)
-    ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
-    return found.info, found.state, ipts, tuple(str(file.path) for file in found.files)
+    return found.info, found.state
 
 
 def check_request(request: Request, host: Host, folders: IterationFolders) -> list[Problem]:

@@ -40,7 +40,6 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
 from snapcal_workbench.session.checks import (
     Problem,
-    RunSummary,
     check_request,
     identified,
     identify,
@@ -66,6 +65,7 @@ from snapcal_workbench.store.elsewhere import settings_at
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.summary import RunSummary
 from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
 from snapcal_workbench.workspaces.names import OutputNames, run_token
 from snapcal_workbench.workspaces.names import grouping as grouping_name

@@ -18,9 +18,9 @@ from snapcal_workbench.calibration.pixels.modules import cells_of
 from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping, PixelMask, Reflections
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
+from snapcal_workbench.instrument.identifying import run_request
 from snapcal_workbench.options import PeakOptions, Request
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session.checks import run_request
 from snapcal_workbench.workspaces.protocol import Host
 
 SCRATCH = "_snapcal_identify"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.model import PixelMode, RunRequest
 from snapcal_workbench.options import Settings, expand_runs
 from snapcal_workbench.store.layout import mode_name

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapcal_workbench.errors import InputError, NotFoundError
+from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.known import instrument_of
-from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.instrument.model import RunRequest, mode_named, recorded_mode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress

@@ -5,13 +5,11 @@ Reading takes no lock and writes nothing, so a read-only tree is fully usable. S
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from snapcal_workbench.errors import InputError, NotFoundError, PermissionDeniedError
+from snapcal_workbench.errors import NotFoundError, PermissionDeniedError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
@@ -29,12 +27,10 @@ from snapcal_workbench.store.layout import (
     version_folder,
 )
 from snapcal_workbench.store.publish import SavedVersion, publish
-from snapcal_workbench.store.record import parameters_json, parse_parameters, record_json
+from snapcal_workbench.store.record import parse_parameters
 from snapcal_workbench.store.retire import change_retirement
 from snapcal_workbench.store.stored import StoredVersion, read_version
-from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
-from snapcal_workbench.store.version_files import write_files
-from snapcal_workbench.workspaces.names import OutputNames
+from snapcal_workbench.store.text import clean_text
 
 
 class StateStore:
@@ -131,7 +127,11 @@ class StateStore:
             StoreError: It could not be written; the message says whether anything changed.
             Cancelled: The user cancelled.
         """
-        draft = _Draft(self, contents, author=author, comments=comments, applies_to=applies_to)
+        from snapcal_workbench.store.draft import CalibrationDraft  # computes, which no command that only looks needs
+
+        draft = CalibrationDraft(
+            contents, self.mode, self.seed(), author=author, comments=comments, applies_to=applies_to
+        )
         if not (self.settings.powder_home / self.state_id).is_dir():
             raise NotFoundError(
                 f"State {self.state_id} is not initialised.",
@@ -212,61 +212,4 @@ class StateStore:
             author=clean_text(author, "author"),
             progress=progress or Progress(),
             applies_to=applies_to,
-        )
-
-
-class _Draft:
-    """A calibration on its way into the store; see `publish.Draft`."""
-
-    def __init__(
-        self, store: StateStore, contents: VersionContents, *, author: str, comments: str, applies_to: str | None
-    ) -> None:
-        check_contents(contents, store.mode)
-        self._contents = contents
-        self._run = contents.run_number.split("+")[0]
-        condition = AppliesTo.from_text(applies_to) if applies_to else AppliesTo.from_run(int(self._run))
-        self._entry = {
-            "runNumber": self._run,
-            "useLiteMode": contents.mode.merged,
-            "appliesTo": str(condition),
-            "comments": clean_text(comments, "comments", LONGEST_COMMENTS),
-            "author": clean_text(author, "author"),
-        }
-        self._state = contents.state.with_peak_options(contents.options.peaks).model_dump(mode="json", by_alias=True)
-        self._seed = store.seed()
-
-    def _names(self, version: int) -> OutputNames:
-        return OutputNames.of_version(self._run, self._contents.grouping_name, version)
-
-    def write_files(self, folder: Path, version: int, progress: Progress) -> dict[str, str]:
-        return write_files(folder, self._contents, self._names(version), progress)
-
-    def entry(self, version: int, timestamp: str) -> IndexEntry:
-        return IndexEntry.model_validate({"version": version, **self._entry, "timestamp": timestamp})
-
-    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-        parameters = parameters_json(
-            entry,
-            self._state,
-            seed_run=str(self._seed.get("seedRun") or self._run),
-            creation_date=self._seed.get("creationDate") or entry.timestamp,
-            name=self._seed.get("name") or "",
-            calibrant_path=self._contents.calibrant_path,
-            intensity_threshold=self._contents.options.peaks.intensity_fraction,
-        )
-        return parameters, record_json(self._contents, entry, parameters, self._names(entry.version), hashes)
-
-
-def check_contents(contents: VersionContents, mode: PixelMode) -> None:
-    """Raise InputError where SNAPRed could not use the contents; writing the table checks its values."""
-    problem = ""
-    if contents.mode is not mode or len(contents.table) != mode.n_pixels:
-        problem = f"{len(contents.table)} rows of {contents.mode.name} pixels; {mode.n_pixels} are needed"
-    elif not re.fullmatch(r"\d{1,12}(\+\d{1,12})*", contents.run_number, re.ASCII):
-        problem = f"run number {contents.run_number!r:.40}"
-    if problem:
-        raise InputError(
-            f"A version needs a run number, and a table with one row for each {mode.name} pixel.",
-            found=problem,
-            fix="Save the table and mask of a finished calibration of that run.",
         )

@@ -12,7 +12,8 @@ import pytest
 
 from snapcal_workbench.calibration.types import Events
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError
-from snapcal_workbench.instrument.loading import identify_run, load_events
+from snapcal_workbench.instrument.identifying import identify_run
+from snapcal_workbench.instrument.loading import load_events
 from snapcal_workbench.instrument.merging import merged_by_place
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from qtpy.QtCore import Qt, QTimer
 
-from snapcal_workbench.instrument.loading import identify_run
+from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress

@@ -1,0 +1,80 @@
+"""What is known of a run and its state before any events are read: files, logs, groupings, versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from snapcal_workbench.calibration.types import RunInfo
+from snapcal_workbench.instrument.groupings import groupings_of_state
+from snapcal_workbench.instrument.identifying import identify_run
+from snapcal_workbench.instrument.model import PixelMode, RunRequest
+from snapcal_workbench.instrument.state import InstrumentState
+from snapcal_workbench.options import Settings
+from snapcal_workbench.store.state_store import StateStore
+
+
+class RunSummary(BaseModel):
+    """What was found about the run of a request, without reading its events."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_number: str
+    title: str
+    start_time: str
+    proton_charge: float = Field(description="Microampere hours")
+    state_id: str
+    state_values: dict[str, Any] = Field(description="The values that make the state id")
+    state_exists: bool
+    ipts: str
+    files: tuple[str, ...]
+    groupings: tuple[str, ...]
+    n_versions: int
+
+
+def summarise_run(request: RunRequest, settings: Settings) -> RunSummary:
+    """What is known of the runs of a request.
+
+    Raises:
+        SnapcalError: A run cannot be found or read, or its state cannot be told.
+    """
+    found = identify_run(request, settings)
+    ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
+    files = tuple(str(file.path) for file in found.files)
+    return summary_of(found.info, found.state, request.mode, settings, ipts=ipts, files=files)
+
+
+def summary_of(
+    info: RunInfo,
+    state: InstrumentState,
+    mode: PixelMode,
+    settings: Settings,
+    *,
+    ipts: str = "",
+    files: tuple[str, ...] = (),
+) -> RunSummary:
+    """What is known of a run whose state is known.
+
+    Args:
+        info: What the run says of itself.
+        state: The instrument's state.
+        mode: How its pixels are counted.
+        settings: Where things are.
+        ipts: Folder of the proposal.
+        files: Where the run is.
+    """
+    exists = (settings.powder_home / state.state_id).is_dir()
+    return RunSummary(
+        run_number=info.run_number,
+        title=info.title,
+        start_time=info.start_time,
+        proton_charge=info.proton_charge,
+        state_id=state.state_id,
+        state_values=dict(state.detector_state.pvs),
+        state_exists=exists,
+        ipts=ipts,
+        files=files,
+        groupings=tuple(groupings_of_state(settings, state.state_id, mode)),
+        n_versions=len(StateStore(settings, state.state_id, mode).entries()) if exists else 0,
+    )
