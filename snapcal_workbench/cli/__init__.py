@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Entry point of the command."""
     try:
-        from snapcal_workbench.cli.app import run
+        from snapcal_workbench.cli.commands import run
 
         run()
     except KeyboardInterrupt:  # while the modules are imported

@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Write plots and the HTML report")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("calibrate")(calibrate)
-    app.command("iterate")(iterate)
-    app.command("iterations")(iterations)
-    app.command("compare")(compare)
-    app.command("save")(save)
-    app.command("apply")(apply)
-
-
 def _session(context: typer.Context, directory: Path | None) -> Session:
     from snapcal_workbench.hosts.embedded import EmbeddedHost
     from snapcal_workbench.session import Session
@@ -257,3 +247,13 @@ def apply(
     else:
         for path in found["files"]:
             say(f"Wrote {path}")
+
+
+COMMANDS = {
+    "calibrate": calibrate,
+    "iterate": iterate,
+    "iterations": iterations,
+    "compare": compare,
+    "save": save,
+    "apply": apply,
+}

@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from snapcal_workbench.store.summary import RunSummary
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("config")(config)
-    app.command("state")(state)
-    app.command("init-state")(init_state_command)
-    app.command("simulate")(simulate)
-    app.command("demo")(demo)
-
-
 def config(context: typer.Context, as_json: AsJson = False) -> None:
     """Show every effective setting, and where it comes from."""
     settings = context.obj.load()
@@ -172,3 +163,12 @@ def demo(
     from snapcal_workbench.cli.demo import run_demo
 
     run_demo(directory, events=int(events))
+
+
+COMMANDS = {
+    "config": config,
+    "state": state,
+    "init-state": init_state_command,
+    "simulate": simulate,
+    "demo": demo,
+}

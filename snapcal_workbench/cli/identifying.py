@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from snapcal_workbench.session.identification import CalibrantFinding
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("identify")(identify)
-
-
 def identify(
     context: typer.Context,
     runs: Runs,
@@ -81,3 +76,8 @@ def _as_json(found: CalibrantFinding) -> dict[str, object]:
         ],
         "unreadable": dict(found.unreadable),
     }
+
+
+COMMANDS = {
+    "identify": identify,
+}

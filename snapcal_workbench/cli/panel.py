@@ -9,11 +9,6 @@ import typer
 from snapcal_workbench.errors import NotFoundError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("panel")(panel)
-
-
 def panel(context: typer.Context) -> None:
     """Open the calibration panel in a window of its own."""
     try:
@@ -25,3 +20,8 @@ def panel(context: typer.Context) -> None:
             fix="Install it: pip install 'snapcal-workbench[gui]'",
         ) from error
     raise typer.Exit(window.run(context.obj.load()))
+
+
+COMMANDS = {
+    "panel": panel,
+}

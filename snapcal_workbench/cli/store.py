@@ -22,16 +22,6 @@ Version = Annotated[str, typer.Argument(help="STATE/N or RUN:N, with 'lite/' or 
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Check that no file was changed since")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("versions")(versions)
-    app.command("show")(show)
-    app.command("retire")(retire)
-    app.command("unretire")(unretire)
-    app.command("verify")(verify)
-    app.command("repair")(repair)
-
-
 def versions(
     context: typer.Context,
     run: Annotated[str, typer.Argument(help="A run (number, range as 58882-58885, or file), or a state id")],
@@ -192,3 +182,13 @@ def _show_actions(actions: list[Action], apply: bool) -> None:
         say("Nothing is to be repaired.")
     elif not apply:
         say("Nothing was changed. Repeat with --apply to do it.")
+
+
+COMMANDS = {
+    "versions": versions,
+    "show": show,
+    "retire": retire,
+    "unretire": unretire,
+    "verify": verify,
+    "repair": repair,
+}

@@ -21,14 +21,6 @@ Properties = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be changed")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    group = typer.Typer(help="The plugin in Mantid Workbench: install, uninstall, doctor, check.", no_args_is_help=True)
-    for command in (install, uninstall, doctor, check):
-        group.command(command.__name__)(command)
-    app.add_typer(group, name="workbench")
-
-
 def install(properties: Properties = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Make Mantid Workbench load the plugin: add one folder to the user's own Mantid properties."""
     from snapcal_workbench.installation import plan_install, user_properties
@@ -110,3 +102,10 @@ def check(as_json: AsJson = False) -> None:
         say(str(page))
     if page.failures:
         raise typer.Exit(NotFoundError.exit_code)
+
+
+_GROUP = typer.Typer(help="The plugin in Mantid Workbench: install, uninstall, doctor, check.", no_args_is_help=True)
+for _command in (install, uninstall, doctor, check):
+    _GROUP.command(_command.__name__)(_command)
+
+COMMANDS = {"workbench": _GROUP}

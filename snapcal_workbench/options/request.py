@@ -48,7 +48,7 @@ class Request(BaseModel):
     "iteration N" of the session.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     runs: Runs = Field(
         (), description="Run numbers, ranges of them as 58882-58885,58890, or NeXus files; several are summed"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.errors import FileFormatError, InputError
-from snapcal_workbench.instrument.loading import IdentifiedRun, identify_run
+from snapcal_workbench.instrument.identifying import IdentifiedRun, identify_run
 from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings

@@ -13,8 +13,8 @@ import pytest
 from snapcal_workbench.calibration.types import DiffCalTable, PixelResults, Spectra
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.known import INSTRUMENTS
-from snapcal_workbench.instrument.loading import identify_run
 from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session

@@ -10,7 +10,6 @@ Numbers are those of Mantid's instrument definition of POWGEN that is valid from
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from snapcal_workbench.calibration.types import FloatArray, Geometry, IntArray, Panels, PixelLayout
 
@@ -117,6 +116,8 @@ def powgen_geometry(layout: PixelLayout, l1: float = L1) -> Geometry:
 
 def _positions() -> FloatArray:
     """float64[n, 3]: x, y, z of each pixel, m."""
+    from scipy.spatial.transform import Rotation  # scipy takes half a second, and no other instrument needs it
+
     across = COLUMN_WIDTH * (np.arange(COLUMNS) - (COLUMNS - 1) / 2)
     up = ROW_HEIGHT * (np.arange(ROWS) - (ROWS - 1) / 2)
     in_bank = np.stack([np.repeat(across, ROWS), np.tile(up, COLUMNS), np.zeros(COLUMNS * ROWS)], axis=1)
