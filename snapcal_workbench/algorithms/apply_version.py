@@ -12,8 +12,8 @@ from snapcal_workbench.calibration.types import Spectra
 from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.parameters import Parameters, makes
+from snapcal_workbench.workspaces.protocol import Algorithm, Host
 
 
 class Inputs(StepInputs):

@@ -8,8 +8,8 @@ from snapcal_workbench.algorithms.ingredients import FocusedInputs, peak_ingredi
 from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.types import as_dict
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.parameters import Parameters
+from snapcal_workbench.workspaces.protocol import Algorithm, Host
 
 
 class Inputs(FocusedInputs):

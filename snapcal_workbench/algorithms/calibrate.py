@@ -12,9 +12,9 @@ from snapcal_workbench.calibration.types import Calibration, DiffCalTable, Pixel
 from snapcal_workbench.calibration.types.calibration import with_account
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
 from snapcal_workbench.workspaces.names import OutputNames
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.parameters import Parameters, makes
+from snapcal_workbench.workspaces.protocol import Algorithm, Host
 
 
 class Inputs(FocusedInputs):

@@ -10,7 +10,7 @@ from snapcal_workbench.algorithms.load_run import LOAD_CALIBRATION_RUN
 from snapcal_workbench.algorithms.load_version import LOAD_CALIBRATION_VERSION
 from snapcal_workbench.algorithms.pixel_diff_cal import PIXEL_DIFF_CAL
 from snapcal_workbench.algorithms.save_version import SAVE_CALIBRATION_VERSION
-from snapcal_workbench.workspaces.algorithm import Algorithm
+from snapcal_workbench.workspaces.protocol import Algorithm
 
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm

@@ -11,8 +11,8 @@ from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask
 from snapcal_workbench.calibration.types.calibration import with_account
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.parameters import Parameters, makes
+from snapcal_workbench.workspaces.protocol import Algorithm, Host
 
 
 class Inputs(FocusedInputs):

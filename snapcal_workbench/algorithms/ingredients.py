@@ -31,7 +31,7 @@ from snapcal_workbench.instrument.parameters import read_instrument_parameters
 from snapcal_workbench.instrument.state import InstrumentState, instrument_state
 from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, GroupOptions, PeakOptions, PixelOptions
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Parameters, makes, reads
+from snapcal_workbench.workspaces.parameters import Parameters, makes, reads
 from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
 
 

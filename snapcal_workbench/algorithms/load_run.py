@@ -14,8 +14,8 @@ from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.options import Runs
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.parameters import Parameters, makes
+from snapcal_workbench.workspaces.protocol import Algorithm, Host
 
 
 class Inputs(Parameters):

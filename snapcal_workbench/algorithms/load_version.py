@@ -9,8 +9,8 @@ from pydantic import Field
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, PixelResults, Spectra
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
-from snapcal_workbench.workspaces.protocol import Host, Value
+from snapcal_workbench.workspaces.parameters import Parameters, makes
+from snapcal_workbench.workspaces.protocol import Algorithm, Host, Value
 
 
 class Inputs(Parameters):

@@ -47,8 +47,8 @@ from snapcal_workbench.algorithms.properties import (
 )
 from snapcal_workbench.errors import Cancelled, InputError, SnapcalError
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import CATEGORY, Algorithm, I, O
-from snapcal_workbench.workspaces.protocol import Change, Host
+from snapcal_workbench.workspaces.parameters import CATEGORY
+from snapcal_workbench.workspaces.protocol import Algorithm, Change, Host, I, O
 
 REPORT_INTERVAL = 0.1
 """Shortest time between two reports to Mantid, s: more of them slow Workbench down."""

@@ -12,7 +12,7 @@ from mantid.kernel import Direction
 from snapcal_workbench.algorithms.mantid_algorithms import Reporter
 from snapcal_workbench.errors import Cancelled
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import CATEGORY
+from snapcal_workbench.workspaces.parameters import CATEGORY
 
 NAME = "SnapCalSelfTest"
 

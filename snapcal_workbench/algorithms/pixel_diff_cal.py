@@ -19,8 +19,8 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.calibration.types.calibration import offset_map, reason_map
 from snapcal_workbench.options import CalibrationOptions, PixelOptions
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, makes
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.parameters import Parameters, makes
+from snapcal_workbench.workspaces.protocol import Algorithm, Host
 
 
 class Inputs(StepInputs):

@@ -37,8 +37,8 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.contents import VersionContents
 from snapcal_workbench.store.elsewhere import prepare, settings_at
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters, reads
-from snapcal_workbench.workspaces.protocol import Host
+from snapcal_workbench.workspaces.parameters import Parameters, reads
+from snapcal_workbench.workspaces.protocol import Algorithm, Host
 
 
 class Inputs(Parameters):

@@ -15,9 +15,18 @@ from snapcal_workbench.hosts.history import History
 from snapcal_workbench.instrument.loading import load_events
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
 from snapcal_workbench.workspaces.names import check_name
-from snapcal_workbench.workspaces.protocol import Change, ChangeKind, Group, LoadedRun, RunRequest, Value
+from snapcal_workbench.workspaces.protocol import (
+    Algorithm,
+    Change,
+    ChangeKind,
+    Group,
+    I,
+    LoadedRun,
+    O,
+    RunRequest,
+    Value,
+)
 
 V = TypeVar("V")
 

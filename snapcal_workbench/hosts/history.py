@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from snapcal_workbench.errors import Cancelled
-from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
+from snapcal_workbench.workspaces.protocol import Algorithm, I, O
 
 
 class History:

@@ -29,8 +29,7 @@ from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.runs import find_run
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
-from snapcal_workbench.workspaces.protocol import LoadedRun, RunRequest
+from snapcal_workbench.workspaces.protocol import Algorithm, I, LoadedRun, O, RunRequest
 
 
 class MantidHost:

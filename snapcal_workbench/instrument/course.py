@@ -62,7 +62,8 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 
 def require_instrument(logs: RunLogs, instrument: Instrument) -> None:
     """Raise FileFormatError if the file says that it is of another instrument."""
-    if logs.instrument and not logs.instrument.upper().startswith(instrument.name.upper()):
+    names = (instrument.name.upper(), instrument.files.prefix.upper().rstrip("_"))
+    if logs.instrument and not logs.instrument.upper().startswith(names):
         raise FileFormatError(
             f"The run must be one of {instrument.name}.",
             found=f"the instrument {logs.instrument!r:.40} in {logs.source}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 import numpy as np
 
 from snapcal_workbench.calibration.types import Geometry, IntArray
@@ -70,3 +73,10 @@ def completed(geometry: Geometry) -> Geometry:
             if mode.has(geometry):
                 return instrument.completed(geometry, mode)
     return geometry
+
+
+def _by_name(mode: PixelMode) -> tuple[Any, tuple[str, str]]:
+    return mode_called, (mode.instrument.name, mode.name)
+
+
+copyreg.pickle(PixelMode, _by_name)  # in another process a mode is found again by its name

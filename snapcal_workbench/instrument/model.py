@@ -82,12 +82,6 @@ class PixelMode:
     blocks: int = 1
     make_detid: Callable[[], IntArray] | None = field(default=None, repr=False)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A mode is found again by its name, in another process too."""
-        from snapcal_workbench.instrument.known import mode_called
-
-        return mode_called, (self.instrument.name, self.name)
-
     @cached_property
     def layout(self) -> PixelLayout:
         """Where each pixel sits in its module."""

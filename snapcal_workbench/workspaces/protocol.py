@@ -1,4 +1,6 @@
-"""The seam between the algorithms and the program they run in: `WorkspaceList` and `Host`.
+"""The seam between the algorithms and the program they run in: `WorkspaceList`, `Host` and `Algorithm`.
+
+An algorithm is a pydantic model in, a pydantic model out, and a function between them.
 
 A workspace is a named value. Values are the types of `calibration.types`; a group is a tuple of names. Names that
 start with "__" are hidden. Implementations are in `snapcal_workbench.hosts`: the embedded one keeps the values in
@@ -9,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel
 
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
@@ -26,13 +30,14 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, I, O
 
 Group = tuple[str, ...]
 """A workspace group: the names of its members."""
 
 Value = Events | Spectra | DiffCalTable | PixelMask | PixelGrouping | PixelMap | PixelResults | FitTable | Group
 V = TypeVar("V")
+I = TypeVar("I", bound=BaseModel)  # noqa: E741 - inputs
+O = TypeVar("O", bound=BaseModel)  # noqa: E741 - outputs
 
 ChangeKind = Literal["add", "replace", "delete", "rename", "clear", "group"]
 
@@ -144,3 +149,24 @@ class Host(Protocol):
 
     def history(self) -> Sequence[dict[str, Any]]:
         """The algorithms that were run, oldest first: {"algorithm", "inputs", "started", "outcome", "seconds"}."""
+
+
+@dataclass(frozen=True)
+class Algorithm(Generic[I, O]):
+    """One algorithm, in every host.
+
+    Attributes:
+        name: As in Mantid's algorithm list.
+        summary: One sentence.
+        inputs: Model of the inputs.
+        outputs: Model of the outputs.
+        run: Does the work; raises SnapcalError for what a user can mend, and Cancelled.
+        see_also: Related algorithms.
+    """
+
+    name: str
+    summary: str
+    inputs: type[I]
+    outputs: type[O]
+    run: Callable[[I, Host, Progress], O]
+    see_also: tuple[str, ...] = ()

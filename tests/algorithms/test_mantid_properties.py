@@ -19,7 +19,7 @@ from snapcal_workbench.algorithms.properties import (
     result_properties,
 )
 from snapcal_workbench.options import GroupOptions, PeakOptions, PixelOptions
-from snapcal_workbench.workspaces.algorithm import Algorithm
+from snapcal_workbench.workspaces.protocol import Algorithm
 
 each = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
 CALIBRATE = ALGORITHMS["CalibrateDiffraction"].inputs

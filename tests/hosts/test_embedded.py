@@ -14,8 +14,8 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost, EmbeddedWorkspaces
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.workspaces.algorithm import Algorithm, Parameters
-from snapcal_workbench.workspaces.protocol import Change, Host, RunRequest, WorkspaceList
+from snapcal_workbench.workspaces.parameters import Parameters
+from snapcal_workbench.workspaces.protocol import Algorithm, Change, Host, RunRequest, WorkspaceList
 
 sys.path.insert(0, str(Path(__file__).parent))
 from contract import WorkspaceListContract, mask

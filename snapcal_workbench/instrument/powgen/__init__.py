@@ -48,6 +48,7 @@ class Powgen:
             },
         },
         delta_theta={"keyPVs": [], "items": [[[], 1.0e-3]]},
+        units={WAVELENGTH_LOG: "A", FREQUENCY_LOG: "Hz"},
     )
     files = RunFiles(
         prefix="PG3_",

@@ -116,10 +116,22 @@ def powgen_geometry(layout: PixelLayout, l1: float = L1) -> Geometry:
 
 def _positions() -> FloatArray:
     """float64[n, 3]: x, y, z of each pixel, m."""
-    from scipy.spatial.transform import Rotation  # scipy takes half a second, and no other instrument needs it
 
     across = COLUMN_WIDTH * (np.arange(COLUMNS) - (COLUMNS - 1) / 2)
     up = ROW_HEIGHT * (np.arange(ROWS) - (ROWS - 1) / 2)
     in_bank = np.stack([np.repeat(across, ROWS), np.tile(up, COLUMNS), np.zeros(COLUMNS * ROWS)], axis=1)
-    turns = Rotation.from_euler("YZY", BANKS[:, 3:], degrees=True)
-    return np.concatenate([turn.apply(in_bank) + bank[:3] for turn, bank in zip(turns, BANKS, strict=True)])
+    first, middle, last = np.radians(BANKS[:, 3:]).T
+    turns = _about_y(first) @ _about_z(middle) @ _about_y(last)
+    return (np.einsum("bij,pj->bpi", turns, in_bank) + BANKS[:, None, :3]).reshape(-1, 3)
+
+
+def _about_y(angle: FloatArray) -> FloatArray:
+    """float64[n, 3, 3]: turns about y."""
+    cos, sin, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
+    return np.array([[cos, zero, sin], [zero, one, zero], [-sin, zero, cos]]).transpose(2, 0, 1)
+
+
+def _about_z(angle: FloatArray) -> FloatArray:
+    """float64[n, 3, 3]: turns about z."""
+    cos, sin, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(angle), np.ones_like(angle)
+    return np.array([[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]]).transpose(2, 0, 1)
