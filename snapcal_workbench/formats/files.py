@@ -14,6 +14,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from snapcal_workbench.errors import FileFormatError, NotFoundError
+from snapcal_workbench.formats.once import read_once
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # only the type; reading is done by defusedxml
@@ -51,6 +52,7 @@ LARGEST_TEXT = 64 << 20
 """Largest file (bytes) that is read as a whole: an index of 20,000 versions has 8 MB, and takes 80 MB once parsed."""
 
 
+@read_once(largest=1 << 20)
 def read_bytes(path: Path, what: str, limit: int = LARGEST_TEXT) -> bytes:
     """The content of a regular file.
 

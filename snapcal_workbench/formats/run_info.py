@@ -27,6 +27,7 @@ from snapcal_workbench.formats.hdf5 import (
     text,
     wrong,
 )
+from snapcal_workbench.formats.once import read_once
 
 WHAT = "an SNS event NeXus file"
 MICROAMPERE_HOURS_PER_PICOCOULOMB = 1e-6 / 3600.0
@@ -42,6 +43,7 @@ _CHARGE_UNITS = {
 }
 
 
+@read_once()
 def read_run_info(path: Path, *, logs: Collection[str] | None = None) -> RunInfo:
     """Read what a run says of itself.
 
