@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
     Unit,
 )
+from snapcal_workbench.calibration.types.calibration import ACCOUNT_LOG
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.tables import Table, table_to_fit_table
 from snapcal_workbench.hosts import conversions, spectra_arrays
@@ -253,7 +254,9 @@ def read_mask(workspace: MatrixWorkspace) -> PixelMask:
     """A mask; of ours with the reasons, of others "masked by the user"."""
     both = np.stack([workspace.extractY()[:, 0], workspace.extractE()[:, 0]], axis=1)
     detid, value = _per_detector(workspace, both)
-    return conversions.mask_of(detid, value[:, 0], value[:, 1])
+    run = workspace.run()
+    account = str(run.getProperty(ACCOUNT_LOG).value) if run.hasProperty(ACCOUNT_LOG) else ""
+    return replace(conversions.mask_of(detid, value[:, 0], value[:, 1]), account=account)
 
 
 def read_grouping(workspace: MatrixWorkspace) -> PixelGrouping:

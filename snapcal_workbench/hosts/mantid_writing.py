@@ -31,6 +31,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
     TofWindow,
 )
+from snapcal_workbench.calibration.types.calibration import ACCOUNT_LOG
 from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.diffcal import DiffCalRows, write_rows
 from snapcal_workbench.formats.events import BankEvents, write_events
@@ -248,7 +249,7 @@ def table_workspace(table: DiffCalTable) -> ITableWorkspace:
 
 
 def mask_workspace(mask: PixelMask, donor: Donor | None) -> MatrixWorkspace:
-    """A MaskWorkspace (1: masked); the errors hold the reasons."""
+    """A MaskWorkspace (1: masked); the errors hold the reasons, the logs the account of the calibration."""
     use = np.where(mask.masked, 0, 1).astype(np.int32)
     made = _of_instrument(mask.detid, np.ones_like(use), use, donor, "Mask")
     pixels = reading.pixels_of(made)
@@ -256,6 +257,8 @@ def mask_workspace(mask: PixelMask, donor: Donor | None) -> MatrixWorkspace:
     reasons = mask.reason[mask.masked][there].tolist()
     for i, reason in zip(cancellable(pixels.spectrum[here].tolist()), reasons, strict=True):
         made.setE(i, np.array([float(reason)]))
+    if mask.account:
+        made.run().addProperty(ACCOUNT_LOG, mask.account, True)
     return made
 
 

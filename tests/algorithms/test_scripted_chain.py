@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from snapcal_workbench.algorithms.catalogue import ALGORITHMS
 from snapcal_workbench.algorithms.ingredients import state_of
 from snapcal_workbench.algorithms.properties import input_properties, model_of
-from snapcal_workbench.calibration.types import Events
+from snapcal_workbench.calibration.types import Account, DiffCalTable, Events, PixelMask
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import SimulatedTree
@@ -66,6 +67,12 @@ def test_the_script_calibrates_and_saves_a_version_whose_record_has_its_history(
     assert outputs is not None
     stored = open_version(host.settings, f"58882:{outputs.version}")
     assert stored.record.own is not None
+    assert stored.record.own.provenance["account"] == "of the calibration itself"
+    assert stored.record.own.account is not None
+    account = Account.from_plain(stored.record.own.account)
+    assert len(account.pixel_steps) == len(account.group_steps) == 1
+    assert account.is_of(host.workspaces.read("table", DiffCalTable))
+    assert account.sources.calibrant_name
     history = stored.record.own.provenance["history"]
     assert [entry["algorithm"] for entry in history] == names[:-1]
     assert {entry["outcome"] for entry in history} == {"finished"}
@@ -73,3 +80,27 @@ def test_the_script_calibrates_and_saves_a_version_whose_record_has_its_history(
     assert {"run", "grouping", "table", "mask", "results", "offsets", "dsp", "fits", "fitted"} == set(
         host.workspaces.names()
     )
+
+
+def test_a_table_that_was_changed_by_hand_is_saved_with_a_record_that_says_so(host: EmbeddedHost) -> None:
+    steps = calls()
+    for name, properties in steps[:-1]:
+        if name == "PixelDiffCal":  # its table is that of the geometry here, which costs no time
+            table = DiffCalTable.from_geometry(host.workspaces.read("run", Events).geometry)
+            host.workspaces.write("table", table)
+            host.workspaces.write("mask", PixelMask.none(table.detid))
+            continue
+        run(host, name, properties)
+        if name == "LoadCalibrationRun":
+            info = host.workspaces.read("run", Events).run
+            state = state_of(info, host)
+            init_state(host.settings, state, name="t", run_number=info.run_number, author="t", progress=Progress())
+    table = host.workspaces.read("table", DiffCalTable)
+    host.workspaces.write("table", replace(table, difc=table.difc * 1.0001))
+    saved = run(host, steps[-1][0], {**steps[-1][1], "Results": ""})
+    own = open_version(host.settings, f"58882:{saved.version}").record.own
+    assert own is not None
+    assert own.provenance["account"].startswith("derived at saving")
+    assert own.account is not None
+    assert own.account["pixel_steps"] == own.account["group_steps"] == []
+    assert not own.account["verdict"]["good"]

@@ -160,6 +160,8 @@ class WorkspaceListContract:
     def test_a_mask_keeps_which_pixels_are_masked(self, workspaces: WorkspaceList) -> None:
         workspaces.write("mask", mask())
         np.testing.assert_array_equal(workspaces.read("mask", PixelMask).masked, mask().masked)
+        workspaces.write("mask", replace(mask(), account='{"of": "a calibration"}'))
+        assert workspaces.read("mask", PixelMask).account == '{"of": "a calibration"}'
 
     def test_a_grouping_comes_back_as_written(self, workspaces: WorkspaceList) -> None:
         workspaces.write("grouping", grouping())

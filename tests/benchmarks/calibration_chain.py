@@ -1,0 +1,98 @@
+"""Time and memory of a whole calibration by two releases of the package, in one run, and whether they agree.
+
+    python tests/benchmarks/calibration_chain.py OLD NEW [--events 20000000] [--rounds 3]
+
+OLD and NEW are folders that hold a `snapcal_workbench`, such as two checkouts. The same simulated run is calibrated by
+each in turn, in processes of their own; the table states the fastest round and the largest memory of each, their ratio,
+and the largest relative difference of DIFC and difference of TZERO (us).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CALIBRATE = """
+import json, resource, sys, time
+from pathlib import Path
+import numpy as np
+from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.session import Session
+from snapcal_workbench.simulation.tree import SimulatedTree
+tree = SimulatedTree(Path(sys.argv[1]))
+session = Session(EmbeddedHost(tree.settings), Path(sys.argv[2]))
+request = session.new_request(runs=("58882",), calibrant="Silicon_NIST_640d_001", grouping="Column")
+start = time.monotonic()
+done = session.calibrate(request, Progress(), report=False)
+seconds = time.monotonic() - start
+table = session.folders.values(done.number)["table"]
+np.savez(sys.argv[3], difc=table.difc, difa=table.difa, tzero=table.tzero)
+print(json.dumps({"seconds": seconds, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
+
+def run(package: Path, *arguments: str) -> str:
+    """Run Python with a package folder; returns what it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+def measure(package: Path, tree: Path, scratch: Path, name: str) -> dict[str, float]:
+    """Calibrate once; seconds and MiB."""
+    session = scratch / f"session-{name}"
+    shutil.rmtree(session, ignore_errors=True)
+    text = run(package, "-c", CALIBRATE, str(tree), str(session), str(scratch / f"{name}.npz"))
+    return json.loads(text.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure and print the table."""
+    import numpy as np
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    parser.add_argument("--events", type=int, default=20_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        scratch, tree = Path(folder), Path(folder) / "tree"
+        simulate = [
+            "simulate",
+            "--directory",
+            str(tree),
+            "--run",
+            "58882",
+            "--events",
+            str(given.events),
+            "--seed",
+            "7",
+        ]
+        run(given.new, "-m", "snapcal_workbench.cli", *simulate)
+        found: dict[str, list[dict[str, float]]] = {"old": [], "new": []}
+        for _ in range(given.rounds):
+            for name, package in (("old", given.old), ("new", given.new)):
+                found[name].append(measure(package, tree, scratch, name))
+        seconds = {name: min(each["seconds"] for each in rounds) for name, rounds in found.items()}
+        memory = {name: max(each["mib"] for each in rounds) for name, rounds in found.items()}
+        tables = {name: np.load(scratch / f"{name}.npz") for name in found}
+    difc = np.max(np.abs(tables["new"]["difc"] / tables["old"]["difc"] - 1.0))
+    tzero = np.max(np.abs(tables["new"]["tzero"] - tables["old"]["tzero"]))
+    print(f"{'':8}{'old':>10}{'new':>10}{'new / old':>12}")
+    print(f"{'s':8}{seconds['old']:10.2f}{seconds['new']:10.2f}{seconds['new'] / seconds['old']:12.3f}")
+    print(f"{'MiB':8}{memory['old']:10.0f}{memory['new']:10.0f}{memory['new'] / memory['old']:12.3f}")
+    print(f"largest difference: DIFC {difc:.1e} relative, TZERO {tzero:.1e} us")
+
+
+if __name__ == "__main__":
+    main()
