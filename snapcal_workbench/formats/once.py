@@ -41,7 +41,7 @@ def read_once(
 ) -> Callable[[Callable[Concatenate[Path, P], T]], Callable[Concatenate[Path, P], T]]:
     """Make a function that reads a file remember what it has read of files of up to `largest` bytes.
 
-    Whoever calls it must not change what it returns. Errors are not remembered.
+    Whoever calls it must not change what it returns. Errors, and what is read with options, are not remembered.
     """
 
     def remembering(read: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
@@ -51,9 +51,9 @@ def read_once(
         @wraps(read)
         def remembered(path: Path, *arguments: P.args, **options: P.kwargs) -> T:
             stamp = stamp_of(path)
-            if stamp is None or (largest is not None and stamp[2] > largest):
+            if stamp is None or options or (largest is not None and stamp[2] > largest):
                 return read(path, *arguments, **options)
-            key = (str(path), stamp, arguments, *sorted(options.items()))
+            key = (str(path), stamp, arguments)
             with lock:
                 if key in known:
                     known.move_to_end(key)

@@ -23,7 +23,9 @@ from snapcal_workbench.session import (
 )
 from snapcal_workbench.session.ledger import Standing
 
-Job = Callable[[Progress], Any]
+Job = Callable[[Progress], object]
+Shown = Callable[[], None]
+"""Shows what came of a job, on the thread of the view."""
 Peak = tuple[int, tuple[int, int, int]]
 """Group and indices of a peak."""
 Write = Callable[[Path], object]

@@ -1,24 +1,27 @@
 """What the panel does, without Qt: it answers what the user does with jobs on the session, and tells the view.
 
 A *job* is work that may take long; the view runs jobs off the GUI thread, one after the other, and calls `finished` or
-`failed` with the name of each. Looking at the inputs happens beside them.
+`failed` for each. Looking at the inputs happens beside them.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from snapcal_workbench.algorithms import save_version
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import Cancelled, InputProblemError, SnapcalError
 from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.calibrants import find_calibrants
-from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, View, Write
+from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, Shown, View, Write
 from snapcal_workbench.panel.workspace_plots import plots_of
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import (
     CalibrantPreview,
     Comparison,
@@ -33,6 +36,8 @@ from snapcal_workbench.session.script import script_of
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.session.versions import GOOD
 from snapcal_workbench.workspaces.names import run_token
+
+T = TypeVar("T")
 
 MAX_BASELINES = 8
 
@@ -136,7 +141,7 @@ class Presenter:
         except SnapcalError as error:
             self.view.show_error(error)
             return
-        self._start("calibrate", lambda progress: self.session.calibrate(request, progress))
+        self._start("calibrate", lambda progress: self.session.calibrate(request, progress), self._show_calibrated)
 
     def cancel(self) -> None:
         """Ask the running job to end; without one, reset the form and offer to clear the session's workspaces."""
@@ -148,49 +153,55 @@ class Presenter:
         self.view.show_busy(True, cancelling=True)
         self.view.cancel_job()
 
-    def _start(self, name: str, job: Job) -> None:
-        self.view.start_job(name, job)
+    def _start(self, name: str, job: Callable[[Progress], T], show: Callable[[T], None] | None = None) -> None:
+        """Start a job; `show` shows what came of it, without it that it was done is said."""
+
+        def work(progress: Progress) -> Shown:
+            result = job(progress)
+            return partial(show, result) if show is not None else partial(self._say_done, name)
+
+        self.view.start_job(name, work)
         self.view.show_busy(True)
 
-    def finished(self, name: str, result: Any) -> None:
-        """A job has ended well."""
+    def finished(self, shown: Shown) -> None:
+        """A job has ended well; `shown` is what it returned: it shows what came of it."""
         self.view.show_busy(False)
         for remark in self.session.remarks():
             self.view.log("information", remark)
-        if name == "calibrate":
-            for warning in result.warnings:
-                self.view.log("warning", warning)
-            self.view.log("information", f"{result.name}: {result.stop}, {result.n_masked} pixels masked.")
-            self._show_iterations(result.number)
-            self.select(result.number)
-        elif name == "show the results":
-            self.view.show_results(result)
-        elif name == "read the baseline":
-            self.view.show_baseline(*result)
-        elif name == "export":
-            self.view.log("information", f"Written: {result}")
-        elif name == "compare":
-            self.view.show_comparison(result)
-        elif name == "plot":
-            self.view.show_plots(result)
-        elif name == "write the report":
-            self.view.show_report(str(result))
-        elif name == "check the versions":
-            self.view.show_health(result)
-            bad = sum(text != GOOD for text in result.values())
-            found = f"of {bad} the files are not those that were saved" if bad else "all are as they were saved"
-            self.view.log(
-                "warning" if bad else "information", f"The files of {len(result)} versions were read: {found}."
-            )
-        elif name == "save":
-            self.view.log("information", f"Saved as version {result.version} in {result.path}.")
-            self.view.show_saved(result.path, result.version)
-            self.inputs_changed()
-        else:
-            self.view.log("information", f"Done: {name}.")
-            self._show_iterations(self.selected)
-            self.inputs_changed()
+        shown()
         self.refresh_choices()
+
+    def _say_done(self, name: str) -> None:
+        self.view.log("information", f"Done: {name}.")
+        self._show_iterations(self.selected)
+        self.inputs_changed()
+
+    def _show_calibrated(self, iteration: Iteration) -> None:
+        for warning in iteration.warnings:
+            self.view.log("warning", warning)
+        self.view.log("information", f"{iteration.name}: {iteration.stop}, {iteration.n_masked} pixels masked.")
+        self._show_iterations(iteration.number)
+        self.select(iteration.number)
+
+    def _show_health(self, health: Mapping[str, str]) -> None:
+        self.view.show_health(health)
+        bad = sum(text != GOOD for text in health.values())
+        found = f"of {bad} the files are not those that were saved" if bad else "all are as they were saved"
+        self.view.log("warning" if bad else "information", f"The files of {len(health)} versions were read: {found}.")
+
+    def _show_saved(self, saved: save_version.Outputs) -> None:
+        self.view.log("information", f"Saved as version {saved.version} in {saved.path}.")
+        self.view.show_saved(saved.path, saved.version)
+        self.inputs_changed()
+
+    def _show_baseline(self, found: tuple[str, DiffCalTable]) -> None:
+        self.view.show_baseline(*found)
+
+    def _show_report(self, path: Path) -> None:
+        self.view.show_report(str(path))
+
+    def _show_written(self, path: Path) -> None:
+        self.view.log("information", f"Written: {path}")
 
     def failed(self, name: str, error: BaseException) -> None:
         """A job has ended with an error, or was cancelled."""
@@ -228,12 +239,12 @@ class Presenter:
 
     def plot(self, names: Sequence[str]) -> None:
         """Plot workspaces of the list."""
-        self._start("plot", lambda progress: plots_of(self.session, names))
+        self._start("plot", lambda progress: plots_of(self.session, names), self.view.show_plots)
 
     def select(self, number: int) -> None:
         """Show the results of an iteration."""
         self.selected = number
-        self._start("show the results", lambda progress: self._results(number))
+        self._start("show the results", lambda progress: self._results(number), self.view.show_results)
 
     def _results(self, number: int) -> Results:
         iteration, values = self.session.iteration(number), self.session.folders.values(number)
@@ -256,11 +267,13 @@ class Presenter:
 
     def load_baseline(self, reference: str) -> None:
         """Read the table of a saved version, to show the change of DIFC against it."""
-        self._start("read the baseline", lambda progress: (reference, self.session.entry(reference).table))
+        self._start(
+            "read the baseline", lambda progress: (reference, self.session.entry(reference).table), self._show_baseline
+        )
 
     def report(self, number: int) -> None:
         """Open the HTML report of an iteration."""
-        self._start("write the report", lambda progress: self.session.report(number))
+        self._start("write the report", lambda progress: self.session.report(number), self._show_report)
 
     def restore(self, number: int) -> None:
         """Put an iteration's workspaces back into the list."""
@@ -313,16 +326,20 @@ class Presenter:
 
     def compare(self, references: Sequence[str]) -> None:
         """Put iterations and versions side by side."""
-        self._start("compare", lambda progress: self.session.compare(references))
+        self._start("compare", lambda progress: self.session.compare(references), self.view.show_comparison)
 
     def comparison_report(self, comparison: Comparison) -> None:
         """Write the comparison's HTML page into the session's folder, and open it."""
         folder = self.session.directory / "comparison"
-        self._start("write the report", lambda progress: self.session.comparison_report(comparison, folder, progress))
+        self._start(
+            "write the report",
+            lambda progress: self.session.comparison_report(comparison, folder, progress),
+            self._show_report,
+        )
 
     def export(self, path: Path, write: Write) -> None:
         """Write something that is shown into a file."""
-        self._start("export", lambda progress: written(path, write))
+        self._start("export", lambda progress: written(path, write), self._show_written)
 
     # -- saving -------------------------------------------------------------------------------------------------
 
@@ -337,6 +354,7 @@ class Presenter:
             lambda progress: self.session.save(
                 number, author=author, comments=comments, applies_to=applies_to, place=place, progress=progress
             ),
+            self._show_saved,
         )
 
     def load_version(self, reference: str) -> None:
@@ -350,7 +368,7 @@ class Presenter:
     def check_versions(self) -> None:
         """Check that the files of all versions are those that were saved."""
         request = self.request()
-        self._start("check the versions", lambda progress: self.session.health(request, progress))
+        self._start("check the versions", lambda progress: self.session.health(request, progress), self._show_health)
 
     def unretire(self, reference: str, reason: str, author: str) -> None:
         """Bring a retired version back."""

@@ -417,7 +417,8 @@ class CalibrationWindow(QMainWindow):
 
     def _finished(self, name: str, result: object) -> None:
         self._jobs -= 1
-        self.presenter.finished(name, result)
+        if callable(result):
+            self.presenter.finished(result)
 
     def _failed(self, name: str, error: BaseException) -> None:
         self._jobs = 0 if isinstance(error, Cancelled) else self._jobs - 1
