@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snapcal_workbench.errors import PermissionDeniedError, StoreError
+from snapcal_workbench.patience import sign_of_life
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -119,6 +120,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view[:_PART]) :]
+        sign_of_life()
 
 
 def holds(path: Path, data: bytes) -> bool:
@@ -135,6 +137,7 @@ def holds(path: Path, data: bytes) -> bool:
 
 def replace(source: Path, target: Path) -> None:
     """Put a file in the place of another, or of none; whoever opens the name finds the old or the new one, whole."""
+    sign_of_life()
     os.replace(source, target)
 
 
@@ -155,6 +158,7 @@ def sync_directory(path: Path) -> None:
 
 
 def _sync(path: Path, flags: int) -> None:
+    sign_of_life()
     descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

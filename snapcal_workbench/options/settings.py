@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         Path("/SNS/EXAMPLES/scratch/snapred"), description="Folder of the lock files that SNAPRed uses"
     )
     honour_snapred_locks: bool = Field(True, description="Take and respect SNAPRed's lock files where their folder is")
+    disk_time_limit: float = Field(
+        60.0, gt=0, description="Seconds after which a disk of versions that does not answer is given up"
+    )
     read_lite_from_ipts: bool = Field(
         False, description="Read <IPTS>/shared/lite instead of making lite data from the native file"
     )

@@ -24,6 +24,7 @@ from snapcal_workbench.formats.writing import (
     sync_file,
     write_all,
 )
+from snapcal_workbench.patience import sign_of_life
 
 __all__ = [
     "append",
@@ -53,6 +54,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0
 
 def append(path: Path, data: bytes) -> None:
     """Append to a regular file, in one write where the system takes it whole; the file is made if absent."""
+    sign_of_life()
     descriptor = os.open(path, _APPEND, 0o600)
     try:
         found = os.fstat(descriptor)
@@ -85,6 +87,7 @@ def publish(source: Path, target: Path) -> None:
     """Rename a folder to a name beside it that must not exist yet."""
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    sign_of_life()
     os.rename(source, target)
 
 
@@ -105,6 +108,7 @@ def make_directories(path: Path) -> None:
 
 def read(path: Path, limit: int = 1 << 30) -> bytes:
     """Contents of a regular file; a symbolic link, a device or a file beyond `limit` bytes is refused."""
+    sign_of_life()
     descriptor = os.open(path, _READ)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)

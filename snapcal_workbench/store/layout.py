@@ -18,7 +18,9 @@ from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.index import MAX_VERSION
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
+from snapcal_workbench.patience import sign_of_life
 from snapcal_workbench.store.owner import Owner
+from snapcal_workbench.store.patient import on_disk
 
 INDEX = "CalibrationIndex.json"
 RECORD = "CalibrationRecord.json"
@@ -41,10 +43,15 @@ def has_mode_level(settings: Settings, state_id: str) -> bool:
     """Whether the versions of a state lie below a `lite` or `native` folder.
 
     As the settings say; with "auto" as this state has it, else as other states have it, else without.
+
+    Raises:
+        InputError: The state id is none.
+        StoreError: The disk fails, or does not answer.
     """
     if settings.index_layout != "auto":
         return settings.index_layout == "with mode level"
-    own = _level_of(settings.powder_home / checked_state(state_id))
+    state = settings.powder_home / checked_state(state_id)
+    own = on_disk(settings, lambda: _level_of(state))
     return bool(mode_level_of_tree(settings) if own is None else own)
 
 
@@ -52,6 +59,10 @@ def mode_level_of_tree(settings: Settings) -> bool | None:
     """Whether the states of a tree have the mode level; None where the question is open: the tree has no state yet."""
     if settings.index_layout != "auto":
         return settings.index_layout == "with mode level"
+    return on_disk(settings, lambda: _level_of_states(settings))
+
+
+def _level_of_states(settings: Settings) -> bool | None:
     try:
         states = sorted(f for f in settings.powder_home.iterdir() if is_state(f.name))
     except OSError:
@@ -94,7 +105,7 @@ def home_of(settings: Settings, state_id: str, mode: PixelMode) -> Path:
     state = settings.powder_home / checked_state(state_id)
     level = [mode.name] if has_mode_level(settings, state_id) else []
     home = state.joinpath(*level, "diffraction")
-    if not home.resolve().is_relative_to(settings.powder_home.resolve()):
+    if not on_disk(settings, lambda: home.resolve().is_relative_to(settings.powder_home.resolve())):
         raise StoreError(
             f"The versions of state {state_id} must lie inside {settings.powder_home}.",
             found=f"{home} leads to {home.resolve()}",
@@ -179,6 +190,7 @@ def list_home(home: Path) -> Listing:
         with os.scandir(home) as found:
             for item in found:
                 _sort_in(item, home, listing)
+                sign_of_life()
     except (FileNotFoundError, NotADirectoryError):
         return listing
     except OSError as error:

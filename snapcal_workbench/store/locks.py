@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.options import Settings
+from snapcal_workbench.patience import sign_of_life
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs, snapred_lock
 from snapcal_workbench.store.owner import Owner, describe
@@ -144,6 +145,7 @@ def _until(attempt: Callable[[], str | None], progress: Progress, deadline: floa
 
 def _pause(blocker: str, progress: Progress, deadline: float) -> None:
     progress.check()
+    sign_of_life()
     if time.monotonic() > deadline:
         raise StoreError(
             "The index of this state is being changed by somebody else.",

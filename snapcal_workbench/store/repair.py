@@ -23,6 +23,7 @@ from snapcal_workbench.store.journal import ADOPT, Audited, append_audit, audite
 from snapcal_workbench.store.layout import AUDIT, BACKUPS, INDEX, PARAMETERS, RECORD, TEMPORARY_INDEX
 from snapcal_workbench.store.locks import HOLDER, hold_index, holder_of
 from snapcal_workbench.store.owner import Owner
+from snapcal_workbench.store.patient import on_disk
 from snapcal_workbench.store.publish import file_stamp
 from snapcal_workbench.store.record import entry_in_folder
 from snapcal_workbench.store.rewritten import Documents, read_documents
@@ -74,7 +75,10 @@ def repair(
         StoreError: Something could not be written, or is being changed by others for too long.
         Cancelled: The user cancelled.
     """
-    progress = progress or Progress()
+    return on_disk(settings, lambda: _repaired(settings, state_id, apply, adopt, progress or Progress()))
+
+
+def _repaired(settings: Settings, state_id: str | None, apply: bool, adopt: bool, progress: Progress) -> list[Action]:
     steps = [_dead_state(path) for path in dead_states(settings.powder_home)]
     actions = [_done(step, settings.powder_home) if apply else Action(step.path, step.what) for step in steps]
     for home in homes_in(settings, state_id):

@@ -28,6 +28,7 @@ from snapcal_workbench.store import fs
 from snapcal_workbench.store.index_file import read_snapshot
 from snapcal_workbench.store.layout import DEFAULT_TABLE, has_mode_level, home_of, mode_level_of_tree
 from snapcal_workbench.store.owner import Owner
+from snapcal_workbench.store.patient import on_disk
 from snapcal_workbench.store.publish import publish, remove_dead
 from snapcal_workbench.store.record import default_record_json, parameters_json
 from snapcal_workbench.store.strict_json import content_hash, json_bytes
@@ -80,12 +81,14 @@ def init_state(
         )
     if mode_level_of_tree(settings) is None:
         progress.inform(LAYOUT_HINT)
-    with fs.reported(f"State {state.state_id} could not be initialised; run it again, nothing is half done."):
-        fs.make_directories(settings.powder_home)
-        if target.exists():
-            _complete(settings, state.state_id, target, grouping_map, defaults, progress)
-        else:
-            _build(settings, state.state_id, target, grouping_map, defaults, progress)
+
+    def make() -> None:
+        with fs.reported(f"State {state.state_id} could not be initialised; run it again, nothing is half done."):
+            fs.make_directories(settings.powder_home)
+            build = _complete if target.exists() else _build
+            build(settings, state.state_id, target, grouping_map, defaults, progress)
+
+    on_disk(settings, make)
     return target
 
 

@@ -26,6 +26,7 @@ from snapcal_workbench.store.layout import (
     home_of,
     version_folder,
 )
+from snapcal_workbench.store.patient import patient
 from snapcal_workbench.store.publish import SavedVersion, publish
 from snapcal_workbench.store.record import parse_parameters
 from snapcal_workbench.store.retire import change_retirement
@@ -49,22 +50,27 @@ class StateStore:
         self.home = home_of(settings, state_id, mode)
         self.index_path = self.home / INDEX
 
+    @patient
     def entries(self) -> list[IndexEntry]:
         """Entries of all versions that exist, in the order of the index; retired ones apply to no run."""
         return read_snapshot(self.home).entries
 
+    @patient
     def folders(self) -> dict[int, Path]:
         """Folder of each version that exists."""
         return {version: self.home / name for version, name in read_snapshot(self.home).listing.versions.items()}
 
+    @patient
     def problems(self) -> list[str]:
         """What is wrong with the index and the folders, one sentence each; records are not read."""
         return read_snapshot(self.home).problems
 
+    @patient
     def retirements(self) -> dict[int, dict[str, Any]]:
         """For each retired version who retired it ("author"), when ("time") and why ("reason")."""
         return read_snapshot(self.home).retired
 
+    @patient
     def choose(self, run: int) -> IndexEntry | None:
         """The version that applies to a run, see `formats.index.choose_version`; None if there is none."""
         return choose_version(self.entries(), run, self._mode_of_entries())
@@ -73,6 +79,7 @@ class StateStore:
         """The mode of the entries that count for a run; None where all are of it."""
         return None if has_mode_level(self.settings, self.state_id) else self.mode.merged
 
+    @patient
     def read(self, version: int, *, verify: bool = True) -> StoredVersion:
         """Read a version.
 
@@ -99,10 +106,12 @@ class StateStore:
             fix="Choose one of these; `snapcal verify` says why others cannot be used.",
         )
 
+    @patient
     def writable(self) -> str | None:
         """Why no version can be saved here; None if one can."""
         return fs.writable(self.home)
 
+    @patient
     def save(
         self,
         contents: VersionContents,
@@ -144,6 +153,7 @@ class StateStore:
             progress.inform(sentence)
         return publish(self.home, self.settings, draft, progress)
 
+    @patient
     def effect(self, run_number: str, applies_to: str | None = None) -> Effect:
         """What a new version made from a run would do: which runs it takes, and from which versions.
 
@@ -158,6 +168,7 @@ class StateStore:
         condition = AppliesTo.from_text(applies_to) if applies_to else AppliesTo.from_run(run)
         return effect_of(self.entries(), run, condition, self._mode_of_entries())
 
+    @patient
     def seed(self) -> dict[str, Any]:
         """Seed run, creation date and name of the state, which every version copies from the default."""
         with suppress(OSError, ValueError):
@@ -165,6 +176,7 @@ class StateStore:
             return parameters.model_dump(by_alias=True, include={"seed_run", "creation_date", "name"})
         return {}
 
+    @patient
     def check_writable(self) -> None:
         """Raise PermissionDeniedError if nothing can be written here."""
         if why_not := self.writable():
@@ -174,6 +186,7 @@ class StateStore:
                 fix="Ask the owner of the calibration tree, or set 'calibration_home' to a tree of your own.",
             )
 
+    @patient
     def retire(self, version: int, reason: str, author: str, progress: Progress | None = None) -> IndexEntry:
         """Take a version out of the choice for good reason; nothing of it is changed or removed.
 
@@ -184,6 +197,7 @@ class StateStore:
         """
         return self._change("retire", version, reason, author, progress)
 
+    @patient
     def unretire(
         self, version: int, reason: str, author: str, progress: Progress | None = None, *, applies_to: str | None = None
     ) -> IndexEntry:

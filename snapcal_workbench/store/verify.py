@@ -28,6 +28,7 @@ from snapcal_workbench.store.layout import (
 )
 from snapcal_workbench.store.locks import HOLDER, holder_of
 from snapcal_workbench.store.owner import Owner, describe
+from snapcal_workbench.store.patient import on_disk
 from snapcal_workbench.store.record import CalibrationRecord, entry_in_folder
 from snapcal_workbench.store.rewritten import copy_problem, read_documents
 from snapcal_workbench.store.state_init import dead_states
@@ -50,7 +51,10 @@ def verify_tree(settings: Settings, state_id: str | None = None, progress: Progr
         InputError: The state id is none.
         Cancelled: The user cancelled.
     """
-    progress = progress or Progress()
+    return on_disk(settings, lambda: _verified(settings, state_id, progress or Progress()))
+
+
+def _verified(settings: Settings, state_id: str | None, progress: Progress) -> list[Finding]:
     homes = homes_in(settings, state_id)
     findings = [
         Finding(path, "A state that was being initialised when its process died.")
