@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from snapcal_workbench.errors import FileFormatError, NotFoundError
+from snapcal_workbench.errors import FileFormatError, NotFoundError, SnapcalError
 from snapcal_workbench.formats.once import read_once
 
 if TYPE_CHECKING:
@@ -102,3 +104,15 @@ def damaged(path: str | Path, what: str, found: str, fix: str = "") -> FileForma
         found=found,
         fix=fix or "Check that this is the right file; copy or make it anew if it is damaged.",
     )
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let every error of ours that comes out of the block name the file that it is about."""
+    try:
+        yield
+    except SnapcalError as error:
+        if str(path) in str(error):
+            raise
+        found = f"{error.found} in {path}" if error.found else str(path)
+        raise type(error)(error.what, found=found, fix=error.fix) from error

@@ -260,7 +260,10 @@ class IndexEntry(BaseModel):
     @field_validator("timestamp", mode="before")
     @classmethod
     def _nine_digits(cls, value: Any) -> Any:
-        return value if _is_canonical(value) or value == "" else format_timestamp(parse_timestamp(value))
+        try:
+            return value if _is_canonical(value) or value == "" else format_timestamp(parse_timestamp(value))
+        except FileFormatError as error:
+            raise ValueError(error.what) from None
 
     @cached_property
     def time(self) -> int:

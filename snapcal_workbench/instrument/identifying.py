@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from snapcal_workbench.calibration.types import RunInfo
 from snapcal_workbench.errors import FileFormatError, InputError
+from snapcal_workbench.formats.files import naming
 from snapcal_workbench.formats.run_info import read_run_info
 from snapcal_workbench.formats.run_logs import read_run_logs
 from snapcal_workbench.instrument.course import in_own_units, require_instrument, settled, warn_of_moves
@@ -78,7 +79,8 @@ def summed_info(infos: Sequence[RunInfo]) -> RunInfo:
 
 def _identify(file: RunFile, settings: Settings, progress: Progress | None) -> tuple[RunInfo, InstrumentState]:
     info = read_run_info(file.path)
-    number = _checked_number(file, info, settings)
+    with naming(file.path):
+        number = _checked_number(file, info, settings)
     parameters = read_instrument_parameters(settings, number, progress)
     instrument, progress = instrument_of(settings), progress or Progress()
     known = instrument.logs
@@ -86,11 +88,12 @@ def _identify(file: RunFile, settings: Settings, progress: Progress | None) -> t
     wanted = with_alternatives([*schema["properties"], *known.positions, known.wavelength], known.alternatives)
     course = read_run_logs(file.path, wanted)
     require_instrument(course, instrument)
-    course = in_own_units(course, instrument, progress)
-    logs = settled({k: v for k, v in info.logs.items() if k in wanted}, course, schema, instrument)
-    info = replace(info, run_number=number, logs=logs, source=str(file.path))
-    state = instrument_state(info, parameters, instrument)
-    warn_of_moves(state, course, instrument, progress)
+    with naming(file.path):
+        course = in_own_units(course, instrument, progress)
+        logs = settled({k: v for k, v in info.logs.items() if k in wanted}, course, schema, instrument)
+        info = replace(info, run_number=number, logs=logs, source=str(file.path))
+        state = instrument_state(info, parameters, instrument)
+        warn_of_moves(state, course, instrument, progress)
     return info, state
 
 

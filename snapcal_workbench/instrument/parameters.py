@@ -15,8 +15,10 @@ from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field,
 from pydantic.alias_generators import to_camel
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
+from snapcal_workbench.formats.files import naming
 from snapcal_workbench.formats.index import IndexEntry, choose_version, parse_index
 from snapcal_workbench.formats.json_file import read_json
+from snapcal_workbench.instrument.state_id import effective_schema
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 
@@ -99,9 +101,13 @@ def read_instrument_parameters(
     except ValidationError as error:
         raise FileFormatError(
             f"The instrument parameters {path} are not complete.",
-            found="; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()),
+            found="; ".join(
+                f"{'.'.join(map(str, e['loc']))} = {e['input']!r:.60}: {e['msg']}" for e in error.errors()[:8]
+            ),
             fix="Correct the file, or ask the instrument's staff for a valid version.",
         ) from None
+    with naming(path):
+        effective_schema(parameters.state_id_schema, {})
     if progress:
         _warn_of_cycle(parameters, path, run, progress)
     return parameters.model_copy(update={"index_entry": parameters.index_entry or entry})
