@@ -86,7 +86,8 @@ def _whole(
     missing = len(geometry) - len(table)
     if missing:
         progress.warn(
-            f"{missing} of {len(geometry)} pixels have no row in '{text}': they start from the geometry and are masked."
+            f"{missing} of {len(geometry)} pixels have no row in '{text}': "
+            "they start from the geometry, and are masked if the mask is taken over."
         )
     return with_all_rows(table, mask, geometry)
 
@@ -97,7 +98,7 @@ def _sound(text: str, table: DiffCalTable, mask: PixelMask, geometry: Geometry, 
     if wrong + len(impossible):
         progress.warn(
             f"{wrong + len(impossible)} pixels have an impossible DIFC in '{text}': "
-            "they start from the geometry and are masked."
+            "they start from the geometry, and are masked if the mask is taken over."
         )
     return table, mask if mask.masked.any() else None
 
