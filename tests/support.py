@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from snapcal_workbench.simulation.tree import SimulatedTree
 
 
@@ -49,3 +53,11 @@ class Demo:
 
     tree: SimulatedTree
     finished: Finished
+
+
+def ink(figure: Figure) -> float:
+    """Draw a figure; share of its pixels that are unlike its corner."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    return float(np.mean(np.any(pixels != pixels[0, 0], axis=-1)))

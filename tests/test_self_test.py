@@ -117,4 +117,4 @@ def test_the_page_is_made_without_what_it_tests() -> None:
     code = (
         "import sys\nimport snapcal_workbench.self_test.page\nassert not {'h5py', 'numba', 'mantid'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -69,7 +69,6 @@ def main() -> None:
         scratch, tree = Path(folder), Path(folder) / "tree"
         simulate = [
             "simulate",
-            "--directory",
             str(tree),
             "--run",
             "58882",
@@ -78,7 +77,7 @@ def main() -> None:
             "--seed",
             "7",
         ]
-        run(given.new, "-m", "snapcal_workbench.cli", *simulate)
+        run(given.old, "-m", "snapcal_workbench.cli", *simulate)
         found: dict[str, list[dict[str, float]]] = {"old": [], "new": []}
         for _ in range(given.rounds):
             for name, package in (("old", given.old), ("new", given.new)):

@@ -157,7 +157,7 @@ def test_empty_pixels_are_masked_with_their_reason(small_tree: SimulatedTree) ->
         bank["event_id"][...] = identifiers
     result = calibrate(small_tree)
     assert result.exit_code == 0, result.output
-    masked = json.loads(result.stdout)["outcome"]["masked"]
+    masked = json.loads(result.stdout)["account"]["masked"]
     assert masked["no counts"] >= 64
 
 

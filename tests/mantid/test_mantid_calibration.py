@@ -17,7 +17,8 @@ from snapcal_workbench.algorithms.calibrate import CALIBRATE_DIFFRACTION, output
 from snapcal_workbench.algorithms.catalogue import ALGORITHMS
 from snapcal_workbench.algorithms.load_run import LOAD_CALIBRATION_RUN
 from snapcal_workbench.algorithms.properties import input_properties, result_properties
-from snapcal_workbench.calibration.types import DiffCalTable, PixelMask
+from snapcal_workbench.calibration.types import Account, DiffCalTable, PixelMask, Spectra
+from snapcal_workbench.calibration.types.calibration import account_of, readable_account
 from snapcal_workbench.errors import Cancelled, NotFoundError, SnapcalError
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.hosts.mantid_host import MantidHost
@@ -59,7 +60,11 @@ def test_the_whole_calibration_is_that_of_the_embedded_host(simulated: Settings)
     np.testing.assert_allclose(found.tzero, wanted.tzero, rtol=1e-9, atol=1e-6)
     masks = [host.workspaces.read(NAMES.mask, PixelMask).reason for host in hosts]
     np.testing.assert_array_equal(*masks)
-    assert outcomes[0].masked == outcomes[1].masked
+    accounts = [Account.from_json(outcome.account) for outcome in outcomes]
+    assert accounts[0].masked == accounts[1].masked
+    for host, table in zip(hosts, (found, wanted), strict=True):  # the account goes with the spectra and the mask
+        assert account_of(host.workspaces.read(NAMES.output, Spectra), table) is not None
+        assert readable_account(host.workspaces.read(NAMES.mask, PixelMask).account, table) is not None
     assert hosts[0].workspaces.names() == hosts[1].workspaces.names()
     assert [entry["algorithm"] for entry in hosts[0].history()] == [e["algorithm"] for e in hosts[1].history()]
 

@@ -91,7 +91,7 @@ def test_process_id_that_is_used_again_is_not_taken_for_the_holder(tmp_path, set
     parent = Owner(os.getppid(), 1, Owner.current().namespace, Owner.current().host)
     (tmp_path / HOLDER).symlink_to(str(parent))
     with hold(tmp_path, settings):
-        pass
+        assert os.readlink(tmp_path / HOLDER) == str(Owner.current())
 
 
 @pytest.mark.parametrize("change", [{"host": "other"}, {"namespace": 1}])
@@ -156,15 +156,18 @@ def test_snapreds_removal_of_our_lock_file_is_no_error(tmp_path, settings, locks
     with hold(tmp_path, settings):
         for file in locks.iterdir():
             file.unlink()
+        assert os.path.lexists(tmp_path / HOLDER)
+    assert not os.path.lexists(tmp_path / HOLDER)
+    assert list(locks.iterdir()) == []
 
 
 def test_snapreds_lock_can_be_left_out(tmp_path, settings, locks):
     """By setting, and where its folder does not exist."""
     (locks / "77_elsewhere.lock").write_text(f"{tmp_path.resolve()}\n")
     with hold(tmp_path, settings.model_copy(update={"honour_snapred_locks": False})):
-        pass
+        assert [file.name for file in locks.iterdir()] == ["77_elsewhere.lock"]
     with hold(tmp_path, settings.model_copy(update={"lock_directory": tmp_path / "nowhere"})):
-        pass
+        assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize("text", ["", "1.2.3", "a.b.c.d", "1.2.3.host/..", "1.2.3." + "h" * 99])
