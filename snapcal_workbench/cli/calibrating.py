@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +13,12 @@ import typer
 from snapcal_workbench.cli.common import AsJson, Directory, Runs, user_name
 from snapcal_workbench.cli.console import note, say, show_json, show_table, step
 from snapcal_workbench.cli.inputs import takes_inputs
+from snapcal_workbench.errors import NotFoundError
 
 if TYPE_CHECKING:
     from snapcal_workbench.session import Comparison, Iteration, Request, Session
 
-Report = Annotated[bool, typer.Option("--report/--no-report", help="Write plots and the HTML report")]
+Report = Annotated[bool, typer.Option("--report/--no-report", help="Draw the HTML report, after the command has ended")]
 
 
 def _session(context: typer.Context, directory: Path | None) -> Session:
@@ -39,8 +42,53 @@ def calibrate(
     request = current.new_request(runs=tuple(runs)).changed(given)
     _warn(current, request)
     with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
-        done = current.calibrate(request, progress, report=report)
+        done = current.calibrate(request, progress, report=False)
+    _draw(context, current, done.number, report)
     _show_iteration(current, done, as_json)
+
+
+_drawing: list[subprocess.Popen[bytes]] = []
+
+
+def _draw(context: typer.Context, session: Session, number: int, wanted: bool) -> None:
+    """Let another process draw the report: its pictures take as long as a third of the calibration."""
+    if wanted:
+        session.ask_report(number)
+        command = ("report", str(number), "--session", str(session.directory.absolute()))
+        _drawing.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "snapcal_workbench.cli", *context.obj.arguments, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C and the end of the terminal are not for it
+            )
+        )
+
+
+def report(
+    context: typer.Context,
+    iteration: Annotated[int | None, typer.Argument(help="Number of the iteration; default: the last")] = None,
+    session: Directory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the report of an iteration, or wait while it is drawn, and say where it is."""
+    current = _session(context, session)
+    number = iteration or _last(current).number
+    with step(f"Drawing the report of iteration {number}", quiet=as_json) as progress:
+        path = current.report(number, progress)
+    if as_json:
+        show_json({"iteration": number, "report": str(path)})
+    else:
+        say(f"Report: {path}")
+
+
+def _last(session: Session) -> Iteration:
+    if session.last is None:
+        raise NotFoundError(
+            "There is no iteration yet.", found=f"none in {session.directory}", fix="Run `snapcal calibrate` first."
+        )
+    return session.last
 
 
 def _warn(session: Session, request: Request) -> None:
@@ -63,7 +111,8 @@ def iterate(
     current = _session(context, session)
     _warn(current, current.next_request(changes))
     with step("Iterating", quiet=as_json) as progress:
-        done = current.iterate(changes, progress, report=report)
+        done = current.iterate(changes, progress, report=False)
+    _draw(context, current, done.number, report)
     _show_iteration(current, done, as_json)
 
 
@@ -93,16 +142,18 @@ def iterations(context: typer.Context, session: Directory = None, as_json: AsJso
 
 
 def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> None:
-    report = session.folders.report(iteration.number) / "report.html"
+    number, path = iteration.number, session.folders.report(iteration.number) / "report.html"
+    report = path if session.folders.asked(number).is_file() or path.is_file() else None
     if as_json:
-        show_json({**iteration.model_dump(mode="json"), "report": str(report) if report.is_file() else None})
+        show_json({**iteration.model_dump(mode="json"), "report": str(report) if report else None})
         return
     say(f"Iteration {iteration.number} of run {iteration.run_number}: {_verdict(iteration)}")
     show_passes(iteration)
     show_groups(iteration)
     say(iteration.groups.criterion)
-    if report.is_file():
+    if report:
         say(f"Report: {report}")
+        note(f"It is being drawn; `snapcal report {number}` waits for it.")
 
 
 def _verdict(iteration: Iteration) -> str:
@@ -253,6 +304,7 @@ COMMANDS = {
     "calibrate": calibrate,
     "iterate": iterate,
     "iterations": iterations,
+    "report": report,
     "compare": compare,
     "save": save,
     "apply": apply,

@@ -47,7 +47,7 @@ class _Commands(TyperGroup):
 _MODULES = {
     "facility": ("config", "state", "init-state", "simulate", "demo"),
     "identifying": ("identify",),
-    "calibrating": ("calibrate", "iterate", "iterations", "compare", "save", "apply"),
+    "calibrating": ("calibrate", "iterate", "iterations", "report", "compare", "save", "apply"),
     "store": ("versions", "show", "retire", "unretire", "verify", "repair"),
     "panel": ("panel",),
     "workbench": ("workbench",),

@@ -28,6 +28,12 @@ class SettingsSource:
     config: Path | None = None
     overrides: tuple[str, ...] = ()
 
+    @property
+    def arguments(self) -> list[str]:
+        """The words of a command line that say the same."""
+        config = ["--config", str(self.config)] if self.config else []
+        return [*config, *(word for text in self.overrides for word in ("--set", text))]
+
     def load(self) -> Settings:
         """The effective settings.
 

@@ -31,7 +31,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.calibration.types.calibration import with_account
-from snapcal_workbench.errors import Cancelled, InputError
+from snapcal_workbench.errors import Cancelled, InputError, SnapcalError
 from snapcal_workbench.instrument.known import instrument_of, mode_called, requested_mode
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
@@ -57,7 +57,12 @@ from snapcal_workbench.session.ingredients import RUN, Ingredients, Loaded
 from snapcal_workbench.session.iteration import Iteration, IterationFolders, UnreadableIteration
 from snapcal_workbench.session.ledger import Ledger, Standing
 from snapcal_workbench.session.preview import Outlook
-from snapcal_workbench.session.reporting import export_spectra, write_comparison_report, write_iteration_report
+from snapcal_workbench.session.reporting import (
+    export_spectra,
+    write_comparison_report,
+    write_iteration_report,
+    written_once,
+)
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.session.trial import trial
 from snapcal_workbench.session.versions import checked_health, described_versions
@@ -252,14 +257,17 @@ class Session:
         self.folders.remove(number)
         self._ledger.delete(_owner(number))
 
-    def report(self, number: int) -> Path:
-        """The HTML report of an iteration; made now if it was left out."""
-        path = self.folders.report(number) / "report.html"
-        if not path.is_file():
-            iteration = self.folders.read(number)
+    def report(self, number: int, progress: Progress | None = None) -> Path:
+        """The HTML report of an iteration; drawn now if it was left out, waited for if another process draws it."""
+        iteration, folder = self.folders.read(number), self.folders.report(number)
+        if not folder.is_dir():
             geometry = self.state_of_iteration(number).geometry(self.mode_of(iteration))
-            self._report(iteration, self.folders.calibration(number), geometry, Progress())
-        return path
+            self._report(iteration, self.folders.calibration(number), geometry, progress or Progress())
+        return folder / "report.html"
+
+    def ask_report(self, number: int) -> None:
+        """Say that a report will be drawn, by another process or at the latest by `save`."""
+        self.folders.asked(number).touch()
 
     def remarks(self) -> list[str]:
         """What was done by hand to this calibration session's workspaces since the last call."""
@@ -313,7 +321,8 @@ class Session:
         iteration = self.folders.read(number)
         names = self.restore(number)
         names["grouping"] = self._keep_grouping(iteration)
-        report = self.folders.report(number)
+        progress = progress or Progress()
+        report = self._asked_report(number, progress)
         return self.host.run(
             save_version.SAVE_CALIBRATION_VERSION,
             save_version.Inputs(
@@ -331,8 +340,17 @@ class Session:
                 provenance=iteration.provenance,
                 attachments=str(report) if report.is_dir() else "",
             ),
-            progress or Progress(),
+            progress,
         )
+
+    def _asked_report(self, number: int, progress: Progress) -> Path:
+        """Folder of an iteration's report, which is drawn or waited for where it was asked for."""
+        if self.folders.asked(number).is_file():
+            try:
+                self.report(number, progress)
+            except SnapcalError as error:
+                progress.warn(f"The version is saved without its report: {error.what}")
+        return self.folders.report(number)
 
     def apply(self, reference: str, request: Request, output: str, progress: Progress) -> apply_version.Outputs:
         """Focus the request's run with a version or an iteration.
@@ -525,8 +543,13 @@ class Session:
         )
 
     def _report(self, iteration: Iteration, calibration: Calibration, geometry: Geometry, progress: Progress) -> None:
-        mode, folder = self.mode_of(iteration), self.folders.report(iteration.number)
-        write_iteration_report(folder, iteration, calibration, geometry, mode, progress)
+        mode = self.mode_of(iteration)
+
+        def write(folder: Path) -> None:
+            write_iteration_report(folder, iteration, calibration, geometry, mode, progress)
+
+        written_once(self.folders.report(iteration.number), write, progress)
+        self.folders.asked(iteration.number).unlink(missing_ok=True)
 
 
 def _owner(number: int) -> str:

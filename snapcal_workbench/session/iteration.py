@@ -205,6 +205,10 @@ class IterationFolders:
         """Folder of an iteration's report."""
         return self.path(number) / "report"
 
+    def asked(self, number: int) -> Path:
+        """File that is there while an iteration's report was asked for and is not drawn yet."""
+        return self.path(number) / "report.asked"
+
     def kept(self) -> list[int]:
         """Numbers of all iterations that were kept, ascending, also of those that cannot be read."""
         return [number for number in self._claimed() if self._record(number).is_file()]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from snapcal_workbench import __version__
 from snapcal_workbench.calibration.types import Calibration, Geometry, GroupCalibration, PixelCalibration, Spectra
@@ -17,6 +22,42 @@ from snapcal_workbench.report.detectors import panels_of_groups
 from snapcal_workbench.report.html import comparison_report, save_report
 from snapcal_workbench.session.comparison import Comparison
 from snapcal_workbench.session.iteration import Iteration
+
+_PATIENCE = 0.2
+"""Seconds between two looks for another's drawing, in which the user can cancel."""
+
+
+def written_once(folder: Path, write: Callable[[Path], object], progress: Progress) -> None:
+    """Let a report appear whole or not at all: one process draws it, and others wait for that one.
+
+    Args:
+        folder: Of the report; nothing is done where it is there.
+        write: Writes the report into the folder that it is given.
+        progress: Lets the user cancel.
+    """
+    with _sole(folder.with_suffix(".lock"), progress):
+        if folder.is_dir():
+            return
+        part = folder.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+        try:
+            write(part)
+            os.rename(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _sole(path: Path, progress: Progress) -> Iterator[None]:
+    lock = FileLock(path)
+    while not lock.is_locked:
+        progress.check()
+        with suppress(Timeout):
+            lock.acquire(timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_iteration_report(

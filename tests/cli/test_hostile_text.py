@@ -38,6 +38,7 @@ REQUIRED = {
     "calibrate": (RUN, "--calibrant", "Silicon_NIST_640d_001", "--max-passes", "0"),
     "iterate": ("--max-passes", "0"),
     "iterations": (),
+    "report": ("99",),
     "compare": ("1", VERSION),
     "save": ("1", "--comments", MARKUP),
     "apply": ("1", RUN),

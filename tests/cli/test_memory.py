@@ -19,6 +19,7 @@ MEASURED = """
 import json, resource, sys
 from snapcal_workbench.cli.app import app
 app(sys.argv[1:], standalone_mode=False)
+app([*sys.argv[1:3], "report"], standalone_mode=False)
 print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 """
 
