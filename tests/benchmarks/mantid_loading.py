@@ -24,12 +24,12 @@ from snapcal_workbench.formats.events import BankEvents, write_events
 from snapcal_workbench.formats.instrument_xml import instrument_definition
 from snapcal_workbench.hosts.spectra_arrays import agrees, detector_table, detectors_of, event_lists
 from snapcal_workbench.instrument.loading import load_events
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import RunRequest
 from tests.spectra_by_calls import Calls, SpectraWithTotal
 
-NATIVE = 1_179_648
 PART = 20
 """The native rows are measured on one spectrum of that many."""
 
@@ -67,7 +67,7 @@ def by_calls(workspace: SpectraWithTotal) -> None:
 
 def native(events: Events, calls: Calls) -> SpectraWithTotal:
     """A part of a native workspace, one of `PART` spectra."""
-    n = NATIVE // PART
+    n = SNAP.native.n_pixels // PART
     repeats = int(np.ceil(n / len(events.geometry)))
     geometry = type(events.geometry)(
         np.arange(n, dtype=np.int32),
@@ -96,7 +96,7 @@ def main() -> None:
             progress=Progress(),
         )
         settings = Settings.load(found.config_path)
-        request = RunRequest(("58882",), True)
+        request = RunRequest(("58882",), SNAP.lite)
         load_events(request, settings)
         embedded = seconds(lambda: load_events(request, settings))
         events = load_events(request, settings)
