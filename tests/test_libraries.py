@@ -131,3 +131,10 @@ def test_without_a_second_library_there_is_no_reason_against_the_plugin() -> Non
 
     assert libraries.reason_not_to_load() == ""
     assert libraries.reason_not_to_show() == ""
+
+
+def test_an_old_qtpy_is_told_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "QtPy-1.11.3.dist-info").mkdir()
+    (tmp_path / "QtPy-1.11.3.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: QtPy\nVersion: 1.11.3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "needs qtpy 2.4 or later, and 1.11.3 is installed" in libraries.reason_not_to_show()

@@ -77,10 +77,10 @@ def pixel_spectra(detectors: Sequence[Sequence[int]], name: str) -> PixelSpectra
 
 
 def per_detector(detectors: Sequence[Sequence[int]], value: FloatArray) -> tuple[IntArray, FloatArray]:
-    """A value a spectrum as a value a detector (a spectrum may have several), in ascending order of detid."""
+    """A value (or row) a spectrum as one a detector, of which a spectrum may have several; in ascending order of detid."""
     counts = [len(ids) for ids in detectors]
     detid = np.fromiter((i for ids in detectors for i in ids), np.int32, sum(counts))
-    repeated = np.repeat(value, counts)
+    repeated = np.repeat(value, counts, axis=0)
     order = np.argsort(detid, kind="stable")
     order = order[detid[order] >= 0]
     return detid[order], repeated[order]

@@ -27,7 +27,7 @@ from snapcal_workbench.calibration.types import (
     Unit,
 )
 from snapcal_workbench.calibration.types.calibration import ACCOUNT_LOG
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.formats.tables import Table, table_to_fit_table
 from snapcal_workbench.hosts import conversions, spectra_arrays
 from snapcal_workbench.hosts.conversions import NOTE, RESULT_COLUMNS, PixelSpectra, note_of, plain_log
@@ -124,18 +124,23 @@ def _table_of(workspace: MatrixWorkspace) -> DetectorTable | None:
             given="OutputWorkspace",
             InputWorkspace=workspace,
         )
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        logger.information(f"SNAPCal: detectors are asked one by one: {error}")
+        return _ordered(table) if _is_true(table, workspace) else None
+    except Cancelled:
+        raise
+    except Exception as error:  # of a release where one of these is another one: there are the calls
+        logger.information(f"SNAPCal: detectors are asked one by one: {type(error).__name__}: {error}")
         return None
+
+
+def _is_true(table: DetectorTable, workspace: MatrixWorkspace) -> bool:
+    """Whether a table is of all detectors but the monitors, each with its own spectrum, and says what they say."""
     info = workspace.detectorInfo()
     ids = np.asarray(info.detectorIDs(), np.int64)
     left = np.flatnonzero(~np.isin(ids, table.detid))
     if len(left) > MANY_MONITORS:
-        return None
+        return False
     monitors = [int(ids[i]) for i in left.tolist() if info.isMonitor(i)]
-    if not is_one_a_detector(table, ids, monitors) or not agrees(table, workspace, workspace.spectrumInfo()):
-        return None
-    return _ordered(table)
+    return is_one_a_detector(table, ids, monitors) and agrees(table, workspace, workspace.spectrumInfo())
 
 
 def _ordered(table: DetectorTable) -> DetectorTable:

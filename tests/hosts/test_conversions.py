@@ -233,3 +233,10 @@ def test_a_run_without_events_keeps_its_window() -> None:
     note = json.loads(conversions.make_note("Events", RunInfo("1"), WINDOW))
     assert conversions.window_of(np.empty(0, np.float32), note) == WINDOW
     assert conversions.window_of(np.empty(0, np.float32), {}) == TofWindow(0.0, 0.0)
+
+
+def test_rows_of_spectra_become_rows_of_detectors() -> None:
+    rows = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    detid, value = conversions.per_detector([(5, 2), (-1,), (3,)], rows)
+    assert detid.tolist() == [2, 3, 5]
+    assert value.tolist() == [[1.0, 10.0], [3.0, 30.0], [1.0, 10.0]]
