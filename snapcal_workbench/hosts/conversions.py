@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     FloatArray,
+    Geometry,
     IntArray,
     LogValue,
     MaskReason,
@@ -38,6 +39,9 @@ RESULT_COLUMNS = ("shift", "sigma", "own_shift", "own_sigma", "events", "chi2", 
 """What each point of a workspace of pixel results is, in this order."""
 CROPPED_FRACTION = 0.02
 """A run without events in this fraction of its TOF range, at either end, was cropped by the user."""
+ROUNDING = 1e-12
+"""Difference (relative, m or rad) that writing positions and reading them back may make: a thousand times what it does,
+and a thousandth of what a moved detector does."""
 _ORIGIN = ("run_number", "start_time", "end_time", "source")
 
 
@@ -77,7 +81,7 @@ def pixel_spectra(detectors: Sequence[Sequence[int]], name: str) -> PixelSpectra
 
 
 def per_detector(detectors: Sequence[Sequence[int]], value: FloatArray) -> tuple[IntArray, FloatArray]:
-    """A value (or row) a spectrum as one a detector, of which a spectrum may have several; in ascending order of detid."""
+    """A value (or row) a spectrum as one a detector, of which it may have several; in ascending order of detid."""
     counts = [len(ids) for ids in detectors]
     detid = np.fromiter((i for ids in detectors for i in ids), np.int32, sum(counts))
     repeated = np.repeat(value, counts, axis=0)
@@ -137,6 +141,20 @@ def window_of(tof: NDArray[np.float32], note: Mapping[str, Any]) -> TofWindow:
     slack = CROPPED_FRACTION * (high - low) if len(finite) else np.inf
     gaps = tuple((start, end) for start, end in stated["gaps"])
     return TofWindow(low if first - low <= slack else first, high if high - last <= slack else last, gaps)
+
+
+def unrounded(read: Geometry, written: Geometry | None) -> Geometry:
+    """The geometry that a workspace was written with, where what it says now differs by rounding alone.
+
+    Positions in Cartesian coordinates change distances and angles by 1e-16, which single precision in the pixel step
+    makes 1e-8 of DIFC.
+    """
+    if written is None or len(read) != len(written) or not np.array_equal(read.detid, written.detid):
+        return read
+    pairs = [(np.float64(read.l1), np.float64(written.l1))]
+    pairs += [(getattr(read, name), getattr(written, name)) for name in ("l2", "two_theta", "azimuth")]
+    same = all(np.allclose(one, other, rtol=ROUNDING, atol=ROUNDING) for one, other in pairs)
+    return written if same and read.instrument == written.instrument else read
 
 
 # -- spectra and maps -----------------------------------------------------------------------------------------------

@@ -89,7 +89,9 @@ class MantidHost:
             total = loaded if total is None else _sum(total, loaded)
         describe(total, "Events", identified.info, window=window)
         AnalysisDataService.addOrReplace(output, total)
-        return LoadedRun(identified.info, identified.state.geometry(mode), n_events)
+        geometry = identified.state.geometry(mode)
+        self._workspaces.remember(output, geometry)
+        return LoadedRun(identified.info, geometry, n_events)
 
     def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         own = not mantid_algorithms.is_inside() and AlgorithmFactory.exists(algorithm.name)

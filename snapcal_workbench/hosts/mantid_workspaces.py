@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -30,6 +31,7 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.hosts import mantid_reading as reading
 from snapcal_workbench.hosts import mantid_writing as writing
+from snapcal_workbench.hosts.conversions import unrounded
 from snapcal_workbench.hosts.mantid_execution import ONE_AT_A_TIME, is_passing, kept, run_on_list, start_framework
 from snapcal_workbench.hosts.mantid_writing import Donor
 from snapcal_workbench.progress import Progress
@@ -86,7 +88,8 @@ class MantidWorkspaces:
         with kept(workspace):
             value = _READERS[wanted](workspace)
         if isinstance(value, Events):
-            self._remember(name, value)
+            value = replace(value, geometry=unrounded(value.geometry, self._donors.get(name)))
+            self.remember(name, value.geometry)
         return cast(V, value)
 
     def write(self, name: str, value: Value) -> None:
@@ -105,7 +108,7 @@ class MantidWorkspaces:
         """As `write`, with progress; nothing is replaced when the user cancels."""
         check_name(name)
         AnalysisDataService.addOrReplace(name, writing.events_workspace(events, progress))
-        self._remember(name, events)
+        self.remember(name, events.geometry)
 
     def rename(self, name: str, new_name: str) -> None:
         check_name(new_name)
@@ -194,10 +197,11 @@ class MantidWorkspaces:
         assert isinstance(value, (PixelMask, PixelGrouping, PixelMap, PixelResults))
         return makers[type(value)](value, self._donor(value.detid))
 
-    def _remember(self, name: str, events: Events) -> None:
+    def remember(self, name: str, geometry: Geometry) -> None:
+        """Take note of the pixels of a run in the list: what is made of them gets its instrument."""
         with self._lock:
             self._donors.pop(name, None)
-            self._donors[name] = events.geometry
+            self._donors[name] = geometry
 
     def _donor(self, detid: IntArray) -> Donor | None:
         """The run whose pixels are exactly these, the last one used first."""

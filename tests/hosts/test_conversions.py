@@ -240,3 +240,22 @@ def test_rows_of_spectra_become_rows_of_detectors() -> None:
     detid, value = conversions.per_detector([(5, 2), (-1,), (3,)], rows)
     assert detid.tolist() == [2, 3, 5]
     assert value.tolist() == [[1.0, 10.0], [3.0, 30.0], [1.0, 10.0]]
+
+
+def test_a_geometry_that_differs_by_rounding_is_the_one_that_was_written() -> None:
+    written = geometry(12)
+    rounded = replace(written, l2=written.l2 * (1 + 4e-16), two_theta=written.two_theta * (1 - 4e-16))
+    assert conversions.unrounded(rounded, written) is written
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "two_theta", "azimuth"])
+def test_a_detector_that_was_moved_is_where_it_is_now(name: str) -> None:
+    written = geometry(12)
+    moved = replace(written, **{name: getattr(written, name) + 1e-9})
+    assert conversions.unrounded(moved, written) is moved
+
+
+def test_a_run_of_other_pixels_keeps_its_geometry() -> None:
+    for written in (None, geometry(11), replace(geometry(12), detid=geometry(12).detid + 1)):
+        read = geometry(12)
+        assert conversions.unrounded(read, written) is read
