@@ -28,6 +28,7 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     Spectra,
 )
+from snapcal_workbench.calibration.units import log_step
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.progress import Progress
 
@@ -63,12 +64,12 @@ class LogGrid:
                 found=f"{d_min} to {d_max} A, relative width {width}",
                 fix="Check the TOF window and the cropping of the d range in the peak options.",
             )
-        return cls(d_min, width, max(1, int(np.ceil(np.log(d_max / d_min) / np.log1p(width) - 1e-9))))
+        return cls(d_min, width, max(1, int(np.ceil(np.log(d_max / d_min) / log_step(width) - 1e-9))))
 
     @property
     def step(self) -> float:
         """Width of a bin in ln d: ln(1 + b)."""
-        return float(np.log1p(self.width))
+        return log_step(self.width)
 
     @property
     def edges(self) -> FloatArray:

@@ -52,4 +52,9 @@ def d_from_tof(tof: Value, *, difc: Value, difa: Value | float = 0.0, tzero: Val
 
 def offset_from_shift(shift: Value, *, bin_width: float) -> Value:
     """offset = -s / ln(1 + b): Mantid's offset, in bins of the relative width b, of a shift s."""
-    return -shift / np.log1p(bin_width)
+    return -shift / log_step(bin_width)
+
+
+def log_step(bin_width: float) -> float:
+    """ln(1 + b): what a bin of the relative width b is wide in ln d or ln TOF."""
+    return float(np.log1p(bin_width))

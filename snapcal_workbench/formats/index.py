@@ -461,7 +461,7 @@ def _first_reason(error: Exception) -> str:
     return type(error).__name__
 
 
-def choose_version(entries: Sequence[IndexEntry], run: int, lite: bool | None) -> IndexEntry | None:
+def choose_version(entries: Sequence[IndexEntry], run: int, use_lite_mode: bool | None) -> IndexEntry | None:
     """The version that applies to a run: the newest one that accepts it; the default (0) only if no other does.
 
     Entries of the run's mode are kept first. Newest is by timestamp, not by number; of equal timestamps the later in
@@ -471,12 +471,12 @@ def choose_version(entries: Sequence[IndexEntry], run: int, lite: bool | None) -
     Args:
         entries: In the order of the index.
         run: Run number.
-        lite: Mode of the run; None where entries have no mode (instrument parameters).
+        use_lite_mode: Mode of the run; None where entries have no mode (instrument parameters).
     """
     best: IndexEntry | None = None
     default: IndexEntry | None = None
     for entry in reversed(entries):
-        if lite is not None and entry.use_lite_mode != lite:
+        if use_lite_mode is not None and entry.use_lite_mode != use_lite_mode:
             continue
         rival = best if entry.version else default
         if (rival is None or entry.time > rival.time) and entry.accepts(run):

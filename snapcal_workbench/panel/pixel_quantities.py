@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, Geometry, MaskReason, PixelResults
+from snapcal_workbench.calibration.units import offset_from_shift
 from snapcal_workbench.report.detectors import difc_change_ppm
 
 CHANGE = "DIFC change (ppm)"
@@ -49,7 +50,7 @@ class PixelQuantities:
             return self._found.events
         if quantity == ERROR_BAR:
             return 1e6 * self._found.sigma
-        return None if self.bin_width is None else -self._found.shift / np.log1p(self.bin_width)
+        return None if self.bin_width is None else offset_from_shift(self._found.shift, bin_width=self.bin_width)
 
     def text(self, index: int, baseline: DiffCalTable) -> str:
         """All that is known of a pixel, in one line."""
@@ -65,7 +66,9 @@ class PixelQuantities:
         found = self._found
         if found is not None:
             if self.bin_width is not None:
-                parts.append(f"offset {-found.shift[index] / np.log1p(self.bin_width):+.2f} bins")
+                parts.append(
+                    f"offset {offset_from_shift(float(found.shift[index]), bin_width=self.bin_width):+.2f} bins"
+                )
             parts.append(f"± {1e6 * found.sigma[index]:.0f} ppm")
             parts.append(f"{found.events[index]:,.0f} events")
         reason = int(self.values["mask"].reason[index])

@@ -56,19 +56,19 @@ class Effect:
         return told
 
 
-def effect_of(entries: Sequence[IndexEntry], run: int, condition: AppliesTo, lite: bool | None) -> Effect:
+def effect_of(entries: Sequence[IndexEntry], run: int, condition: AppliesTo, use_lite_mode: bool | None) -> Effect:
     """What a version with a condition would do, see `Effect`.
 
     Args:
         entries: Of the versions that there are.
         run: The run that the version was made from.
         condition: Of the new version.
-        lite: Mode of the version; None where all entries are of it.
+        use_lite_mode: Mode of the version; None where all entries are of it.
 
     Raises:
         InputError: It would take none of the known runs: neither its own nor one of another version.
     """
-    own = [entry for entry in entries if lite is None or entry.use_lite_mode == lite]
+    own = [entry for entry in entries if use_lite_mode in (None, entry.use_lite_mode)]
     numbers = {run, *(int(entry.run_number) for entry in own if entry.run_number.isdecimal())}
     choices = list(_choices(own))
     starts = [start for start, _ in choices]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from snapcal_workbench import __version__
+from snapcal_workbench.calibration.focus import bin_width
 from snapcal_workbench.calibration.types import GroupMetrics, GroupParameters, as_dict
 from snapcal_workbench.formats.index import IndexEntry, parse_entry
 from snapcal_workbench.store import fs
@@ -272,14 +273,13 @@ def _pixel_group(contents: VersionContents, good: list[int]) -> dict[str, Any]:
     groups = {
         str(int(group)): _group(parameters, index) for index, group in enumerate(parameters.group) if int(group) in good
     }
-    widths = [item["dRelativeResolution"] for item in groups.values()]
     return {
         "pixelGroupingParameters": groups,
         "nBinsAcrossPeakWidth": bins,
         "focusGroup": {"name": contents.grouping_name, "definition": contents.grouping_definition},
         "timeOfFlight": {
             "minimum": parameters.tof_min,
-            "binWidth": min(widths) / bins if widths else None,
+            "binWidth": bin_width(parameters, bins) if len(parameters) else None,
             "maximum": parameters.tof_max,
             "binningMode": BINNING_LOGARITHMIC,
         },

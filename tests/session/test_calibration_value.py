@@ -20,7 +20,7 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
-from snapcal_workbench.store import state_store
+from snapcal_workbench.store import draft
 from snapcal_workbench.store.layout import RECORD
 from snapcal_workbench.store.record import OwnFields, record_json
 from snapcal_workbench.store.references import open_version
@@ -130,7 +130,7 @@ def test_a_record_of_a_newer_release_is_named_as_such(
         made["snapcalWorkbench"] |= {"format": 99, "writtenBy": "9.0", "contentHashes": "in another file"}
         return made
 
-    monkeypatch.setattr(state_store, "record_json", newer)
+    monkeypatch.setattr(draft, "record_json", newer)
     saved = session.save(2, author="tester", comments="c")
     with pytest.raises(FileFormatError, match="newer release") as raised:
         open_version(tree.settings, f"{RUN}:{saved.version}", verify=False)

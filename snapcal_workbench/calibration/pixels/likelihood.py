@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.chunks import in_order
 from snapcal_workbench.calibration.event_order import sort_within_pixels
+from snapcal_workbench.calibration.focus import bin_width
 from snapcal_workbench.calibration.pixels.estimator import PassEstimate
 from snapcal_workbench.calibration.pixels.likelihood_group import EVENTS_PER_CHUNK, GroupEvents, number_of_folds
 from snapcal_workbench.calibration.pixels.likelihood_kernels import COUNTS, EDGE
@@ -32,7 +33,7 @@ from snapcal_workbench.calibration.types import (
     MaskReason,
     PixelGrouping,
 )
-from snapcal_workbench.calibration.units import d_from_tof
+from snapcal_workbench.calibration.units import d_from_tof, offset_from_shift
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
 
@@ -251,8 +252,8 @@ class LikelihoodEstimator:
         """Mask the pixels whose offset of this pass exceeds the limit in bins."""
         if self._options.max_offset_bins is None:
             return
-        width = np.log1p(self._parameters.delta_d.min() / self._options.bins_per_delta_d)
-        beyond = np.abs(result.shift[members]) > self._options.max_offset_bins * width
+        width = bin_width(self._parameters, self._options.bins_per_delta_d)
+        beyond = np.abs(offset_from_shift(result.shift[members], bin_width=width)) > self._options.max_offset_bins
         result.reason[members[beyond & (result.reason[members] == 0)]] = MaskReason.AT_LIMIT
 
 

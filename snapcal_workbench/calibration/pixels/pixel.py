@@ -32,6 +32,7 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     PixelResults,
 )
+from snapcal_workbench.calibration.units import log_step, offset_from_shift
 from snapcal_workbench.errors import CalibrationError, InputError
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
@@ -64,8 +65,9 @@ class _PixelStep:
         self._check_masked(reason)
         used &= reason == MaskReason.USED
         shift = np.where(used, state.shift + estimate.shift, 0.0)
-        bins = estimate.shift / np.log1p(bin_width(self.parameters, self.options.bins_per_delta_d))
-        return _State(shift, reason, estimate), Increments(bins, used, self.grouping.group)
+        width = bin_width(self.parameters, self.options.bins_per_delta_d)
+        offset = offset_from_shift(estimate.shift, bin_width=width)
+        return _State(shift, reason, estimate), Increments(offset, used, self.grouping.group)
 
     def in_use(self, reason: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """bool[n], the pixels that take part."""
@@ -215,7 +217,7 @@ def _records(loop: Convergence[_State], step: _PixelStep) -> tuple[PassRecord, .
         size = np.abs(estimate.shift[used]) * 1e6
         own_sigma = estimate.own_sigma[used]
         own_sigma = own_sigma[np.isfinite(own_sigma)]
-        ppm = 1e6 * np.log1p(bin_width(step.parameters, step.options.bins_per_delta_d))
+        ppm = 1e6 * log_step(bin_width(step.parameters, step.options.bins_per_delta_d))
         records.append(
             PassRecord(
                 number=entry.number,
