@@ -26,6 +26,10 @@ from snapcal_workbench.text import one_line, visible
 _WIDTH_OF_FILES = 140
 """Columns of a table that does not go to a terminal."""
 
+_LONG_TABLE = 200
+"""Rows beyond which a table is plain lines: folding and drawing takes some milliseconds a row."""
+_WIDEST_COLUMN = 48
+
 _LONGEST_CELL = 400
 """Characters of a table's cell; `--json` has the whole text."""
 
@@ -91,6 +95,9 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         OutputError: It cannot be written.
     """
     cells = [[cell(value) for value in row] for row in rows]
+    if len(cells) > _LONG_TABLE:
+        _show_lines(title, columns, cells)
+        return
     table = Table(title=plain(title), title_justify="left", title_style="bold", header_style="bold")
     for position, column in enumerate(columns):
         numbers = position > 0 and all(_begins_as_number(row[position]) for row in cells)
@@ -99,6 +106,16 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         table.add_row(*(plain(text, limit=_LONGEST_CELL) for text in row))
     with _writing("\n".join([title, *("\t".join(row) for row in cells)])):
         _out.print(table)
+
+
+def _show_lines(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """A table of very many rows, a line each; only the widest cells go beyond their columns."""
+    rows = [columns, *([one_line(text)[:_LONGEST_CELL] for text in row] for row in cells)]
+    widths = [min(max(map(len, column)), _WIDEST_COLUMN) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    text = "\n".join([one_line(title), *lines]) + "\n"
+    with _writing(text):
+        sys.stdout.write(text)
 
 
 def _begins_as_number(text: str) -> bool:

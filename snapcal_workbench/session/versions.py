@@ -16,6 +16,7 @@ from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
+from snapcal_workbench.store.journal import written_by
 from snapcal_workbench.store.layout import RECORD
 from snapcal_workbench.store.listing import versions_of_state
 from snapcal_workbench.store.record import parse_record
@@ -23,6 +24,9 @@ from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore
 
 GOOD = "good"
+RECORDS_READ = 200
+"""Records that are read for a list: those of the newest versions, as each takes most of a millisecond. Of older ones
+the audit log tells the software, and a check the health."""
 
 
 def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, run: int) -> dict[str, Any]:
@@ -31,9 +35,11 @@ def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, ru
     store = StateStore(settings, state_id, mode)
     folders = store.folders()
     entries = {entry.version: entry for entry in store.entries()}
+    saved_by = written_by(store.home)
+    newest = set(sorted(folders)[-RECORDS_READ:])
     for item in found["versions"]:
         version = item["version"]
-        software, health = _record_of(folders.get(version))
+        software, health = _record_of(folders.get(version)) if version in newest else (saved_by.get(version, ""), "")
         item["reference"] = f"{item['mode']}/{state_id}/{version}"
         item["software"], item["health"] = software, health
         item["standing"] = _standing(item, entries.get(version), found["applies"], run, mode)

@@ -90,6 +90,12 @@ def append_audit(home: Path, action: str, version: int, **more: Any) -> None:
     )
 
 
+def written_by(home: Path) -> dict[int, str]:
+    """The software that saved each version, by the audit log of a home; others' versions are not in it."""
+    saves = (line for line in read_audit(home)[0] if line.get("action") == "save")
+    return {line["version"]: f"SNAPCal Workbench {line.get('software', '')}".rstrip() for line in saves}
+
+
 @dataclass(frozen=True)
 class Audited:
     """What the audit log knows of a version's documents.
