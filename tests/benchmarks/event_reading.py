@@ -1,9 +1,11 @@
 """Reading, cropping and sorting the events of a run against a bare h5py read of the same file.
 
-Run: python tests/benchmarks/event_reading.py [--events 2e7] [--lite] [--repeats 3] [--directory DIR]
+Run: python -m tests.benchmarks.event_reading [--events 2e7] [--lite] [--repeats 3] [--directory DIR] [--copies]
 
 The file is written once: 18 banks of native pixels, chunked and deflated as facility files are, TOFs with the 0.1 us
-resolution of the clock. Each way of reading runs in a process of its own, whose peak memory is reported too.
+resolution of the clock. Each way of reading runs in a process of its own, whose peak memory is reported too: bare h5py,
+ours in pieces, and ours with each bank in one piece. With --copies each bank is one chunk of 2^16 events again and
+again, which takes as long to read and is written at once: 1e9 events, --repeats 1, need 5.6 GB of disk.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import multiprocessing
 import resource
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,9 +24,11 @@ import h5py
 import numpy as np
 
 from snapcal_workbench.calibration.types import RunInfo, TofWindow
+from snapcal_workbench.formats import _event_banks
+from snapcal_workbench.formats._event_sort import merge_parts, sort_bank
 from snapcal_workbench.formats.events import BankEvents, read_events, write_events
 
-BANKS, PIXELS = 18, 65536
+BANKS, PIXELS, COPIED = 18, 65536, 65536
 WINDOW = TofWindow(2546.0, 14105.0, ((8300.0, 8340.0),))
 
 
@@ -37,6 +42,25 @@ def make_banks(events: int) -> Iterator[BankEvents]:
         index = np.sort(rng.integers(0, share, pulses)).astype(np.uint64)
         name = f"bank{bank // 3 + 1}{bank % 3 + 1}_events"
         yield BankEvents(name, ids, tof, np.arange(pulses) / 60.0, index)
+
+
+def write_copies(path: Path, events: int) -> None:
+    """Banks of one chunk each, copied until there are as many events."""
+    rng = np.random.default_rng(58882)
+    copies = max(events // BANKS // COPIED, 1)
+    with h5py.File(path, "w") as file:
+        file.create_group("entry").attrs["NX_class"] = "NXentry"
+        for bank in range(BANKS):
+            group = file.create_group(f"entry/bank{bank // 3 + 1}{bank % 3 + 1}_events")
+            group.attrs["NX_class"] = "NXevent_data"
+            ids = rng.integers(bank * PIXELS, (bank + 1) * PIXELS, COPIED, dtype=np.uint32)
+            tof = np.round(rng.uniform(1000.0, 16000.0, COPIED), 1).astype(np.float32)
+            for name, values in (("event_id", ids), ("event_time_offset", tof)):
+                packing = {"shape": (copies * COPIED,), "chunks": (COPIED,), "compression": "gzip"}
+                made = group.create_dataset(name, dtype=values.dtype, **packing)
+                packed = zlib.compress(values.tobytes(), 4)
+                for copy in range(copies):
+                    made.id.write_direct_chunk((copy * COPIED,), packed)
 
 
 def bare_read(path: Path, lite: bool) -> int:
@@ -55,6 +79,12 @@ def sorted_read(path: Path, lite: bool) -> int:
     return len(read_events(path, pixel_of=lite_map() if lite else None, n_pixels=pixels(lite), window=WINDOW)[0])
 
 
+def whole_bank_read(path: Path, lite: bool) -> int:
+    """The same with each bank in one piece."""
+    _event_banks.PIECE = 1 << 40
+    return sorted_read(path, lite)
+
+
 def pixels(lite: bool) -> int:
     """Number of pixels of SNAP."""
     return BANKS * PIXELS // 64 if lite else BANKS * PIXELS
@@ -71,8 +101,9 @@ def lite_map() -> np.ndarray:
 def measure(
     work: Callable[[Path, bool], int], path: Path, lite: bool, repeats: int, queue: multiprocessing.Queue
 ) -> None:
-    """Shortest time of several runs (the first one, which compiles, left out) and the peak memory."""
-    work(path, lite)
+    """Shortest time of several runs, compilation left out, and the peak memory."""
+    one = np.zeros(1, np.uint32), np.ones(1, np.float32), np.zeros(1, np.int32)
+    merge_parts([sort_bank(*one, WINDOW)], 1)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -100,17 +131,21 @@ def main() -> None:
     parser.add_argument("--lite", action="store_true", help="sum 8 x 8 native pixels into lite ones")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--directory", type=Path, default=None, help="where to write the file (default: temporary)")
+    parser.add_argument("--copies", action="store_true", help="write one chunk again and again")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as folder:
         path = Path(folder) / "SNAP_1.nxs.h5"
         started = time.perf_counter()
-        write_events(path, run_info=RunInfo("1", duration=600.0), banks=make_banks(int(options.events)))
+        if options.copies:
+            write_copies(path, int(options.events))
+        else:
+            write_events(path, run_info=RunInfo("1", duration=600.0), banks=make_banks(int(options.events)))
         written = time.perf_counter() - started
         size = path.stat().st_size / 2**20
-        ways = {"bare h5py read": bare_read, "read, crop, sort": sorted_read}
+        ways = {"bare h5py read": bare_read, "read, crop, sort": sorted_read, "  in whole banks": whole_bank_read}
         results = {name: in_process(work, path, options.lite, options.repeats) for name, work in ways.items()}
-    bare, ours = (result["seconds"] for result in results.values())
+    bare, ours, _ = (result["seconds"] for result in results.values())
     if options.json:
         print(json.dumps({"ratio": ours / bare, **results}))
         return

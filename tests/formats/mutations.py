@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import zlib
@@ -83,7 +84,7 @@ def mutate_json(path: Path, rng: random.Random) -> None:
         elif kind == 1:
             container[key] = _nested(rng.choice((10, 50, 301)))
         else:
-            container[key] = rng.choice(ODD_VALUES)
+            container[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     path.write_text(json.dumps(value))
 
 
