@@ -39,6 +39,8 @@ from snapcal_workbench.calibration.types import (
     as_dict,
 )
 from snapcal_workbench.errors import FileFormatError, NotFoundError, StoreError
+from snapcal_workbench.formats.files import damaged
+from snapcal_workbench.formats.json_file import json_value
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.options import Request
@@ -315,8 +317,20 @@ class IterationFolders:
         replace_file(self._record(number), text.encode(), "the record of an iteration")
 
     def values(self, number: int) -> dict[str, Any]:
-        """The kept workspaces of an iteration by role, and `grouping` and `start` (the table it started from)."""
-        return read_values(self.path(number) / "values.h5")
+        """The kept workspaces of an iteration by role, and `grouping` and `start` (the table it started from).
+
+        Raises:
+            NotFoundError: Their file is not there.
+            FileFormatError: It is damaged, or lacks one of them.
+        """
+        path = self.path(number) / "values.h5"
+        values = read_values(path)
+        missing = _KEPT.keys() - values.keys() - {"results", "start"}  # which not every calibration has
+        if missing:
+            raise damaged(
+                path, "the results of an iteration", f"no {', no '.join(sorted(missing))}", "Calibrate again."
+            )
+        return values
 
     def calibration(self, number: int) -> Calibration:
         """A whole iteration, as the chain returned it; errors as for `read` and `values`."""
@@ -343,7 +357,7 @@ class IterationFolders:
     def _started(self, number: int) -> str:
         """When an iteration was made, as its file says, else as the file system does."""
         path = self._record(number)
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             return str(json.loads(path.read_bytes())["started"])
         try:
             return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
@@ -360,7 +374,7 @@ def _parsed(data: bytes) -> Iteration:
     Raises:
         ValueError: It holds none that this release can read.
     """
-    content = json.loads(data)
+    content = json_value(data.decode("utf-8"))
     if not isinstance(content, dict):
         raise ValueError("its file is no JSON object")
     stated = content.get("format", 1)
