@@ -64,7 +64,7 @@ def _run_or_path(text: str) -> str | Path:
 
 LOAD_CALIBRATION_RUN = Algorithm(
     "LoadCalibrationRun",
-    "Loads a run of SNAP for a diffraction calibration, cropped to its neutrons and in lite mode if asked.",
+    "Loads a run for a diffraction calibration, cropped to its neutrons, with merged (lite) pixels if asked.",
     Inputs,
     Outputs,
     run,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from snapcal_workbench.calibration.focus import bin_width, focus
+from snapcal_workbench.calibration.focus import focus
 from snapcal_workbench.calibration.groups.group import calibrate_groups, fit_group_terms
 from snapcal_workbench.calibration.groups.metrics import group_metrics
 from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
@@ -180,7 +180,7 @@ def align(
         stop=found.stop,
         message=found.message,
         passes=found.passes,
-        bin_width=bin_width(parameters, options.pixels.bins_per_delta_d),
+        bin_width=parameters.bin_width(options.pixels.bins_per_delta_d),
         masked=masked_by_reason(found.mask),
         seconds=round(time.monotonic() - clock, 2),
     )
@@ -231,7 +231,7 @@ def correct(
         results=found.results,
         fits=found.fits if number == 1 else None,
         bins_per_delta_d=options.pixels.bins_per_delta_d,
-        bin_width=bin_width(parameters, options.pixels.bins_per_delta_d),
+        bin_width=parameters.bin_width(options.pixels.bins_per_delta_d),
         seconds=round(time.monotonic() - clock, 2),
     )
 

@@ -84,17 +84,12 @@ class LogGrid:
         return slice(first, int(np.clip(last, first, self.bins)))
 
 
-def bin_width(parameters: GroupParameters, bins_per_delta_d: int) -> float:
-    """Relative bin width b = min(delta_d) / bins_per_delta_d that all groups share."""
-    return float(np.min(parameters.delta_d)) / bins_per_delta_d
-
-
 def shared_grid(parameters: GroupParameters, bins_per_delta_d: int) -> LogGrid:
     """The grid of the focused spectra: from the least d_min to the largest d_max of all groups."""
     return LogGrid.between(
         float(np.min(parameters.d_min)),
         float(np.max(parameters.d_max)),
-        bin_width(parameters, bins_per_delta_d),
+        parameters.bin_width(bins_per_delta_d),
     )
 
 

@@ -19,6 +19,7 @@ from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import Cancelled, InputProblemError, SnapcalError
 from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.calibrants import find_calibrants
+from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, Shown, View, Write
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.progress import Progress
@@ -397,10 +398,11 @@ class Presenter:
         if not request.grouping and self.session.last is not None:
             request = request.changed({"grouping": self.session.last.request.grouping})
         if target in self.workspaces_of_kind("Events"):
-            lite = self.session.is_lite(target)
+            lite = self.session.mode_of_run(target).merged
             return request.changed({"workspace": target, "runs": (), "lite": lite}), f"{target}_focused"
         lite = request.lite if number is not None else not reference.startswith("native/")
-        name = f"focused_{run_token(Path(target).stem.removeprefix('SNAP_'))}"
+        prefix = instrument_of(self.session.host.settings).files.prefix
+        name = f"focused_{run_token(Path(target).stem.removeprefix(prefix))}"
         return request.changed({"workspace": "", "runs": (target,), "lite": lite}), name
 
     def initialise_state(self, name: str, author: str) -> None:

@@ -392,7 +392,8 @@ class Session:
         name = f"focused_{run_token(self.identify(request).run_number)}"
         found = self.apply(reference, request, name, progress)
         spectra = self.host.workspaces.read(self._ledger.names(_APPLIED)[name], Spectra)
-        files = export_spectra(output or Path(f"{name}.nxs"), name, spectra)
+        definition = instrument_of(self.host.settings).modes[0].native.definition
+        files = export_spectra(output or Path(f"{name}.nxs"), name, spectra, definition)
         return {**found.model_dump(mode="json"), "files": [str(path) for path in files]}
 
     def comparison_report(self, comparison: Comparison, folder: Path, progress: Progress) -> Path:
@@ -408,9 +409,9 @@ class Session:
         sources = iteration.account.sources
         return mode_called(sources.instrument, sources.mode)
 
-    def is_lite(self, run_workspace: str) -> bool:
-        """Whether a run in the workspace list has lite pixels."""
-        return pixel_mode(self.host.workspaces.read(run_workspace, Events).geometry, self.host).merged
+    def mode_of_run(self, run_workspace: str) -> PixelMode:
+        """How the pixels of a run in the workspace list are counted."""
+        return pixel_mode(self.host.workspaces.read(run_workspace, Events).geometry, self.host)
 
     def store_of(self, iteration: Iteration, place: Path | None = None) -> StateStore:
         """Where an iteration would be saved, in the calibration tree or in another place."""

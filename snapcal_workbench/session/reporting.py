@@ -153,13 +153,14 @@ def write_comparison_report(folder: Path, comparison: Comparison, progress: Prog
     return comparison_report(folder, entries, first.geometry, progress, panels=panels)
 
 
-def export_spectra(path: Path, name: str, spectra: Spectra) -> list[Path]:
+def export_spectra(path: Path, name: str, spectra: Spectra, instrument: str) -> list[Path]:
     """Write focused spectra as Mantid processed NeXus, and beside it as columns of text for a plot.
 
     Args:
         path: The NeXus file.
         name: Workspace name in the file.
         spectra: In d-spacing.
+        instrument: Name of the instrument, as Mantid has it.
 
     Returns:
         Paths of the two files.
@@ -169,7 +170,7 @@ def export_spectra(path: Path, name: str, spectra: Spectra) -> list[Path]:
     """
     text = path.with_suffix(".txt")
     try:
-        write_processed(path, {name: spectra}, instrument="SNAP")
+        write_processed(path, {name: spectra}, instrument=instrument)
         _write_columns(text, spectra)
     except OSError as error:
         raise StoreError(

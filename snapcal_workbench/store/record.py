@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from snapcal_workbench import __version__
-from snapcal_workbench.calibration.focus import bin_width
 from snapcal_workbench.calibration.types import GroupMetrics, GroupParameters, as_dict
 from snapcal_workbench.formats.index import IndexEntry, parse_entry
 from snapcal_workbench.store import fs
@@ -279,7 +278,7 @@ def _pixel_group(contents: VersionContents, good: list[int]) -> dict[str, Any]:
         "focusGroup": {"name": contents.grouping_name, "definition": contents.grouping_definition},
         "timeOfFlight": {
             "minimum": parameters.tof_min,
-            "binWidth": bin_width(parameters, bins) if len(parameters) else None,
+            "binWidth": parameters.bin_width(bins) if len(parameters) else None,
             "maximum": parameters.tof_max,
             "binningMode": BINNING_LOGARITHMIC,
         },

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.focus import LogGrid, bin_width, focus, pixel_spectra, pixels_in_use, shared_grid
+from snapcal_workbench.calibration.focus import LogGrid, focus, pixel_spectra, pixels_in_use, shared_grid
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -118,7 +118,7 @@ def test_focused_spectra_are_sums_of_the_used_pixels_within_each_range(table, gr
 
 def test_bins_are_logarithmic_from_the_least_to_the_largest_d(events, table, grouping, parameters):
     spectra = focus(events, table, grouping, PixelMask.none(table.detid), parameters, bins_per_delta_d=5)
-    assert bin_width(parameters, 5) == pytest.approx(0.003 / 5)
+    assert parameters.bin_width(5) == pytest.approx(0.003 / 5)
     np.testing.assert_allclose(spectra.edges[1:] / spectra.edges[:-1], 1 + 0.003 / 5, rtol=1e-9)
     assert spectra.edges[0] == pytest.approx(0.7)
     assert 2.4 <= spectra.edges[-1] < 2.4 * (1 + 0.003 / 5)

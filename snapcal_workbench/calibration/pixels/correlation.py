@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.chunks import MAX_THREADS, in_order
-from snapcal_workbench.calibration.focus import LogGrid, bin_width, pixel_spectra, pixels_in_use
+from snapcal_workbench.calibration.focus import LogGrid, pixel_spectra, pixels_in_use
 from snapcal_workbench.calibration.pixels.correlation_peak import fit_peaks_of_correlations
 from snapcal_workbench.calibration.pixels.cross_correlation import (
     autocorrelation_width,
@@ -182,7 +182,7 @@ class CorrelationEstimator:
         grid = LogGrid.between(
             float(parameters.d_min[index]),
             float(parameters.d_max[index]),
-            bin_width(parameters, options.bins_per_delta_d),
+            parameters.bin_width(options.bins_per_delta_d),
         )
         sigma = float(parameters.delta_d[index]) / grid.step
         limits = [options.max_offset_bins, options.max_shift and options.max_shift / grid.step]

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.chunks import in_order
 from snapcal_workbench.calibration.event_order import sort_within_pixels
-from snapcal_workbench.calibration.focus import bin_width
 from snapcal_workbench.calibration.pixels.estimator import PassEstimate
 from snapcal_workbench.calibration.pixels.likelihood_group import EVENTS_PER_CHUNK, GroupEvents, number_of_folds
 from snapcal_workbench.calibration.pixels.likelihood_kernels import COUNTS, EDGE
@@ -252,7 +251,7 @@ class LikelihoodEstimator:
         """Mask the pixels whose offset of this pass exceeds the limit in bins."""
         if self._options.max_offset_bins is None:
             return
-        width = bin_width(self._parameters, self._options.bins_per_delta_d)
+        width = self._parameters.bin_width(self._options.bins_per_delta_d)
         beyond = np.abs(offset_from_shift(result.shift[members], bin_width=width)) > self._options.max_offset_bins
         result.reason[members[beyond & (result.reason[members] == 0)]] = MaskReason.AT_LIMIT
 

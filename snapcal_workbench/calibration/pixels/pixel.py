@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.event_order import with_sorted_weights
-from snapcal_workbench.calibration.focus import bin_width, pixels_in_use
+from snapcal_workbench.calibration.focus import pixels_in_use
 from snapcal_workbench.calibration.pixels.convergence import Convergence, Increments, converge
 from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
 from snapcal_workbench.calibration.pixels.estimator import PassEstimate, PixelEstimator
@@ -65,7 +65,7 @@ class _PixelStep:
         self._check_masked(reason)
         used &= reason == MaskReason.USED
         shift = np.where(used, state.shift + estimate.shift, 0.0)
-        width = bin_width(self.parameters, self.options.bins_per_delta_d)
+        width = self.parameters.bin_width(self.options.bins_per_delta_d)
         offset = offset_from_shift(estimate.shift, bin_width=width)
         return _State(shift, reason, estimate), Increments(offset, used, self.grouping.group)
 
@@ -217,7 +217,7 @@ def _records(loop: Convergence[_State], step: _PixelStep) -> tuple[PassRecord, .
         size = np.abs(estimate.shift[used]) * 1e6
         own_sigma = estimate.own_sigma[used]
         own_sigma = own_sigma[np.isfinite(own_sigma)]
-        ppm = 1e6 * log_step(bin_width(step.parameters, step.options.bins_per_delta_d))
+        ppm = 1e6 * log_step(step.parameters.bin_width(step.options.bins_per_delta_d))
         records.append(
             PassRecord(
                 number=entry.number,

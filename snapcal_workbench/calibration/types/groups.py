@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from snapcal_workbench.calibration.types._arrays import FloatArray, IntArray, check_lengths
 from snapcal_workbench.calibration.units import difc_from_geometry
 
@@ -97,6 +99,10 @@ class GroupParameters:
     def difc(self) -> FloatArray:
         """float64[g]: DIFC of the groups' mean positions, us/A; the arbitrary DIFC of the focused spectra."""
         return difc_from_geometry(l1=self.l1, l2=self.l2, two_theta=self.two_theta)
+
+    def bin_width(self, bins_per_delta_d: int) -> float:
+        """Relative bin width b = min(delta_d) / bins_per_delta_d that all groups share."""
+        return float(np.min(self.delta_d)) / bins_per_delta_d
 
 
 @dataclass(frozen=True, eq=False)

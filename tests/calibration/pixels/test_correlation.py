@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.focus import LogGrid, bin_width, pixel_spectra
+from snapcal_workbench.calibration.focus import LogGrid, pixel_spectra
 from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
@@ -228,7 +228,7 @@ def test_peak_memory_stays_within_the_budget(events, reference):
     options = OPTIONS.model_copy(update={"memory_mib": 24, "reference": reference})
     estimate(events, options=options)
     grouping, parameters = one_group(events.geometry, SIGMA)
-    bins = LogGrid.between(0.5, 2.6, bin_width(parameters, 10)).bins
+    bins = LogGrid.between(0.5, 2.6, parameters.bin_width(10)).bins
     estimator = CorrelationEstimator(events, grouping, parameters, options)
     table, reason = DiffCalTable.from_geometry(events.geometry), np.zeros(len(grouping.detid), np.uint8)
     tracemalloc.start()
