@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import ctypes
 import os
 import shutil
 import signal
@@ -33,7 +34,8 @@ CALLS = (
     "readlink",
 )
 """System calls of a save that can fail on a disk; a name that this machine does not know is left out."""
-SAVED, REFUSED, TOLD_SAVED, ERROR = 0, 3, 4, 5
+SAVED, REFUSED, TOLD_SAVED, ERROR, NO_MOUNTS = 0, 3, 4, 5, 6
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 ATTACHED_WITHIN = 20.0
 
 
@@ -97,6 +99,38 @@ def count_calls(action: Callable[[], object]) -> dict[str, int]:
 def with_fault(action: Callable[[], object], call: str, error: str, number: int) -> int:
     """Run an action whose call of that number fails with an error."""
     return traced(action, "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={number}")
+
+
+def on_a_full_disk(place: Path, kilobytes: int, prepare: Callable[[], Callable[[], object]]) -> int | None:
+    """Run an action on a disk in memory with little room; its exit code, or minus the signal that ended it.
+
+    Args:
+        place: Where the disk is mounted, in a process of its own.
+        kilobytes: Room that is left when the action begins.
+        prepare: Makes the files that are there before, and returns the action.
+
+    Returns:
+        As `traced`; None where the system allows no mounts.
+    """
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_fill_and_run(place, kilobytes, prepare))
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return None if code == NO_MOUNTS else code
+
+
+def _fill_and_run(place: Path, kilobytes: int, prepare: Callable[[], Callable[[], object]]) -> int:
+    user, group, libc = os.getuid(), os.getgid(), ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0:
+        return NO_MOUNTS
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+        Path(f"/proc/self/{name}").write_text(text)
+    if libc.mount(b"tmpfs", str(place).encode(), b"tmpfs", 0, b"size=64m") != 0:
+        return NO_MOUNTS
+    action = prepare()
+    found = os.statvfs(place)
+    (place / "filler").write_bytes(bytes(max(found.f_bavail * found.f_frsize - 1024 * kilobytes, 0)))
+    return outcome_of(action)
 
 
 @dataclass

@@ -59,6 +59,10 @@ _HINTS: dict[type, dict[str, Any]] = {}
 
 
 def _restored(hint: Any, item: Any, name: str) -> Any:
+    if hint is float:  # first, as most values are of these
+        return np.nan if item is None else float(_of((int, float), item, name))
+    if hint in (int, bool, str):
+        return _of(hint, item, name)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType) and NoneType in arguments:
         return None if item is None else _restored(next(a for a in arguments if a is not NoneType), item, name)
@@ -75,9 +79,7 @@ def _restored(hint: Any, item: Any, name: str) -> Any:
         return from_dict(hint, _of(dict, item, name))
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return hint.model_validate(item)
-    if hint is float:
-        return np.nan if item is None else float(_of((int, float), item, name))
-    return _of(hint, item, name) if hint in (int, bool, str) else item
+    return item
 
 
 def _of(kind: type | tuple[type, ...], item: Any, name: str) -> Any:
