@@ -49,6 +49,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     ingredients = pixel_ingredients(host, inputs)
     options = CalibrationOptions(peaks=inputs.peaks, pixels=inputs.pixels, delta_theta=inputs.delta_theta)
     found, step = chain.align(ingredients, ingredients.table, ingredients.mask, options, progress.remembering(warnings))
+    if not step.converged:
+        progress.warn(step.message)
     account = chain.account_of_steps(ingredients, options, found.table, found.mask, [step], [], None, warnings)
     _write(inputs, host, found, step, account.to_json())
     return Outputs(stop=step.stop, message=step.message, bin_width=step.bin_width, account=account.to_json())

@@ -124,6 +124,8 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
         _repeat(course, ingredients, options, number, progress.part(_done(number - 1), _done(number)))
         if course.group_steps[-1].converged:
             break
+    for text in unconverged(tuple(course.pixel_steps)):
+        progress.warn(text)
     after = assess(ingredients, course.table, course.mask, options, progress.part(_done(number), 1.0))
     account = account_of_steps(
         ingredients, options, course.table, course.mask, course.pixel_steps, course.group_steps, after, warnings

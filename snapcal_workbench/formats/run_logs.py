@@ -5,7 +5,6 @@ Times are in seconds after the start of the run; entries before it have negative
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import FloatArray
 from snapcal_workbench.formats.hdf5 import attribute, child, dataset, numbers, open_hdf5, text, wrong
+from snapcal_workbench.formats.once import read_once
 from snapcal_workbench.formats.run_info import WHAT, find_entry, number_of
 
 
@@ -52,7 +52,8 @@ class RunLogs:
     courses: dict[str, LogCourse]
 
 
-def read_run_logs(path: Path, names: Collection[str]) -> RunLogs:
+@read_once()
+def read_run_logs(path: Path, names: frozenset[str]) -> RunLogs:
     """Read the course of some logs.
 
     Args:

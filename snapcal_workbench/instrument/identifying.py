@@ -86,7 +86,7 @@ def _identify(file: RunFile, settings: Settings, progress: Progress | None) -> t
     known = instrument.logs
     schema = effective_schema(parameters.state_id_schema, known.schema)
     wanted = with_alternatives([*schema["properties"], *known.positions, known.wavelength], known.alternatives)
-    course = read_run_logs(file.path, wanted)
+    course = read_run_logs(file.path, frozenset(wanted))
     require_instrument(course, instrument)
     with naming(file.path):
         course = in_own_units(course, instrument, progress)

@@ -94,6 +94,7 @@ def test_every_pixel_calibration_is_told_and_the_verdict_is_the_last_ones(
     told = [text for text in account.warnings if "did not converge" in text]
     assert len(told) == sum(not step.converged for step in account.pixel_steps)
     assert told[0].startswith("Pixel calibration 1 of")
+    assert "Pixel calibration 1 of" in shown.output
     assert session.iteration(3).stop == "converged"
 
 
