@@ -161,6 +161,8 @@ class Session:
             Cancelled: The user cancelled; nothing is kept or changed.
         """
         require(request, self.host, self.folders)
+        mode = requested_mode(self.host.settings, request.lite)
+        request = request.changed({"lite": mode.merged})  # an instrument of one mode has no choice: keep what is used
         number = self.folders.claim()
         try:
             iteration, calibration, geometry = self._calibrated(number, request, progress)

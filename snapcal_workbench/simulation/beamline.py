@@ -29,6 +29,7 @@ class Beamline:
     Attributes:
         instrument: The instrument.
         folder: Its name in folders and files.
+        port: Where it stands at the source, as event files have it.
         logs: Of the simulated state, by name.
         log_units: Units of logs that have some.
         parameters: Content of its instrument parameters, without version and index entry.
@@ -38,6 +39,7 @@ class Beamline:
 
     instrument: Instrument
     folder: str
+    port: str
     logs: Mapping[str, LogValue]
     log_units: Mapping[str, str]
     parameters: Mapping[str, Any]
@@ -65,6 +67,7 @@ _SNAP_COLUMNS = np.array([1, 2, 3, 6, 5, 4], np.int32)
 SNAP_BEAMLINE = Beamline(
     instrument=SNAP,
     folder="SNAP",
+    port="BL3",
     logs={
         "det_arc1": -65.3,
         "det_arc2": 104.95,
@@ -119,6 +122,7 @@ SNAP_BEAMLINE = Beamline(
 POWGEN_BEAMLINE = Beamline(
     instrument=POWGEN,
     folder="PG3",
+    port="BL11A",
     logs={WAVELENGTH_LOG: 1.333, FREQUENCY_LOG: 60.0},
     log_units={WAVELENGTH_LOG: "Angstrom", FREQUENCY_LOG: "Hz"},
     parameters={

@@ -155,6 +155,7 @@ def write_run(
         banks=_banks(model, seed, beamline.instrument.banks, progress),
         experiment=experiment,
         instrument=beamline.native.definition,
+        beamline=beamline.port,
         log_units=beamline.log_units,
         progress=progress,
     )

@@ -100,6 +100,7 @@ def test_it_is_saved_and_read_back(calibrated: Calibrated, tmp_path: Path) -> No
     np.testing.assert_array_equal(found.table.detid, calibrated.tree.beamline.native.detid)
     np.testing.assert_array_equal(found.table.difc, table.difc)
     assert saved.entry["useLiteMode"] is False
+    assert calibrated.session.iteration(1).request.lite is False
     entry = calibrated.session.entry(f"{RUN}:{saved.version}")
     np.testing.assert_allclose(entry.geometry.difc, calibrated.values["start"].difc, rtol=1e-12)
 

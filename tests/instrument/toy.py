@@ -73,6 +73,7 @@ TOY = Toy()
 TOY_BEAMLINE = Beamline(
     instrument=TOY,
     folder="TOY",
+    port="7",
     logs={"arm:left": -70.0, "arm:right": 100.0, "beam:centre": 1.8},
     log_units={"beam:centre": "Angstrom"},
     parameters={
