@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -122,23 +123,29 @@ def iterations(context: typer.Context, session: Directory = None, as_json: AsJso
     if as_json:
         show_json([*(iteration.model_dump(mode="json") for iteration in found), *map(asdict, unreadable)])
         return
-    rows: list[tuple[object, ...]] = [
-        (
-            iteration.name,
-            iteration.run_number,
-            iteration.started[:16],
-            iteration.stop,
-            len(iteration.passes),
-            iteration.n_masked,
-            "; ".join(iteration.warnings) or "none",
-        )
-        for iteration in found
-    ]
+    before: list[Iteration | None] = [None, *found]
+    rows = [_iteration_row(*pair) for pair in zip(found, before, strict=False)]
     rows += [
-        (f"iteration {other.number}", "", other.started[:16], "cannot be read", "", "", other.why)
+        (f"iteration {other.number}", "", other.started[:16], "", "cannot be read", "", "", other.why)
         for other in unreadable
     ]
-    show_table("Iterations", ["iteration", "run", "started", "stopped", "passes", "masked", "warnings"], rows)
+    columns = ["iteration", "run", "started", "changed", "stopped", "masked", "strain std (ppm)", "warnings"]
+    show_table("Iterations; strain std: median over the groups", columns, rows)
+
+
+def _iteration_row(iteration: Iteration, before: Iteration | None) -> tuple[object, ...]:
+    changes = iteration.request.differences(before.request) if before else {}
+    known = [1e6 * float(value) for value in iteration.metrics.strain_std if value == value]
+    return (
+        iteration.name,
+        iteration.run_number,
+        iteration.started[:16],
+        "; ".join(f"{name} = {new}" for name, (_, new) in changes.items()),
+        iteration.stop,
+        iteration.n_masked,
+        median(known) if known else float("nan"),
+        "; ".join(iteration.warnings) or "none",
+    )
 
 
 def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> None:
@@ -154,6 +161,9 @@ def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> No
     if report:
         say(f"Report: {report}")
         note(f"It is being drawn; `snapcal report {number}` waits for it.")
+    note(
+        f"Next: `snapcal iterate` with other inputs, or `snapcal save {number} --comments …` to keep this one for all."
+    )
 
 
 def _verdict(iteration: Iteration) -> str:
