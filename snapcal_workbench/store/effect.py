@@ -121,6 +121,8 @@ def _choices(entries: Sequence[IndexEntry]) -> Iterator[tuple[int, int | None]]:
 
 def _runs(known: dict[int, int | None], takes: Sequence[int]) -> str:
     word = "run" if len(takes) == 1 else "runs"
+    if len(known) == 1:
+        return f"it takes {word} {_listed(takes)}, the only one that is known"
     return f"of the {len(known)} runs that are known it takes {word} {_listed(takes)}"
 
 

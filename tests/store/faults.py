@@ -160,3 +160,10 @@ class Tally:
         if code not in (SAVED, REFUSED, TOLD_SAVED):
             self.wrong.append(f"{what}: " + (f"killed by signal {-code}" if code < 0 else "a traceback"))
         self.wrong.extend(f"{what}: {complaint}" for complaint in complaints)
+
+    def row(self) -> str:
+        """The figures in words."""
+        return (
+            f"{self.injected:4d} faults: {self.refused:4d} refused, {self.told_saved:3d} told as saved, "
+            f"{self.saved:3d} of no consequence, {len(self.wrong):3d} wrong"
+        )

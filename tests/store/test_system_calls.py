@@ -87,9 +87,11 @@ def test_a_few_calls_fail(fresh_store, few_pixels, counted, call):
 @pytest.mark.long
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC", "ESTALE", "EACCES"])
 @pytest.mark.parametrize("call", CALLS)
-def test_every_call_fails(fresh_store, few_pixels, counted, call, error):
-    """Each call of each kind, one by one."""
+def test_every_call_fails(fresh_store, few_pixels, counted, call, error, capsys):
+    """Each call of each kind, one by one; a row of the long run's table each."""
     tally = faults_of_a_save(fresh_store, few_pixels, call, error, range(1, counted.get(call, 0) + 1))
+    with capsys.disabled():
+        print(f"\n{call:>12} {error:>7} {tally.row()}")
     assert tally.wrong == []
 
 

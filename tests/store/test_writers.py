@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import traceback
+from contextlib import nullcontext
 
 import pytest
 
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.store import journal, locks, owner
 from snapcal_workbench.store.publish import publish
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.verify import verify_home
 
 PROCESSES = 16
+HOSTS_PROCESSES = 8
 
 pytestmark = pytest.mark.usefixtures("small_instrument")
 
@@ -71,6 +74,40 @@ def test_sixteen_processes_save_at_once(fresh_store, tiny_draft):
     save_at_once(fresh_store(), tiny_draft, 5)
 
 
+def savers_of_two_hosts(store, draft, saves, monkeypatch):
+    """Fork processes that take themselves for those of two hosts, between which the file lock does not reach."""
+    pids = []
+    for number in range(HOSTS_PROCESSES):
+        with monkeypatch.context() as patch:
+            for module in (owner, journal):
+                patch.setattr(module, "host_name", lambda number=number: f"host{number % 2}")
+            patch.setattr(locks, "_file_lock", lambda *_: nullcontext())
+            pids.append(saver(store, draft, saves))
+    return pids
+
+
+def save_from_two_hosts(store, draft, saves, monkeypatch):
+    """The holder mark alone keeps them apart."""
+    _, wrong = read_until_done(store, savers_of_two_hosts(store, draft, saves, monkeypatch))
+    assert wrong == []
+    total = HOSTS_PROCESSES * saves
+    assert sorted(item["version"] for item in json.loads(store.index_path.read_text())) == list(range(total + 1))
+    assert [finding.message for finding in verify_home(store.home, Progress())] == []
+    hosts = {json.loads(line)["host"] for line in (store.home / "audit.jsonl").read_text().splitlines()}
+    assert {"host0", "host1"} <= hosts
+
+
+def test_processes_of_two_hosts_save_at_once(fresh_store, tiny_draft, monkeypatch):
+    """Where a network disk shares no file locks."""
+    save_from_two_hosts(fresh_store(), tiny_draft, 3, monkeypatch)
+
+
+@pytest.mark.long
+def test_processes_of_two_hosts_save_many_versions_at_once(fresh_store, tiny_draft, monkeypatch):
+    """The long form."""
+    save_from_two_hosts(fresh_store(), tiny_draft, 25, monkeypatch)
+
+
 @pytest.mark.long
 def test_sixteen_processes_save_many_versions_at_once(fresh_store, tiny_draft):
     """Twenty-five versions each: 400 numbers without gaps or repeats."""
@@ -79,8 +116,6 @@ def test_sixteen_processes_save_many_versions_at_once(fresh_store, tiny_draft):
 
 def test_writers_collide_when_the_lock_is_taken_out(fresh_store, tiny_draft, monkeypatch):
     """Without the lock the same processes lose entries or fail: the test above can fail."""
-    from contextlib import nullcontext
-
     from snapcal_workbench.store import publish as module
 
     monkeypatch.setattr(module, "hold_index", lambda *_: nullcontext())
