@@ -27,6 +27,7 @@ from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.calibrants import Calibrant, read_calibrant
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import PixelMode, mode_of
+from snapcal_workbench.instrument.moderator import moderator_profile
 from snapcal_workbench.instrument.parameters import read_instrument_parameters
 from snapcal_workbench.instrument.state import InstrumentState, instrument_state
 from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, GroupOptions, PeakOptions, PixelOptions
@@ -99,7 +100,8 @@ def pixel_ingredients(host: Host, inputs: StepInputs) -> Ingredients:
     table, mask, _ = without_impossible_rows(table, mask, events.geometry)
     mode = pixel_mode(events.geometry, host)
     found = ingredients_of(events, grouping, table, mask, state_of(events.run, host), mode, inputs)
-    return replace(found, before=before)
+    profile = moderator_profile(host.settings, events.run.run_number)
+    return replace(found, before=before, profile=profile)
 
 
 def ingredients_of(

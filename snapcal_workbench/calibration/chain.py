@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from snapcal_workbench.calibration.focus import focus
-from snapcal_workbench.calibration.groups.group import calibrate_groups, fit_group_terms
+from snapcal_workbench.calibration.groups.group import calibrate_groups, fitted_peaks
+from snapcal_workbench.calibration.groups.joint import joint_account
 from snapcal_workbench.calibration.groups.metrics import group_metrics
+from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE
 from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
-from snapcal_workbench.calibration.peaks.peakfit import fit_peaks, fitted_curves
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
     Account,
@@ -30,7 +31,9 @@ from snapcal_workbench.calibration.types import (
     GroupMetrics,
     GroupParameters,
     GroupStep,
+    ModeratorProfile,
     ParticleBounds,
+    PatternFit,
     PixelCalibration,
     PixelGrouping,
     PixelMask,
@@ -62,6 +65,7 @@ class Ingredients:
         resolution: Terms of the instrument's resolution.
         bounds: The neutrons that the instrument's state can record.
         reflections: Of the calibrant; None where no peaks are needed.
+        profile: What is known of the moderator's pulse.
         before: Account of the steps that were made before these, where `table` is their result.
         warnings: What was said while they were gathered.
     """
@@ -74,6 +78,7 @@ class Ingredients:
     resolution: Resolution
     bounds: ParticleBounds
     reflections: Reflections | None = None
+    profile: ModeratorProfile = UNKNOWN_PROFILE
     before: Account | None = None
     warnings: tuple[str, ...] = ()
 
@@ -88,6 +93,7 @@ class Assessment:
     fits: FitTable
     fitted: Spectra
     metrics: GroupMetrics
+    pattern: PatternFit | None = None
 
 
 @dataclass(eq=False)
@@ -97,6 +103,7 @@ class _Course:
     table: DiffCalTable
     mask: PixelMask
     results: PixelResults | None = None
+    pattern: PatternFit | None = None
     pixel_steps: list[PixelStep] = field(default_factory=list)
     group_steps: list[GroupStep] = field(default_factory=list)
 
@@ -126,7 +133,8 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
             break
     for text in unconverged(tuple(course.pixel_steps)):
         progress.warn(text)
-    after = assess(ingredients, course.table, course.mask, options, progress.part(_done(number), 1.0))
+    last = progress.part(_done(number), 1.0)
+    after = assess(ingredients, course.table, course.mask, options, last, pattern=course.pattern)
     account = account_of_steps(
         ingredients, options, course.table, course.mask, course.pixel_steps, course.group_steps, after, warnings
     )
@@ -140,6 +148,7 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
         spectra=after.spectra,
         fits=after.fits,
         fitted=after.fitted,
+        pattern=course.pattern,
     )
 
 
@@ -157,8 +166,9 @@ def _repeat(
         course.results = pixel.results if course.results is None else added(course.results, pixel.results)
         course.table, course.mask = pixel.table, pixel.mask
         course.pixel_steps.append(step)
-    group, made = correct(ingredients, course.table, course.mask, options, progress.part(0.7, 1.0), number=number)
-    course.table, course.mask = group.table, group.mask
+    part = progress.part(0.7, 1.0)
+    group, made = correct(ingredients, course.table, course.mask, options, part, number=number, pattern=course.pattern)
+    course.table, course.mask, course.pattern = group.table, group.mask, group.pattern
     course.group_steps.append(made)
 
 
@@ -206,8 +216,12 @@ def correct(
     progress: Progress,
     *,
     number: int = 1,
+    pattern: PatternFit | None = None,
 ) -> tuple[GroupCalibration, GroupStep]:
-    """Put each group on the absolute scale by its Bragg peaks; `number` is that of the repetition."""
+    """Put each group on the absolute scale by its Bragg peaks.
+
+    `number` is that of the repetition, `pattern` the joint fit of the one before, from which this one goes on.
+    """
     clock = time.monotonic()
     parameters = parameters_of(ingredients, mask, options.peaks)
     peaks = peaks_of(ingredients, parameters, options.peaks)
@@ -219,11 +233,17 @@ def correct(
         mask,
         parameters,
         peaks,
+        reflections=ingredients.reflections,
+        profile=ingredients.profile,
+        before=pattern,
         options=options.groups,
         progress=progress.part(0.5, 1.0),
     )
     correction = largest_correction(ingredients.grouping, table, found, parameters)
     converged = correction < options.groups.tolerance
+    joint = None
+    if found.pattern is not None:
+        joint = joint_account(found.pattern, parameters, ingredients.profile, options.groups.convention)
     limit = f"the tolerance of {1e6 * options.groups.tolerance:.3g} ppm"
     return found, GroupStep(
         number=number,
@@ -235,6 +255,7 @@ def correct(
         bins_per_delta_d=options.pixels.bins_per_delta_d,
         bin_width=parameters.bin_width(options.pixels.bins_per_delta_d),
         seconds=round(time.monotonic() - clock, 2),
+        joint=joint,
     )
 
 
@@ -254,16 +275,33 @@ def largest_correction(
 
 
 def assess(
-    ingredients: Ingredients, table: DiffCalTable, mask: PixelMask, options: CalibrationOptions, progress: Progress
+    ingredients: Ingredients,
+    table: DiffCalTable,
+    mask: PixelMask,
+    options: CalibrationOptions,
+    progress: Progress,
+    *,
+    pattern: PatternFit | None = None,
 ) -> Assessment:
-    """Focus with `table` and `mask`, fit the expected peaks, and make the quality figures."""
+    """Focus with `table` and `mask`, fit the expected peaks, and make the quality figures.
+
+    `pattern` is the joint fit that the table comes from, where it is known.
+    """
     parameters = parameters_of(ingredients, mask, options.peaks)
     peaks = peaks_of(ingredients, parameters, options.peaks)
     spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.5))
-    fits = fit_peaks(spectra, peaks, options=options.groups, progress=progress.part(0.5, 1.0))
-    _, judged = fit_group_terms(fits, parameters, options=options.groups)
-    metrics = group_metrics(spectra, judged, parameters)
-    return Assessment(parameters, peaks, spectra, judged, fitted_curves(spectra, judged), metrics)
+    fits, fitted, after = fitted_peaks(
+        spectra,
+        table,
+        parameters,
+        peaks,
+        reflections=ingredients.reflections,
+        profile=ingredients.profile,
+        before=pattern,
+        options=options.groups,
+        progress=progress.part(0.5, 1.0),
+    )
+    return Assessment(parameters, peaks, spectra, fits, fitted, group_metrics(spectra, fits, parameters), after)
 
 
 def parameters_of(ingredients: Ingredients, mask: PixelMask, peaks: PeakOptions) -> GroupParameters:

@@ -47,6 +47,7 @@ class _Commands(TyperGroup):
 _MODULES = {
     "facility": ("config", "state", "init-state", "simulate", "demo"),
     "identifying": ("identify",),
+    "learning": ("learn-profile",),
     "calibrating": ("calibrate", "iterate", "iterations", "report", "compare", "save", "apply"),
     "store": ("versions", "show", "retire", "unretire", "verify", "repair"),
     "panel": ("panel",),

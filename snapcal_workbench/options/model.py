@@ -175,6 +175,17 @@ class PixelOptions(_Options):
 class GroupOptions(_Options):
     """How the groups are put on the absolute scale."""
 
+    method: Literal["joint", "peaks"] = Field(
+        "joint",
+        title="Method",
+        description="'joint': the whole patterns of all groups in one fit; 'peaks': peak by peak, each by itself",
+    )
+    convention: Literal["maximum", "T0"] = Field(
+        "maximum",
+        title="DIFC refers to",
+        description="What DIFC refers to: the maximum of a peak, or T0, where its exponentials meet (GSAS-II)",
+        json_schema_extra=_when("method", "joint"),
+    )
     peak_function: PeakFunction = Field("Gaussian", title="Peak shape", description="Shape of a Bragg peak")
     peak_weights: Literal["likelihood", "data errors"] = Field(
         "likelihood",
@@ -243,6 +254,7 @@ PRESETS: dict[PresetName, CalibrationOptions] = {
             estimator="correlation", reference="median", max_shift=None, max_offset_bins=10.0, shrink=False
         ),
         groups=GroupOptions(
+            method="peaks",
             peak_weights="data errors",
             model="DIFC",
             weights="height squared",

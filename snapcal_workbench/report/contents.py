@@ -20,6 +20,7 @@ from snapcal_workbench.calibration.types import (
     RunInfo,
     Spectra,
 )
+from snapcal_workbench.calibration.types.pattern import JointAccount
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import CalibrationOptions
 
@@ -49,6 +50,7 @@ class ReportContents:
         metrics: Quality figures after the correction.
         provenance: Where all came from, in words: label and text.
         warnings: What the user was warned of.
+        joint: Of the joint fit that the correction comes from; None where peaks were fitted one by one.
     """
 
     title: str
@@ -71,6 +73,7 @@ class ReportContents:
     metrics: GroupMetrics
     provenance: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    joint: JointAccount | None = None
 
     @property
     def group_ids(self) -> list[int]:

@@ -20,7 +20,7 @@ from snapcal_workbench import __version__
 from snapcal_workbench.calibration.types import Geometry, PixelMask
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.report import tables
+from snapcal_workbench.report import joint, tables
 from snapcal_workbench.report.contents import ComparisonEntry, ReportContents
 from snapcal_workbench.report.plots import (
     draw_convergence,
@@ -205,7 +205,11 @@ def _group_section(contents: ReportContents) -> _Section:
         3.8,
         lambda figure: draw_group_figures(figure, {"": contents.metrics}, quantity="sigma", x="2theta", panels=panels),
     )
-    return _Section("Groups", text.strip(), tables=[tables.groups_table(contents)], pictures=[strain, sigma])
+    found = [tables.groups_table(contents)]
+    if contents.joint is not None:
+        text += f" {joint.convention_text(contents.joint)} the values of the last table."
+        found += [joint.predictions_table(contents.joint), joint.convention_table(contents.joint)]
+    return _Section("Groups", text.strip(), tables=found, pictures=[strain, sigma])
 
 
 def _mask_section(geometry: Geometry, mask: PixelMask) -> _Section:

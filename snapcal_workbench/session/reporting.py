@@ -124,6 +124,7 @@ def report_contents(
             **{f"Group calibration {i}": step.message for i, step in enumerate(account.group_steps, start=1)},
         },
         warnings=account.warnings,
+        joint=first.joint,
     )
 
 

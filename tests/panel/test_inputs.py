@@ -27,6 +27,8 @@ def other_value(name: str, value: object) -> object:
         "peaks.overlap": "before intensity",
         "pixels.estimator": "correlation",
         "pixels.reference": "median",
+        "groups.method": "peaks",
+        "groups.convention": "T0",
         "groups.peak_function": "PseudoVoigt",
         "groups.peak_weights": "data errors",
         "groups.model": "DIFC+DIFA",

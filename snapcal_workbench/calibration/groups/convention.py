@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from snapcal_workbench.calibration.groups.group_terms import TERMS
-from snapcal_workbench.calibration.groups.pattern_kernels import densities
 from snapcal_workbench.calibration.groups.pattern_lines import maximum_and_width
 from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, peak_shapes
+from snapcal_workbench.calibration.peaks.pattern_kernels import densities
 from snapcal_workbench.calibration.types import FloatArray, GroupParameters
 from snapcal_workbench.calibration.types.pattern import Convention, PatternFit
 
@@ -106,9 +106,10 @@ def _lattice(fit: PatternFit, parameters: GroupParameters, index: int, d: FloatA
         edges=np.array([0.0, 1e-6]),
         y=np.zeros(1),
         unit=np.ones(1),
+        used=np.ones(1, bool),
         difc=float(fit.difc_focused[index]),
         sine=float(np.sin(parameters.two_theta[row] / 2.0)),
-        x=fit.nodes.get(int(fit.group[index]), np.ones(1)),
+        focus=fit.focus[int(fit.group[index])],
         d=d,
         strength=np.ones(len(d)),
         phase=np.zeros(len(d), np.int64),

@@ -31,8 +31,10 @@ from snapcal_workbench.calibration.groups.group_terms import (
     fit_terms,
     models_for,
 )
+from snapcal_workbench.calibration.groups.joint import fit_groups, joint_fit_table, joint_results
+from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE
 from snapcal_workbench.calibration.peaks.comb import follow_shift
-from snapcal_workbench.calibration.peaks.peakfit import fit_peaks
+from snapcal_workbench.calibration.peaks.peakfit import fit_peaks, fitted_curves
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     ExpectedPeaks,
@@ -42,8 +44,11 @@ from snapcal_workbench.calibration.types import (
     GroupParameters,
     GroupResults,
     MaskReason,
+    ModeratorProfile,
+    PatternFit,
     PixelGrouping,
     PixelMask,
+    Reflections,
     Spectra,
 )
 from snapcal_workbench.errors import CalibrationError, InputError
@@ -64,13 +69,17 @@ def calibrate_groups(
     parameters: GroupParameters,
     peaks: Mapping[int, ExpectedPeaks],
     *,
+    reflections: Reflections | None = None,
+    profile: ModeratorProfile = UNKNOWN_PROFILE,
+    before: PatternFit | None = None,
     options: GroupOptions,
     progress: Progress,
 ) -> GroupCalibration:
     """Fit the peaks of the focused spectra, and correct the table so that they lie where they are expected.
 
-    A group that lies off by more than its resolution is searched for its peaks first, and the windows follow. A group
-    with too few usable peaks is masked, with a warning.
+    A group that lies off by more than its resolution is searched for its peaks first, and the windows follow. Single
+    fits of the expected peaks are the result (method "peaks"), or the start of the fit of all patterns ("joint"). A
+    group with too few usable peaks is masked, with a warning.
 
     Args:
         spectra: Focused with `table`, in d-spacing; numbers are group ids.
@@ -79,7 +88,10 @@ def calibrate_groups(
         mask: Pixels not in use.
         parameters: Of the groups.
         peaks: Expected peaks by group id.
-        options: Peak function, limits, terms.
+        reflections: Of the calibrant, for the joint fit; without them, peaks are fitted one by one.
+        profile: What is known of the moderator's pulse, for the joint fit.
+        before: Joint fit of the same run with an earlier table, from which this one goes on, with its terms.
+        options: Method, peak function, limits, terms.
         progress: Reported to, warnings too.
 
     Raises:
@@ -87,8 +99,27 @@ def calibrate_groups(
         Cancelled: If the user has cancelled.
     """
     followed = follow_shift(spectra, peaks, parameters, warn=progress.warn)
-    fits = fit_peaks(spectra, followed, options=options, progress=progress)
+    joint = options.method == "joint" and reflections is not None
+    fits = fit_peaks(spectra, followed, options=options, progress=progress.part(0.0, 0.3 if joint else 1.0))
     results, fits = fit_group_terms(fits, parameters, options=options)
+    pattern = None
+    if joint and reflections is not None:
+        pattern = fit_groups(
+            spectra,
+            table,
+            parameters,
+            reflections,
+            followed,
+            first=fits,
+            options=options,
+            profile=profile,
+            before=before,
+            progress=progress.part(0.3, 1.0),
+        )
+        results = joint_results(pattern, parameters, followed, options=options)
+        fits = joint_fit_table(pattern, spectra, followed, options.convention)
+        if not pattern.converged:
+            progress.warn("The joint fit of the patterns did not converge; its errors may be too small.")
     failed = [int(g) for g, model in zip(results.group, results.model, strict=True) if not model]
     if len(failed) == len(results):
         raise CalibrationError(
@@ -100,7 +131,52 @@ def calibrate_groups(
     reason = mask.reason.copy()
     reason[np.isin(grouping.group, failed) & ~mask.masked] = MaskReason.GROUP_FAILED
     corrected = combine(table, grouping, results, d_max=parameters.d_max)
-    return GroupCalibration(corrected, PixelMask(mask.detid, reason), fits, results)
+    return GroupCalibration(corrected, PixelMask(mask.detid, reason), fits, results, pattern)
+
+
+def fitted_peaks(
+    spectra: Spectra,
+    table: DiffCalTable,
+    parameters: GroupParameters,
+    peaks: Mapping[int, ExpectedPeaks],
+    *,
+    reflections: Reflections | None,
+    profile: ModeratorProfile,
+    before: PatternFit | None,
+    options: GroupOptions,
+    progress: Progress,
+) -> tuple[FitTable, Spectra, PatternFit | None]:
+    """How the expected peaks fit with a calibration as it is: fits, curves in the bins of the spectra, joint fit.
+
+    Args:
+        spectra: Focused with `table`, in d-spacing.
+        table: The calibration.
+        parameters: Of the groups.
+        peaks: Expected peaks by group id.
+        reflections, profile: As of `calibrate_groups`.
+        before: The joint fit that the calibration comes from, if it is known.
+        options: Method, peak function, limits.
+        progress: Reported to.
+    """
+    fits = fit_peaks(spectra, peaks, options=options, progress=progress.part(0.0, 0.5))
+    _, fits = fit_group_terms(fits, parameters, options=options)
+    if options.method == "joint" and reflections is not None and fits.used.any():
+        last = progress.part(0.5, 1.0)
+        pattern = fit_groups(
+            spectra,
+            table,
+            parameters,
+            reflections,
+            peaks,
+            first=fits,
+            options=options,
+            profile=profile,
+            before=before,
+            search=False,
+            progress=last,
+        )
+        return joint_fit_table(pattern, spectra, peaks, options.convention), pattern.model, pattern
+    return fits, fitted_curves(spectra, fits), None
 
 
 def _warn(results: GroupResults, fits: FitTable, options: GroupOptions, progress: Progress) -> None:

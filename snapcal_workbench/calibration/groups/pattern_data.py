@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from scipy.ndimage import median_filter
 
 from snapcal_workbench.calibration.groups.pattern_model import GroupPattern
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, GroupParameters, Reflections, Spectra
-from snapcal_workbench.calibration.types.pattern import Phase
+from snapcal_workbench.calibration.types.pattern import GroupFocus, Phase
 
 NODES = 3
 """Nodes of a group, unless its pixels have nearly one angle."""
@@ -29,8 +29,8 @@ EDGE_SIGMAS = 4.0
 """Left out at both ends of a group's spectrum, in sigmas: its edges are those of the incident band."""
 
 
-def group_nodes(spectra: Spectra, table: DiffCalTable, parameters: GroupParameters) -> dict[int, FloatArray]:
-    """x of the nodes of each group: the mean DIFC of equal parts of its pixels, over that of its mean position.
+def group_focus(spectra: Spectra, table: DiffCalTable, parameters: GroupParameters) -> dict[int, GroupFocus]:
+    """How each group was focused; its nodes stand for equal parts of its pixels.
 
     Args:
         spectra: Focused; their detids are the pixels of each group.
@@ -38,14 +38,16 @@ def group_nodes(spectra: Spectra, table: DiffCalTable, parameters: GroupParamete
         parameters: Of the groups.
     """
     difc = dict(zip(parameters.group.tolist(), parameters.difc, strict=True))
-    nodes = {}
+    found = {}
     for group, detids in zip(spectra.number.tolist(), spectra.detids, strict=True):
         pixels = np.searchsorted(table.detid, detids)
         if group in difc and len(pixels):
-            x = np.sort(table.difc[pixels]) / difc[group]
-            parts = NODES if x.std() > ONE_ANGLE * x.mean() and len(x) >= NODES else 1
-            nodes[group] = np.array([part.mean() for part in np.array_split(x, parts)])
-    return nodes
+            ratio = table.difc[pixels] / difc[group]
+            parts = NODES if ratio.std() > ONE_ANGLE * ratio.mean() and len(ratio) >= NODES else 1
+            x = np.array([part.mean() for part in np.array_split(np.sort(ratio), parts)])
+            tzero, difa = ((values[pixels] / ratio).mean() for values in (table.tzero, table.difa))
+            found[group] = GroupFocus(x, float(tzero), float(difa))
+    return found
 
 
 def group_patterns(
@@ -53,8 +55,9 @@ def group_patterns(
     parameters: GroupParameters,
     reflections: Reflections,
     *,
-    nodes: dict[int, FloatArray],
+    focus: Mapping[int, GroupFocus],
     phases: Sequence[Phase] = (),
+    left_out: Mapping[int, Sequence[tuple[float, float]]] | None = None,
     d_min: float = 0.0,
 ) -> list[GroupPattern]:
     """The data of all groups that have counts and reflections, in the order of `parameters`.
@@ -63,8 +66,9 @@ def group_patterns(
         spectra: Focused, in d-spacing.
         parameters: Of the groups.
         reflections: Of the calibrant.
-        nodes: x of the nodes by group, see `group_nodes`; a group without has one node at 1.
+        focus: How each group was focused, see `group_focus`; a group without has one node at 1.
         phases: Other crystals in the beam.
+        left_out: Ranges of the focused d-spacing (A) that do not count, by group.
         d_min: Smallest d-spacing that is fitted, A.
     """
     rows = {int(number): i for i, number in enumerate(spectra.number)}
@@ -72,8 +76,9 @@ def group_patterns(
     patterns = []
     for i, group in enumerate(parameters.group.tolist()):
         if group in rows:
-            x = nodes.get(group, np.ones(1))
-            pattern = _pattern(spectra, rows[group], parameters, i, everything, phases, x, d_min)
+            how = focus.get(group, GroupFocus(np.ones(1)))
+            ranges = (left_out or {}).get(group, ())
+            pattern = _pattern(spectra, rows[group], parameters, i, everything, ranges, how, d_min)
             if pattern is not None:
                 patterns.append(pattern)
     return patterns
@@ -85,8 +90,8 @@ def _pattern(
     parameters: GroupParameters,
     index: int,
     everything: Sequence[Reflections],
-    phases: Sequence[Phase],
-    x: FloatArray,
+    left_out: Sequence[tuple[float, float]],
+    focus: GroupFocus,
     d_min: float,
 ) -> GroupPattern | None:
     delta_d, difc = float(parameters.delta_d[index]), float(parameters.difc[index])
@@ -113,9 +118,10 @@ def _pattern(
         edges=edges * difc,
         y=y,
         unit=unit,
+        used=_used(edges, left_out),
         difc=difc,
         sine=sine,
-        x=x,
+        focus=focus,
         d=d,
         strength=np.where(whole[column] > 0, strength, 1.0) / safe,
         phase=phase.astype(np.int64),
@@ -123,6 +129,14 @@ def _pattern(
         columns=int(column.max()) + 1,
         background=background_splines(edges, edges, delta_d),
     )
+
+
+def _used(edges: FloatArray, left_out: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:
+    """bool[b]: the bins outside of all ranges."""
+    used = np.ones(len(edges) - 1, bool)
+    for low, high in left_out:
+        used &= (edges[1:] <= low) | (edges[:-1] >= high)
+    return used
 
 
 def sparse_above(d: FloatArray, delta_d: float) -> float:

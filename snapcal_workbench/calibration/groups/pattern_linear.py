@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import nnls
 
-from snapcal_workbench.calibration.groups.pattern_kernels import peak_columns, peak_slopes
 from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, Shapes
+from snapcal_workbench.calibration.peaks.pattern_kernels import (
+    column_ranges,
+    normal_matrix,
+    peak_columns,
+    peak_slopes,
+    products,
+)
 from snapcal_workbench.calibration.types import FloatArray
 
 LEAST_NEUTRONS = 0.05
@@ -30,7 +36,8 @@ class LinearFit:
     """Best areas and background of one group.
 
     Attributes:
-        columns: float64[c, bins], peaks of unit area, then the background's splines.
+        columns: float64[c, bins], peaks of unit area, then the background's splines; ranges: int64[c, 2], the bins in
+            which each is not 0.
         coefficients: float64[c], not negative; free: bool[c], whether above 0.
         model: float64[bins]; weight: float64[bins], of (y - model)^2, robust part and exclusions included.
         cost: Half of the loss.
@@ -38,6 +45,7 @@ class LinearFit:
     """
 
     columns: FloatArray
+    ranges: NDArray[np.int64]
     coefficients: FloatArray
     free: NDArray[np.bool_]
     model: FloatArray
@@ -80,20 +88,22 @@ def fit_linear(
         columns: See `design`.
         loss: Where the loss turns from square to absolute; None: nowhere.
         model: A guess of the model, for the weights.
-        included: Bins that count; None: all.
+        included: Bins that count; None: those that the pattern uses.
         rounds: How often the weights follow the model.
     """
+    included = pattern.used if included is None else included
     if model is None:
         model, rounds = np.maximum(_smoothed(pattern.y), 0.0), rounds + 2
+    ranges = column_ranges(columns)
     for _ in range(rounds):
         weight = _weights(pattern, model, loss, included)
-        coefficients = _not_negative(columns, weight, pattern.y)
+        coefficients = _not_negative(columns, ranges, weight, pattern.y)
         model = coefficients @ columns
     deviance = deviances(pattern, model)
-    if included is not None:
-        deviance = np.where(included, deviance, 0.0)
+    deviance = np.where(included, deviance, 0.0)
     return LinearFit(
         columns,
+        ranges,
         coefficients,
         coefficients > 0,
         model,
@@ -129,19 +139,17 @@ def efficiencies(fits: Sequence[LinearFit], loss: float | None) -> tuple[float, 
     return float(square * weight.mean() / slope**2), float(square / weight.mean())
 
 
-def _weights(
-    pattern: GroupPattern, model: FloatArray, loss: float | None, included: NDArray[np.bool_] | None
-) -> FloatArray:
+def _weights(pattern: GroupPattern, model: FloatArray, loss: float | None, included: NDArray[np.bool_]) -> FloatArray:
     weight = 1.0 / (pattern.unit * np.maximum(model, LEAST_NEUTRONS * pattern.unit))
     if loss is not None:
         weight = weight / np.sqrt(1.0 + deviances(pattern, model) / loss**2)
-    return weight if included is None else np.where(included, weight, 0.0)
+    return np.where(included, weight, 0.0)
 
 
-def _not_negative(columns: FloatArray, weight: FloatArray, y: FloatArray) -> FloatArray:
+def _not_negative(columns: FloatArray, ranges: NDArray[np.int64], weight: FloatArray, y: FloatArray) -> FloatArray:
     """Weighted least squares with coefficients >= 0."""
-    weighted = columns * weight
-    square, right = weighted @ columns.T, weighted @ y
+    square = normal_matrix(columns, ranges, weight)
+    right = products(columns, ranges, (weight * y)[None])[:, 0]
     norm = np.sqrt(np.diag(square))
     norm[norm == 0] = 1.0
     square = square / np.outer(norm, norm) + _RIDGE * np.eye(len(norm))
@@ -177,13 +185,13 @@ def slopes_of(pattern: GroupPattern, shapes: Shapes, fit: LinearFit) -> FloatArr
 
 def project(pattern: GroupPattern, fit: LinearFit, slopes: FloatArray) -> Projected:
     """The system of the nonlinear parameters, with the free linear ones eliminated."""
-    free = fit.columns[fit.free]
-    weighted, sloped = free * fit.weight, slopes * fit.weight
-    square = weighted @ free.T
+    free, ranges = fit.columns[fit.free], fit.ranges[fit.free]
+    sloped = slopes * fit.weight
+    square = normal_matrix(free, ranges, fit.weight)
     scale = np.sqrt(np.maximum(np.diag(square), 1e-300))
-    mixed = (weighted @ slopes.T) / scale[:, None]
     residual = pattern.y - fit.model
+    mixed = products(free, ranges, np.concatenate([sloped, (fit.weight * residual)[None]])) / scale[:, None]
     factor = cho_factor(square / np.outer(scale, scale) + _RIDGE * np.eye(len(scale)), check_finite=False)
-    solved = cho_solve(factor, mixed, check_finite=False)
-    gradient = sloped @ residual - solved.T @ ((weighted @ residual) / scale)
-    return Projected(sloped @ slopes.T - mixed.T @ solved, gradient)
+    solved = cho_solve(factor, mixed[:, :-1], check_finite=False)
+    gradient = sloped @ residual - solved.T @ mixed[:, -1]
+    return Projected(sloped @ slopes.T - mixed[:, :-1].T @ solved, gradient)

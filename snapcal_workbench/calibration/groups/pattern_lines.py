@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from snapcal_workbench.calibration.groups.pattern_data import background_splines
-from snapcal_workbench.calibration.groups.pattern_kernels import densities
 from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, design
 from snapcal_workbench.calibration.groups.pattern_prediction import Deviations
 from snapcal_workbench.calibration.groups.pattern_solver import Problem, Solution, State
+from snapcal_workbench.calibration.peaks.pattern_kernels import densities
 from snapcal_workbench.calibration.types import FloatArray, GroupParameters, Reflections, Spectra
 from snapcal_workbench.calibration.types.pattern import PatternLines, Phase
 
@@ -73,15 +73,15 @@ def pattern_lines(
             area = float(fit.coefficients[column])
             d = float(np.average(pattern.d[own], weights=pattern.strength[own]))
             seen = held.get(column, (np.nan, np.nan))
-            rows.append(
-                (pattern.group, phase, hkl, d, t0, area, error[column], fwhm, maximum, area * top, *seen),
-            )
-    groups, of_phase, indices, *floats = zip(*rows, strict=True)
+            shape = shapes.peaks[strongest].mean(axis=0)
+            numbers = (d, t0, area, error[column], fwhm, maximum, area * top, shape, *seen)
+            rows.append((pattern.group, phase, hkl, *numbers))
+    groups, of_phase, indices, *values = zip(*rows, strict=True)
     return PatternLines(
         np.array(groups, np.int32),
         np.array(of_phase, np.int32),
         np.array(indices, np.int32).reshape(-1, 3),
-        *(np.array(column, np.float64) for column in floats),
+        *(np.array(column, np.float64) for column in values),
     )
 
 

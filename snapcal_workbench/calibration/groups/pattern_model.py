@@ -5,7 +5,8 @@ Words and formulas, for a group focused with DIFC_arb, in TOF = DIFC_arb d_obs:
 - *Nodes* stand for the pixels of a group: node n has the DIFC x_n DIFC_arb and so sin(theta) = x_n sin(theta_g). What
   the moderator does to a neutron of such a pixel takes 1 / x_n times as long in the focused TOF.
 - A peak at d has in node n the wavelength lambda = 2 d x_n sin(theta_g), and lies at
-  T0 = exp(s_g) DIFC_arb d + TZERO_g + DIFA_g d^2 + t0(lambda) / x_n.
+  T0 = exp(s_g) DIFC_arb d + TZERO_g + DIFA_g d^2 + t0(lambda) / x_n, less the TZERO and DIFA d^2 that the table took
+  off when the spectra were focused. So the same parameters describe a run whatever table it is focused with.
 - t0(lambda) = sum of coefficients times `T0_TERMS`, shared by all groups. A term in lambda itself is left out: it is a
   common factor of all DIFC.
 - The *profile* is that of `pattern_kernels`. Rise, decay, slow decay and its fraction are functions of lambda, shared
@@ -26,9 +27,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snapcal_workbench.calibration.groups.pattern_kernels import PARAMETERS, peak_spans, peak_values
+from snapcal_workbench.calibration.peaks.pattern_kernels import PARAMETERS, peak_spans, peak_values
 from snapcal_workbench.calibration.types import FloatArray
-from snapcal_workbench.calibration.types.pattern import PROFILE_KINDS, Layout
+from snapcal_workbench.calibration.types.pattern import PROFILE_KINDS, GroupFocus, Layout
 
 T0_TERMS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "1": np.ones_like,
@@ -49,8 +50,9 @@ class GroupPattern:
         group: Group id.
         edges: float64[b + 1], TOF, us.
         y: float64[b], counts as given; unit: float64[b], variance of one count, so that y / unit are neutrons.
+        used: bool[b], whether a bin counts.
         difc: DIFC_arb, us/A; sine: sin(theta_g).
-        x: float64[n], of the nodes.
+        focus: Nodes, and what the focusing has taken off.
         d, strength: float64[p]; phase, column: int64[p]; of the reflections: strength is the share in its area.
         columns: Number of areas.
         background: float64[b, k], B-spline basis times the width of the bins.
@@ -60,15 +62,21 @@ class GroupPattern:
     edges: FloatArray
     y: FloatArray
     unit: FloatArray
+    used: NDArray[np.bool_]
     difc: float
     sine: float
-    x: FloatArray
+    focus: GroupFocus
     d: FloatArray
     strength: FloatArray
     phase: NDArray[np.int64]
     column: NDArray[np.int64]
     columns: int
     background: FloatArray
+
+    @property
+    def x(self) -> FloatArray:
+        """float64[n], of the nodes."""
+        return self.focus.x
 
     @property
     def centres(self) -> FloatArray:
@@ -138,7 +146,7 @@ class _Builder:
 
     def place(self) -> None:
         """T0 of every node."""
-        t0 = self.straight.copy()
+        t0 = self.straight - self.pattern.focus.tzero - self.pattern.focus.difa * self.d**2
         self._depends("scale", 0, 0, self.straight)
         for i, term in enumerate(self.layout.t0):
             shape = T0_TERMS[term](self.wavelength) / self.pattern.x

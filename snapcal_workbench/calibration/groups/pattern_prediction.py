@@ -11,15 +11,16 @@ over both errors: 1 when the errors are true, and more where the model is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snapcal_workbench.calibration.groups.pattern_kernels import PARAMETERS, peak_slopes
 from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, efficiencies, slopes_of
 from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, Shapes
 from snapcal_workbench.calibration.groups.pattern_solver import Problem, Solution, State, covariance, evaluate, solve
+from snapcal_workbench.calibration.peaks.pattern_kernels import PARAMETERS, peak_slopes
 from snapcal_workbench.calibration.types import FloatArray
 from snapcal_workbench.progress import Progress
 
@@ -79,13 +80,23 @@ def foresee(problem: Problem, solution: Solution, *, progress: Progress | None =
     """
     parts = []
     for turn in range(TURNS):
-        included = [
-            _included(p, s, _held(p, turn)) for p, s in zip(problem.patterns, solution.state.shapes, strict=True)
-        ]
+        held = [_held(p, turn) for p in problem.patterns]
+        shapes = solution.state.shapes
+        included = [_included(p, s, h) for p, s, h in zip(problem.patterns, shapes, held, strict=True)]
         trained = solve(
             replace(problem, included=included), solution.state.values, iterations=ITERATIONS, progress=progress
         )
-        parts.append(_compare(problem, trained, turn))
+        parts.append(_compare(problem, trained, held))
+    return _joined(parts)
+
+
+def deviate(problem: Problem, solution: Solution) -> Deviations:
+    """Deviations of the calibrant's peaks from the fit to all of them: smaller than those of held-out peaks."""
+    everything = [np.isin(np.arange(p.columns), p.column[p.phase == 0]) for p in problem.patterns]
+    return _joined([_compare(problem, solution, everything)])
+
+
+def _joined(parts: Sequence[tuple[NDArray, ...]]) -> Deviations:
     joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
     order = np.lexsort((joined[1], joined[0]))
     group, column, d, deviation, error, foreseen = (array[order] for array in joined)
@@ -101,7 +112,7 @@ def _held(pattern: GroupPattern, turn: int) -> NDArray[np.bool_]:
 
 def _included(pattern: GroupPattern, shapes: Shapes, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool[bins]: the bins that no held-out peak matters to."""
-    included = np.ones(len(pattern.y), bool)
+    included = pattern.used.copy()
     centres = pattern.centres
     for peak in shapes.peaks[held[pattern.column]].reshape(-1, PARAMETERS):
         low = peak[0] - 3.5 * peak[5] - peak[6] - 2.0 / peak[1]
@@ -110,17 +121,19 @@ def _included(pattern: GroupPattern, shapes: Shapes, held: NDArray[np.bool_]) ->
     return included
 
 
-def _compare(problem: Problem, trained: Solution, turn: int) -> tuple[NDArray, ...]:
+def _compare(problem: Problem, trained: Solution, held: Sequence[NDArray[np.bool_]]) -> tuple[NDArray, ...]:
     state = evaluate(problem, trained.state.values, trained.state)
     cov = covariance(problem, trained)
-    rows = [_compare_group(problem, state, cov, i, turn) for i in range(len(problem.patterns))]
+    rows = [_compare_group(problem, state, cov, i, held[i]) for i in range(len(problem.patterns))]
     return tuple(np.concatenate(arrays) for arrays in zip(*rows, strict=True))
 
 
-def _compare_group(problem: Problem, state: State, cov: FloatArray, index: int, turn: int) -> tuple[NDArray, ...]:
+def _compare_group(
+    problem: Problem, state: State, cov: FloatArray, index: int, chosen: NDArray[np.bool_]
+) -> tuple[NDArray, ...]:
     """Group, area, d, deviation, error and error of the prediction of the held-out peaks of a group."""
     pattern, shapes, fit = problem.patterns[index], state.shapes[index], state.linear[index]
-    held = np.flatnonzero(_held(pattern, turn) & fit.free[: pattern.columns])
+    held = np.flatnonzero(chosen & fit.free[: pattern.columns])
     shifts = _shift_columns(pattern, shapes, fit, held)
     linear = fit.columns[fit.free]
     design = np.concatenate([linear, shifts])

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snapcal_workbench.calibration.peaks.pattern_kernels import densities
 from snapcal_workbench.calibration.peaks.profiles import PROFILES, Profile
 from snapcal_workbench.calibration.peaks.windowfit import Window, WindowFit, counts, fit_window, parameter_names
-from snapcal_workbench.calibration.types import ExpectedPeaks, FitTable, Spectra
+from snapcal_workbench.calibration.types import ExpectedPeaks, FitTable, FloatArray, Spectra
 from snapcal_workbench.calibration.units import FWHM_PER_SIGMA
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.options import GroupOptions
@@ -24,6 +25,12 @@ SIGNIFICANT = 4.0
 """A peak's area must be this many of its standard errors."""
 SHAPE_ERROR = 0.1
 """Relative error q of the peak shape that a growing limit of chi-squared forgives."""
+
+
+JOINT = "Joint"
+"""Name of the profile of peaks that were fitted together with all others."""
+JOINT_PARAMETERS = ("area", "t0", "alpha", "beta", "slow", "part", "sigma", "box", "background", "slope")
+"""Area in counts; the peak as in `pattern_kernels`, in A and 1/A; background (counts per A) at t0, and its slope."""
 
 
 def fit_peaks(
@@ -59,7 +66,8 @@ def fitted_curves(spectra: Spectra, fits: FitTable) -> Spectra:
     """The fitted curves in the bins of the spectra: counts inside the windows, NaN outside; errors are 0."""
     curves = np.full(spectra.y.shape, np.nan)
     row_of = {int(number): i for i, number in enumerate(spectra.number)}
-    profile = profile_named(fits.profile)
+    joint = fits.profile == JOINT
+    profile = PROFILES["Gaussian"] if joint else profile_named(fits.profile)
     for i, group in enumerate(fits.group):
         row = row_of.get(int(group))
         if row is None or not np.isfinite(fits.parameters[i]).all():
@@ -67,7 +75,10 @@ def fitted_curves(spectra: Spectra, fits: FitTable) -> Spectra:
         edges = spectra.edges_of(row)
         x = 0.5 * (edges[1:] + edges[:-1])
         use = (x >= fits.window_min[i]) & (x <= fits.window_max[i])
-        curves[row, use] = counts(profile, fits.parameters[i], edges[:-1][use], edges[1:][use])
+        if joint:
+            curves[row, use] = _joint_counts(fits, i, x[use], np.diff(edges)[use])
+        else:
+            curves[row, use] = counts(profile, fits.parameters[i], edges[:-1][use], edges[1:][use])
     return Spectra(
         edges=spectra.edges,
         y=curves,
@@ -78,6 +89,15 @@ def fitted_curves(spectra: Spectra, fits: FitTable) -> Spectra:
         title=f"{spectra.title} fitted".strip(),
         run=spectra.run,
     )
+
+
+def _joint_counts(fits: FitTable, i: int, x: FloatArray, width: FloatArray) -> FloatArray:
+    """Counts of bins in the window of peak i: all peaks of its group, on its background."""
+    level, slope = fits.parameters[i, -2:]
+    total = level + slope * (x - fits.parameters[i, 1])
+    for peak in fits.parameters[(fits.group == fits.group[i]) & np.isfinite(fits.parameters).all(axis=1)]:
+        total = total + peak[0] * densities(x, np.ascontiguousarray(peak[None, 1:8]), np.ones(1))
+    return total * width
 
 
 def profile_named(name: str) -> Profile:

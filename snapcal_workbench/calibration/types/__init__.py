@@ -29,6 +29,14 @@ from snapcal_workbench.calibration.types.groups import (
     Resolution,
 )
 from snapcal_workbench.calibration.types.json_values import as_dict, from_dict
+from snapcal_workbench.calibration.types.pattern import (
+    Convention,
+    ModeratorProfile,
+    PatternFit,
+    PatternLines,
+    Phase,
+    Prediction,
+)
 from snapcal_workbench.calibration.types.pixels import (
     DiffCalTable,
     Events,
@@ -56,6 +64,7 @@ from snapcal_workbench.calibration.types.spectra import Spectra, Unit
 __all__ = [
     "Account",
     "Calibration",
+    "Convention",
     "DiffCalTable",
     "Events",
     "ExpectedPeaks",
@@ -70,9 +79,13 @@ __all__ = [
     "IntArray",
     "LogValue",
     "MaskReason",
+    "ModeratorProfile",
     "Panels",
     "ParticleBounds",
     "PassRecord",
+    "PatternFit",
+    "PatternLines",
+    "Phase",
     "PixelCalibration",
     "PixelGrouping",
     "PixelLayout",
@@ -80,6 +93,7 @@ __all__ = [
     "PixelMask",
     "PixelResults",
     "PixelStep",
+    "Prediction",
     "Reflections",
     "Resolution",
     "RunInfo",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types.groups import ExpectedPeaks, GroupParameters
 from snapcal_workbench.calibration.types.json_values import as_dict, from_dict
+from snapcal_workbench.calibration.types.pattern import JointAccount, PatternFit
 from snapcal_workbench.calibration.types.pixels import DiffCalTable, PixelGrouping, PixelMap, PixelMask
 from snapcal_workbench.calibration.types.results import (
     FitTable,
@@ -135,6 +136,7 @@ class GroupStep:
         bins_per_delta_d: Logarithmic bins across the best group's resolution, of the focused spectra.
         bin_width: Relative width of those bins.
         seconds: How long it took.
+        joint: Of the joint fit of the patterns; None where peaks were fitted one by one.
     """
 
     number: int
@@ -146,6 +148,7 @@ class GroupStep:
     bins_per_delta_d: int
     bin_width: float
     seconds: float
+    joint: JointAccount | None = None
 
     @property
     def converged(self) -> bool:
@@ -239,7 +242,8 @@ class Calibration:
         results: What the pixel calibration found for each pixel, against `start`; None where it was left out.
         spectra: Focused with `table` and `mask`, in d-spacing; spectrum numbers are group ids.
         fits: Peaks fitted to `spectra`.
-        fitted: Their curves, NaN outside the windows.
+        fitted: Their curves, NaN outside the windows or outside of what was fitted.
+        pattern: The joint fit that the groups' last correction comes from; None where peaks were fitted one by one.
     """
 
     account: Account
@@ -251,6 +255,7 @@ class Calibration:
     spectra: Spectra
     fits: FitTable
     fitted: Spectra
+    pattern: PatternFit | None = None
 
     @property
     def offsets(self) -> PixelMap | None:

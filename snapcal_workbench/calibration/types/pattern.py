@@ -62,6 +62,21 @@ class Phase:
     tolerance: float = 0.01
 
 
+@dataclass(frozen=True, eq=False)
+class GroupFocus:
+    """How the pixels of a group were focused.
+
+    Attributes:
+        x: float64[n], of the nodes of `groups.pattern_model`: DIFC over that of the focused spectrum.
+        tzero: us, difa: us/A^2: what the focusing has taken off the TOF of a peak, TZERO + DIFA d^2, on the scale of
+            the focused TOF; mean over the pixels.
+    """
+
+    x: FloatArray
+    tzero: float = 0.0
+    difa: float = 0.0
+
+
 @dataclass(frozen=True)
 class Block:
     """Consecutive parameters of one kind: `place` of the first; one each group if `of_group`."""
@@ -175,8 +190,9 @@ class PatternLines:
         area, area_error: float64[n], counts.
         fwhm: float64[n], us; maximum: float64[n], how much later than T0 the peak is highest, us.
         height: float64[n], counts a us at the top.
-        deviation: float64[n], relative shift of the peak, when held out, from where the others put it; NaN where
-            the peak is too weak to be compared, or of another phase.
+        shape: float64[n, 7], parameters of the peak in `peaks.pattern_kernels`, averaged over the nodes.
+        deviation: float64[n], relative shift of the peak from where the others put it when it is held out, or from
+            the fit to all where none was; NaN where the peak is too weak to be compared, or of another phase.
         deviation_error: float64[n], its standard error.
     """
 
@@ -190,6 +206,7 @@ class PatternLines:
     fwhm: FloatArray
     maximum: FloatArray
     height: FloatArray
+    shape: FloatArray
     deviation: FloatArray
     deviation_error: FloatArray
 
@@ -210,12 +227,12 @@ class PatternFit:
         model, background: In the bins of the given spectra, counts; NaN where nothing was fitted.
         residual: float64[s, bins], (data - model) / standard error by the model's counts; NaN likewise.
         chi2: float64[g], deviance per degree of freedom, by the counts alone; chi2_whole: of all groups.
-        dof: float64[g], degrees of freedom.
+        dof: float64[g], degrees of freedom; neutrons: float64[g], mean number a bin of the fit.
         lines: All areas.
         predictions: Position models that were tried.
         profile: The moderator's profile after the fit.
         phases: Names of the other phases; phase_factor, phase_factor_error: float64[p], of their d-spacings.
-        nodes: x of the nodes of each group, see `groups.pattern_model`.
+        focus: How each group was focused, see `GroupFocus`.
         d_min, d_max: float64[g], A, range that was fitted.
         converged: Whether the fit ended by itself; iterations: how many it took.
     """
@@ -235,13 +252,14 @@ class PatternFit:
     chi2: FloatArray
     chi2_whole: float
     dof: FloatArray
+    neutrons: FloatArray
     lines: PatternLines
     predictions: tuple[Prediction, ...]
     profile: ModeratorProfile
     phases: tuple[str, ...]
     phase_factor: FloatArray
     phase_factor_error: FloatArray
-    nodes: Mapping[int, FloatArray]
+    focus: Mapping[int, GroupFocus]
     d_min: FloatArray
     d_max: FloatArray
     converged: bool
@@ -249,3 +267,41 @@ class PatternFit:
 
     def __len__(self) -> int:
         return len(self.group)
+
+
+@dataclass(frozen=True)
+class Later:
+    """How much later than T0 the peaks of a group at d (A) are highest, in ppm of TOF."""
+
+    group: int
+    d: float
+    ppm: float
+
+
+@dataclass(frozen=True)
+class JointAccount:
+    """What is to be kept of a joint fit, for the record and the report.
+
+    Attributes:
+        convention: What DIFC refers to; model: the position model in words.
+        chi2: Deviance per degree of freedom; error_factor, loss: as of `PatternFit`.
+        predictions: Position models that were tried.
+        profile_names, profile_value, profile_error: The moderator's profile after the fit.
+        profile_version, profile_runs: The instrument's profile that was known before; 0 without one.
+        later: The difference between the two conventions.
+        converged: Whether the fit ended by itself.
+    """
+
+    convention: str
+    model: str
+    chi2: float
+    error_factor: float
+    loss: float | None
+    predictions: tuple[Prediction, ...]
+    profile_names: tuple[str, ...]
+    profile_value: tuple[float, ...]
+    profile_error: tuple[float, ...]
+    profile_version: int
+    profile_runs: tuple[str, ...]
+    later: tuple[Later, ...]
+    converged: bool

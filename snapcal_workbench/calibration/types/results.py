@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types._arrays import FloatArray, IntArray, check_lengths
+from snapcal_workbench.calibration.types.pattern import PatternFit
 from snapcal_workbench.calibration.types.pixels import DiffCalTable, PixelMask
 
 
@@ -164,12 +165,14 @@ class PixelCalibration:
 
 @dataclass(frozen=True, eq=False)
 class GroupCalibration:
-    """Result of the group step: corrected table, mask (groups that failed added), peak fits before the correction."""
+    """Result of the group step: corrected table, mask (groups that failed added), peak fits before the correction, and
+    the joint fit of the patterns where one was made."""
 
     table: DiffCalTable
     mask: PixelMask
     fits: FitTable
     results: GroupResults
+    pattern: PatternFit | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Compiled loops of the joint fit: Bragg peaks of a group in TOF bins, and their derivatives.
 
-A peak is the sum over the *nodes* of its group (see `pattern_model`) of back-to-back exponentials (Von Dreele,
+A peak is the sum over the *nodes* of its group (see `groups.pattern_model`) of back-to-back exponentials (Von Dreele,
 Jorgensen and Windsor, J. Appl. Cryst. 15, 581, 1982) convolved with a Gaussian and a box: f(t) with t = TOF - T0 is
 
     f(t) = (F(t + h) - F(t - h)) / 2h
@@ -194,3 +194,46 @@ def peak_slopes(edges, spans, values, share, row_of, chain, slopes):
                         for b in range(first, last):
                             slopes[place, b] += factor * values[row + b - first, i + 1]
     _averaged(slopes, edges)
+
+
+@njit(cache=True, nogil=True)
+def column_ranges(columns):
+    """int64[c, 2]: first and last bin (exclusive) in which each column is not 0."""
+    ranges = np.zeros((columns.shape[0], 2), np.int64)
+    for c in range(columns.shape[0]):
+        first, last = 0, columns.shape[1]
+        while first < last and columns[c, first] == 0.0:
+            first += 1
+        while last > first and columns[c, last - 1] == 0.0:
+            last -= 1
+        ranges[c, 0], ranges[c, 1] = first, last
+    return ranges
+
+
+@njit(cache=True, nogil=True)
+def normal_matrix(columns, ranges, weight):
+    """float64[c, c]: sum over the bins of weight times column times column; most columns do not overlap."""
+    size = columns.shape[0]
+    square = np.zeros((size, size))
+    for i in range(size):
+        for j in range(i + 1):
+            first, last = max(ranges[i, 0], ranges[j, 0]), min(ranges[i, 1], ranges[j, 1])
+            total = 0.0
+            for b in range(first, last):
+                total += weight[b] * columns[i, b] * columns[j, b]
+            square[i, j] = total
+            square[j, i] = total
+    return square
+
+
+@njit(cache=True, nogil=True)
+def products(columns, ranges, vectors):
+    """float64[c, v]: sum over the bins of column times vector, vectors[v, bins]."""
+    result = np.zeros((columns.shape[0], vectors.shape[0]))
+    for c in range(columns.shape[0]):
+        for v in range(vectors.shape[0]):
+            total = 0.0
+            for b in range(ranges[c, 0], ranges[c, 1]):
+                total += columns[c, b] * vectors[v, b]
+            result[c, v] = total
+    return result

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from snapcal_workbench.calibration.groups.pattern_kernels import (
+from snapcal_workbench.calibration.peaks.pattern_kernels import (
     densities,
     peak_columns,
     peak_slopes,
