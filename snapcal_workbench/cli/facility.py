@@ -65,6 +65,8 @@ def state(
         show_json(found.model_dump(mode="json"))
         return
     say_fields(list(_in_words(found).items()), width=14)
+    for warning in found.warnings:
+        note(f"Warning: {warning}")
 
 
 def init_state_command(

@@ -12,6 +12,7 @@ from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.model import PixelMode, RunRequest
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Settings
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.state_store import StateStore
 
 
@@ -31,6 +32,7 @@ class RunSummary(BaseModel):
     files: tuple[str, ...]
     groupings: tuple[str, ...]
     n_versions: int
+    warnings: tuple[str, ...] = Field((), description="What is odd about the run, such as detectors that moved")
 
 
 def summarise_run(request: RunRequest, settings: Settings) -> RunSummary:
@@ -39,10 +41,12 @@ def summarise_run(request: RunRequest, settings: Settings) -> RunSummary:
     Raises:
         SnapcalError: A run cannot be found or read, or its state cannot be told.
     """
-    found = identify_run(request, settings)
+    warnings: list[str] = []
+    found = identify_run(request, settings, Progress().remembering(warnings))
     ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
     files = tuple(str(file.path) for file in found.files)
-    return summary_of(found.info, found.state, request.mode, settings, ipts=ipts, files=files)
+    summary = summary_of(found.info, found.state, request.mode, settings, ipts=ipts, files=files)
+    return summary.model_copy(update={"warnings": tuple(warnings)})
 
 
 def summary_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.store.summary import summarise_run
 from tests.instrument.conftest import LOGS
 
 ID = "04bd2c53f6bf6754"
@@ -181,3 +183,20 @@ def test_a_run_of_another_instrument_is_refused_by_name(identify: Callable[..., 
     with pytest.raises(FileFormatError, match="NOMAD") as caught:
         identify(lambda entry: entry.__setitem__("instrument/name", np.array([b"NOMAD"])))
     assert "SNAP_58882.nxs.h5" in caught.value.found
+
+
+def test_what_is_odd_about_a_run_is_told_before_it_is_loaded(
+    tree: Settings, add_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A move within the state and a conversion of units are in the summary that panel and shell show."""
+    path = add_run(58882)
+    with h5py.File(path, "a") as file:
+        log("det_arc1", [-65.4, -65.3], [0.0, RUN_SECONDS / 2])(file["entry"])
+        log("det_lin1", [45.0], [0.0], units="mm")(file["entry"])
+    definition = tree.pixel_groupings / "SNAPFocGroup_Column.lite.hdf"
+    definition.parent.mkdir(parents=True)
+    definition.write_bytes(b"")
+    group = [{"name": "Column", "definition": definition.name}]
+    (tree.pixel_groupings / "defaultGroupingMap.json").write_text(json.dumps({"liteFocusGroups": group}))
+    summary = summarise_run(RunRequest(("58882",), SNAP.lite), tree)
+    assert [text.split()[0] for text in summary.warnings] == ["det_lin1", "det_arc1"]
