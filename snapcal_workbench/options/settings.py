@@ -41,12 +41,15 @@ Home = Annotated[Path, AfterValidator(_absolute)]
 """A folder or file of the facility: absolute, "~" expanded."""
 
 
+InstrumentName = Annotated[str, AfterValidator(lambda name: name.strip().upper())]
+"""Name of an instrument, in capitals as the facility's folders have it."""
+
 _BEAMLINES = {"POWGEN": "PG3"}
 """Names of instruments in the facility's folders, where they differ."""
 
 
 def _beamline(instrument: str) -> str:
-    return _BEAMLINES.get(instrument.upper(), instrument)
+    return _BEAMLINES.get(instrument, instrument)
 
 
 def _derived(parent: str, *parts: str, description: str) -> Any:
@@ -78,7 +81,7 @@ class Settings(BaseSettings):
     )
 
     preset: PresetName = Field("standard", description="Preset of the calibration options: standard or snapred")
-    instrument: str = Field("SNAP", min_length=1, description="Name of the instrument")
+    instrument: InstrumentName = Field("SNAP", min_length=1, description="Name of the instrument")
     ipts_root: Home = Field(Path("/SNS"), description="Root of the proposals: <root>/<beam line>/IPTS-<number>")
     instrument_home: Home = _derived("ipts_root", "{beamline}", description="Home of the instrument")
     calibration_home: Home = _derived(

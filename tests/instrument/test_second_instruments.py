@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.types import DiffCalTable, PixelResults, Spectra
+from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.formats.diffcal import read_diffcal
+from snapcal_workbench.formats.run_logs import RunLogs
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.course import require_instrument
 from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.known import INSTRUMENTS
 from snapcal_workbench.instrument.model import RunRequest
@@ -124,3 +127,11 @@ def test_it_is_applied_to_a_run(calibrated: Calibrated) -> None:
         within = (centre > expected.window_min[strongest]) & (centre < expected.window_max[strongest])
         d = float(centre[within][np.argmax(np.convolve(y[within], np.ones(3), "same"))])
         assert d == pytest.approx(expected.d[strongest], rel=1.5e-3)
+
+
+@pytest.mark.parametrize("name", ["", "POWGEN", "PG3"])
+def test_a_file_of_powgen_is_known_by_either_of_its_names(name: str) -> None:
+    require_instrument(RunLogs(courses={}, end=1.0, instrument=name, source="run.nxs.h5"), POWGEN_BEAMLINE.instrument)
+    other = RunLogs(courses={}, end=1.0, instrument="SNAP", source="run.nxs.h5")
+    with pytest.raises(FileFormatError, match="must be one of POWGEN"):
+        require_instrument(other, POWGEN_BEAMLINE.instrument)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, SnapcalError
+from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.options import PRESETS, CalibrationOptions, Settings
 
 
@@ -199,3 +200,16 @@ def test_a_home_of_nobody_is_named(toml) -> None:
         Settings.load(toml("calibration_home = '~nosuchuser/x'\n"))
     with pytest.raises(InputError, match="nosuchuser"):
         Settings.load("~nosuchuser/config.toml")
+
+
+@pytest.mark.parametrize("name", ["POWGEN", "powgen", " PowGen "])
+def test_the_homes_follow_from_the_instrument(name: str) -> None:
+    settings = Settings(ipts_root=Path("/data"), instrument=name)
+    assert settings.instrument_parameters == Path("/data/PG3/shared/Calibration/PG3InstPrm")
+    assert instrument_of(settings).name == "POWGEN"
+
+
+def test_an_instrument_that_is_not_known_is_named() -> None:
+    with pytest.raises(InputError, match="'VULCAN' is not known") as caught:
+        instrument_of(Settings(instrument="vulcan"))
+    assert "SNAP, POWGEN" in str(caught.value)
