@@ -37,7 +37,10 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     ingredients, options = peak_ingredients(host, inputs, progress)
     start, mask = ingredients.table, ingredients.mask
     found, step = chain.correct(ingredients, start, mask, options, progress.part(0.0, 0.5))
-    after = chain.assess(ingredients, found.table, found.mask, options, progress.part(0.5, 1.0), pattern=found.pattern)
+    part = progress.part(0.5, 1.0)
+    after = chain.assess(
+        ingredients, found.table, found.mask, options, part, foreign=step.foreign, pattern=found.pattern
+    )
     account = chain.account_of_steps(ingredients, options, found.table, found.mask, [], [step], after, warnings)
     host.workspaces.write(inputs.output_table, found.table)
     host.workspaces.write(inputs.output_mask, replace(found.mask, account=account.to_json()))

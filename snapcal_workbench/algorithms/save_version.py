@@ -27,7 +27,7 @@ from snapcal_workbench.calibration.types import (
     Verdict,
 )
 from snapcal_workbench.calibration.types.calibration import account_of, readable_account
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import CalibrationError, InputError
 from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import mode_of_count
@@ -66,6 +66,7 @@ class Inputs(Parameters):
         "", description="Runs it applies to, as '>=58882,<60000'; empty: this run and all later ones"
     )
     place: str = Field("", description="Folder of states to save in instead of the calibration tree")
+    force: bool = Field(False, description="Save it although its verdict is 'not to be used'")
     provenance: dict[str, Any] = Field({}, description="What else is to be recorded, as label and history")
     attachments: str = Field(
         "", description="Folder whose files are kept with the version: the report and its pictures"
@@ -84,6 +85,7 @@ class Outputs(Parameters):
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     """Save a version; see `Inputs`."""
     found, how = _calibration(inputs, host, progress)
+    check_verdict(found.account.verdict, progress, force=inputs.force)
     provenance = {
         "software": software(host.name),
         "inputFiles": files_of(found.account.sources.run),
@@ -108,6 +110,25 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
         index_path=str(store.index_path),
         entry=saved.entry.model_dump(mode="json", by_alias=True),
     )
+
+
+def check_verdict(verdict: Verdict, progress: Progress, *, force: bool) -> None:
+    """Refuse to save what is not to be used, unless that is forced; then say so.
+
+    Raises:
+        CalibrationError: It is not to be used.
+    """
+    if verdict.savable:
+        return
+    reasons = " ".join(verdict.reasons)
+    if not force:
+        raise CalibrationError(
+            "The verdict on this calibration is: not to be used.",
+            found=reasons,
+            fix="Mend what is wrong and calibrate again. To save it all the same, force it (`snapcal save --force`); "
+            "the record keeps the verdict.",
+        )
+    progress.warn(f"SAVED BY FORCE, although the verdict is: not to be used. {reasons}")
 
 
 def _calibration(inputs: Inputs, host: Host, progress: Progress) -> tuple[Calibration, str]:
@@ -185,7 +206,8 @@ def derived_account(
     metrics = group_metrics(spectra, fits, parameters)
     after = chain.Assessment(parameters, peaks, spectra, fits, spectra, metrics)
     account = chain.account_of_steps(ingredients, options, table, mask, [], [], after, [])
-    return replace(account, verdict=Verdict(False, "Not known: the calibration carries no account of its steps."))
+    unknown = Verdict("usable", "Not known: the calibration carries no account of its steps.")
+    return replace(account, verdict=unknown)
 
 
 def _settings(inputs: Inputs, host: Host, state: InstrumentState, run_number: str, progress: Progress) -> Settings:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from snapcal_workbench.calibration.beam import Examined, examine, foreign_peaks, phases_of, tested, undisturbed
 from snapcal_workbench.calibration.focus import focus
 from snapcal_workbench.calibration.groups.group import calibrate_groups, fitted_peaks
 from snapcal_workbench.calibration.groups.joint import joint_account
@@ -22,11 +23,14 @@ from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_p
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
     Account,
+    BeamFindings,
     Calibration,
     DiffCalTable,
     Events,
     ExpectedPeaks,
     FitTable,
+    FloatArray,
+    Foreign,
     GroupCalibration,
     GroupMetrics,
     GroupParameters,
@@ -43,13 +47,16 @@ from snapcal_workbench.calibration.types import (
     Resolution,
     Sources,
     Spectra,
-    Verdict,
 )
 from snapcal_workbench.calibration.types.calibration import table_hash
 from snapcal_workbench.calibration.units import tof_from_d
+from snapcal_workbench.calibration.verdict import FOREIGN, Evidence, GroupEvidence, judge
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.options import CalibrationOptions, PeakOptions
 from snapcal_workbench.progress import Progress
+
+BEAM = 0.08
+"""Part of the work that goes before the first step, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +130,9 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
     """
     warnings: list[str] = []
     progress = progress.remembering(warnings)
-    course = _Course(ingredients.table, ingredients.mask)
+    found = look_at_beam(ingredients, options, progress.part(0.0, BEAM))
+    course = _Course(found.table, found.mask)
+    progress = progress.part(BEAM, 1.0)
     repeats = 1 if options.pixels.skip else options.groups.repeats
     for number in range(1, repeats + 1):
         if number > 1:
@@ -133,10 +142,17 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
             break
     for text in unconverged(tuple(course.pixel_steps)):
         progress.warn(text)
-    last = progress.part(_done(number), 1.0)
-    after = assess(ingredients, course.table, course.mask, options, last, pattern=course.pattern)
+    after = finish(ingredients, course, options, progress.part(_done(number), 1.0))
     account = account_of_steps(
-        ingredients, options, course.table, course.mask, course.pixel_steps, course.group_steps, after, warnings
+        ingredients,
+        options,
+        course.table,
+        course.mask,
+        course.pixel_steps,
+        course.group_steps,
+        after,
+        warnings,
+        beam=found.findings,
     )
     return Calibration(
         account=account,
@@ -144,11 +160,68 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
         grouping=ingredients.grouping,
         table=course.table,
         mask=course.mask,
-        results=course.results,
+        results=None if course.results is None else moved_results(course.results, found.moved, course.mask),
         spectra=after.spectra,
         fits=after.fits,
         fitted=after.fitted,
         pattern=course.pattern,
+    )
+
+
+def look_at_beam(ingredients: Ingredients, options: CalibrationOptions, progress: Progress) -> Examined:
+    """Whether the run is of the calibrant, and which modules are where; see `beam.examine`."""
+    return examine(
+        ingredients.events,
+        ingredients.grouping,
+        ingredients.table,
+        ingredients.mask,
+        calibrant=ingredients.sources.calibrant_name,
+        reflections=reflections_of(ingredients),
+        resolution=ingredients.resolution,
+        bounds=ingredients.bounds,
+        options=options,
+        progress=progress,
+    )
+
+
+def finish(ingredients: Ingredients, course: _Course, options: CalibrationOptions, progress: Progress) -> Assessment:
+    """Test every pixel against the finished pattern, and look at the result; masks what does not belong to it."""
+    foreign = course.group_steps[-1].foreign
+    if options.pixels.skip or not options.pixels.search:
+        return assess(
+            ingredients, course.table, course.mask, options, progress, foreign=foreign, pattern=course.pattern
+        )
+    first = progress.part(0.0, 0.4)
+    after = assess(ingredients, course.table, course.mask, options, first, foreign=foreign, pattern=course.pattern)
+    mask = tested(
+        ingredients.events,
+        course.table,
+        ingredients.grouping,
+        course.mask,
+        after.spectra,
+        after.parameters,
+        reflections_of(ingredients),
+        foreign,
+        options,
+        progress.part(0.4, 0.7),
+    )
+    newly = int(np.count_nonzero(mask.masked & ~course.mask.masked))
+    if not newly:
+        return after
+    progress.warn(f"{newly} pixels fit another set of peaks better than the finished pattern, and are masked.")
+    course.mask = mask
+    last = progress.part(0.7, 1.0)
+    return assess(ingredients, course.table, mask, options, last, foreign=foreign, pattern=course.pattern)
+
+
+def moved_results(results: PixelResults, moved: FloatArray, mask: PixelMask) -> PixelResults:
+    """Results counted from the table that the calibration started from, before modules were moved; the final mask."""
+    used = ~mask.masked
+    return replace(
+        results,
+        shift=np.where(used, results.shift + moved, 0.0),
+        own_shift=np.where(used, results.own_shift + moved, results.own_shift),
+        reason=mask.reason,
     )
 
 
@@ -224,8 +297,10 @@ def correct(
     """
     clock = time.monotonic()
     parameters = parameters_of(ingredients, mask, options.peaks)
-    peaks = peaks_of(ingredients, parameters, options.peaks)
     spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.5))
+    foreign = foreign_peaks(spectra, parameters, reflections_of(ingredients), options)
+    _tell(foreign, progress)
+    peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign, parameters)
     found = calibrate_groups(
         spectra,
         table,
@@ -236,6 +311,7 @@ def correct(
         reflections=ingredients.reflections,
         profile=ingredients.profile,
         before=pattern,
+        phases=phases_of(foreign, parameters),
         options=options.groups,
         progress=progress.part(0.5, 1.0),
     )
@@ -256,7 +332,17 @@ def correct(
         bin_width=parameters.bin_width(options.pixels.bins_per_delta_d),
         seconds=round(time.monotonic() - clock, 2),
         joint=joint,
+        foreign=foreign,
     )
+
+
+def _tell(foreign: Foreign, progress: Progress) -> None:
+    """Name the other phases that were found, and the peaks of none."""
+    for phase in foreign.phases:
+        progress.warn(f"Another phase is in the beam: {phase.text}.")
+    if foreign.unknown > FOREIGN[0]:
+        where = ", ".join(f"{peak.d:.3f}" for peak in foreign.peaks if not peak.phase)
+        progress.warn(f"Peaks of nothing known, with {foreign.unknown:.1%} of the counts in peaks: d = {where} A.")
 
 
 def largest_correction(
@@ -281,14 +367,15 @@ def assess(
     options: CalibrationOptions,
     progress: Progress,
     *,
+    foreign: Foreign | None = None,
     pattern: PatternFit | None = None,
 ) -> Assessment:
-    """Focus with `table` and `mask`, fit the expected peaks, and make the quality figures.
+    """Focus with `table` and `mask`, fit the expected peaks but those beside foreign ones, make the quality figures.
 
-    `pattern` is the joint fit that the table comes from, where it is known.
+    `foreign` is what else is in the beam, `pattern` the joint fit that the table comes from, where they are known.
     """
     parameters = parameters_of(ingredients, mask, options.peaks)
-    peaks = peaks_of(ingredients, parameters, options.peaks)
+    peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign or Foreign(), parameters)
     spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.5))
     fits, fitted, after = fitted_peaks(
         spectra,
@@ -298,6 +385,7 @@ def assess(
         reflections=ingredients.reflections,
         profile=ingredients.profile,
         before=pattern,
+        phases=phases_of(foreign or Foreign(), parameters),
         options=options.groups,
         progress=progress.part(0.5, 1.0),
     )
@@ -317,20 +405,25 @@ def parameters_of(ingredients: Ingredients, mask: PixelMask, peaks: PeakOptions)
 
 
 def peaks_of(ingredients: Ingredients, parameters: GroupParameters, options: PeakOptions) -> dict[int, ExpectedPeaks]:
-    """Expected peaks of every group.
-
-    Raises:
-        InputError: The ingredients have no reflections.
-    """
-    if ingredients.reflections is None:
-        raise InputError("A calibrant is needed.", found="none", fix="Name the calibrant whose peaks are expected.")
+    """Expected peaks of every group; errors as for `reflections_of`."""
     return expected_peaks(
-        ingredients.reflections,
+        reflections_of(ingredients),
         parameters,
         options=options,
         intensity_fraction=options.intensity_fraction or 0.0,
         excluded=frozenset(ingredients.sources.excluded_peaks),
     )
+
+
+def reflections_of(ingredients: Ingredients) -> Reflections:
+    """Reflections of the calibrant.
+
+    Raises:
+        InputError: The ingredients have none.
+    """
+    if ingredients.reflections is None:
+        raise InputError("A calibrant is needed.", found="none", fix="Name the calibrant whose peaks are expected.")
+    return ingredients.reflections
 
 
 def focused(
@@ -364,6 +457,8 @@ def account_of_steps(
     group_steps: list[GroupStep],
     after: Assessment | None,
     warnings: list[str],
+    *,
+    beam: BeamFindings | None = None,
 ) -> Account:
     """The account of steps that were made, and of those before them.
 
@@ -376,6 +471,7 @@ def account_of_steps(
         group_steps: As well.
         after: How the run looks with the result; None where no groups were calibrated.
         warnings: What the user was told.
+        beam: What was found before the steps; None where nothing was looked for.
     """
     before = ingredients.before
     pixels = (*(before.pixel_steps if before else ()), *pixel_steps)
@@ -394,8 +490,9 @@ def account_of_steps(
         masked=masked_by_reason(PixelMask(mask.detid[grouped], mask.reason[grouped])),
         n_pixels=int(grouped.sum()),
         warnings=tuple(told),
-        verdict=verdict_of(pixels, groups),
+        verdict=judge(evidence_of(ingredients, mask, pixels, groups, after, beam)),
         table_sha256=table_hash(table),
+        beam=beam or (before.beam if before else None),
     )
 
 
@@ -413,8 +510,15 @@ def unconverged(steps: tuple[PixelStep, ...]) -> list[str]:
     ]
 
 
-def verdict_of(pixels: tuple[PixelStep, ...], groups: tuple[GroupStep, ...]) -> Verdict:
-    """The verdict on convergence: that of the last step of each kind, since the earlier ones only lead to it."""
+def evidence_of(
+    ingredients: Ingredients,
+    mask: PixelMask,
+    pixels: tuple[PixelStep, ...],
+    groups: tuple[GroupStep, ...],
+    after: Assessment | None,
+    beam: BeamFindings | None,
+) -> Evidence:
+    """What the verdict is to be made from. Of convergence the last step counts: the earlier ones only lead to it."""
     reasons = []
     if pixels and not pixels[-1].converged:
         reasons.append(pixels[-1].message)
@@ -423,4 +527,60 @@ def verdict_of(pixels: tuple[PixelStep, ...], groups: tuple[GroupStep, ...]) -> 
     text = pixels[-1].message if pixels else "The pixel calibration was left out."
     if len(pixels) > 1:
         text += f" Pixels and groups were calibrated {len(pixels)} times."
-    return Verdict(not reasons, text, tuple(reasons))
+    found = group_evidence(ingredients, mask, groups[-1], after) if groups and after else ()
+    return Evidence(
+        groups=found,
+        index=beam.index if beam else None,
+        foreign=groups[-1].foreign if groups else None,
+        cells=beam.cells if beam else (),
+        unconverged=reasons,
+        course=text,
+    )
+
+
+def group_evidence(
+    ingredients: Ingredients, mask: PixelMask, step: GroupStep, after: Assessment
+) -> tuple[GroupEvidence, ...]:
+    """What is known of each group from the peaks of its finished spectrum."""
+    evidence = []
+    row = {int(group): i for i, group in enumerate(after.metrics.group)}
+    for group, model in zip(step.results.group.tolist(), step.results.model, strict=True):
+        members = (ingredients.grouping.group == group) & ~ingredients.mask.masked
+        counts = {"pixels": int(members.sum()), "masked": int(np.count_nonzero(mask.masked[members]))}
+        if not model or group not in row:
+            evidence.append(GroupEvidence(group, 0, **counts))
+            continue
+        own = after.fits.used & (after.fits.group == group)
+        strain, error, spread = scale_of(after.fits.strain[own], after.fits.centre_error[own] / after.fits.d[own])
+        evidence.append(
+            GroupEvidence(
+                group=group,
+                peaks=int(after.metrics.peaks_used[row[group]]),
+                error_ppm=1e6 * error,
+                strain_ppm=1e6 * strain,
+                spread_ppm=1e6 * spread,
+                **counts,
+            )
+        )
+    return tuple(evidence)
+
+
+def scale_of(strain: FloatArray, error: FloatArray) -> tuple[float, float, float]:
+    """What is left of a group's strain, its standard error, and the rms of the strains without what their errors give.
+
+    The strain is the mean weighed by the peaks' errors; its error is multiplied by the root of chi-squared where that
+    exceeds 1. NaN with fewer than two peaks.
+
+    Args:
+        strain: float64[p], of the used peaks.
+        error: float64[p], its standard errors.
+    """
+    good = np.isfinite(strain) & np.isfinite(error) & (error > 0)
+    if np.count_nonzero(good) < 2:
+        return np.nan, np.nan, np.nan
+    weight = 1.0 / error[good] ** 2
+    mean = float(np.average(strain[good], weights=weight))
+    off = strain[good] - mean
+    chi2 = float(weight @ off**2) / (len(off) - 1)
+    excess = float(weight @ off**2) / weight.sum() * len(off) / (len(off) - 1) - len(off) / weight.sum()
+    return mean, float(np.sqrt(max(chi2, 1.0) / weight.sum())), float(np.sqrt(max(excess, 0.0)))

@@ -158,6 +158,7 @@ def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> No
     show_passes(iteration)
     show_groups(iteration)
     say(iteration.groups.criterion)
+    show_verdict(iteration)
     if report:
         say(f"Report: {report}")
         note(f"It is being drawn; `snapcal report {number}` waits for it.")
@@ -169,6 +170,14 @@ def _show_iteration(session: Session, iteration: Iteration, as_json: bool) -> No
 def _verdict(iteration: Iteration) -> str:
     share = 100.0 * iteration.n_masked / max(iteration.account.n_pixels, 1)
     return f"{iteration.account.verdict.text} Masked in all: {iteration.n_masked} pixels ({share:.2g} %)."
+
+
+def show_verdict(iteration: Iteration) -> None:
+    """What is to be thought of it, and every reason; loud where it is not to be used."""
+    verdict = iteration.account.verdict
+    say(f"Verdict: {verdict.word if verdict.savable else verdict.word.upper()}")
+    for reason in verdict.reasons:
+        say(f"- {reason}")
 
 
 def show_passes(iteration: Iteration) -> None:
@@ -268,6 +277,7 @@ def save(
     comments: Annotated[str, typer.Option(help="What others should know of it")],
     author: Annotated[str, typer.Option(help="Who accepts it; default: the login name")] = "",
     applies_to: Annotated[str, typer.Option(help="Runs, as '>=58882,<60000'; default: this run and all later")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Save it although its verdict is 'not to be used'")] = False,
     session: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -279,6 +289,7 @@ def save(
             author=author or user_name(),
             comments=comments,
             applies_to=applies_to,
+            force=force,
             progress=progress,
         )
     if as_json:

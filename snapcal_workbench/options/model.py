@@ -99,6 +99,12 @@ class PixelOptions(_Options):
     """How the pixels of a group are aligned."""
 
     skip: bool = Field(False, title="Leave out pixel calibration", description="Leave the pixel calibration out")
+    search: bool = Field(
+        True,
+        title="Look for moved modules",
+        description="Before the first pass, find modules far from where they should be by the calibrant's reflections",
+        json_schema_extra=_when("skip", False),
+    )
     estimator: EstimatorName = Field(
         "likelihood",
         title="Estimator",
@@ -229,6 +235,16 @@ class GroupOptions(_Options):
         gt=0,
         description="Repeat until the groups' correction is below this (relative)",
     )
+    any_calibrant: bool = Field(
+        False,
+        title="Calibrate a run of something else",
+        description="Go on although the data are not of the calibrant; the verdict and the record say so",
+    )
+    foreign: bool = Field(
+        True,
+        title="Look for other phases",
+        description="Look for peaks of other phases in the beam, and keep them from bending the calibration",
+    )
 
 
 class CalibrationOptions(_Options):
@@ -251,10 +267,16 @@ PRESETS: dict[PresetName, CalibrationOptions] = {
     "snapred": CalibrationOptions(
         peaks=PeakOptions(window="fwhm", overlap="before intensity"),
         pixels=PixelOptions(
-            estimator="correlation", reference="median", max_shift=None, max_offset_bins=10.0, shrink=False
+            search=False,
+            estimator="correlation",
+            reference="median",
+            max_shift=None,
+            max_offset_bins=10.0,
+            shrink=False,
         ),
         groups=GroupOptions(
             method="peaks",
+            foreign=False,
             peak_weights="data errors",
             model="DIFC",
             weights="height squared",

@@ -11,6 +11,7 @@ from snapcal_workbench.calibration.types import (
     DiffCalTable,
     ExpectedPeaks,
     FitTable,
+    Foreign,
     Geometry,
     GroupCalibration,
     GroupMetrics,
@@ -19,6 +20,7 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     RunInfo,
     Spectra,
+    Verdict,
 )
 from snapcal_workbench.calibration.types.pattern import JointAccount
 from snapcal_workbench.instrument.model import PixelMode
@@ -51,6 +53,8 @@ class ReportContents:
         provenance: Where all came from, in words: label and text.
         warnings: What the user was warned of.
         joint: Of the joint fit that the correction comes from; None where peaks were fitted one by one.
+        verdict: What is to be thought of it; None where nothing was said.
+        foreign: What else is in the beam.
     """
 
     title: str
@@ -74,6 +78,8 @@ class ReportContents:
     provenance: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     joint: JointAccount | None = None
+    verdict: Verdict | None = None
+    foreign: Foreign = field(default_factory=Foreign)
 
     @property
     def group_ids(self) -> list[int]:

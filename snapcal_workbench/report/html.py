@@ -251,7 +251,13 @@ def _spectrum_picture(contents: ReportContents, group: int) -> _Picture:
         10.0,
         4.8,
         lambda figure: draw_group_spectrum(
-            figure, contents.spectra, contents.fitted, contents.final_fits, contents.peaks.get(group), group
+            figure,
+            contents.spectra,
+            contents.fitted,
+            contents.final_fits,
+            contents.peaks.get(group),
+            group,
+            foreign=contents.foreign.peaks,
         ),
     )
 

@@ -20,6 +20,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from snapcal_workbench.calibration.types import ExpectedPeaks, FitTable, FloatArray, Spectra
+from snapcal_workbench.calibration.types.sample import ForeignPeak
 from snapcal_workbench.report.theme import LIGHT, SMALL, Theme, begin, legend, literal, note, spread, style
 
 Hkl = tuple[int, int, int]
@@ -78,6 +79,7 @@ def draw_group_spectrum(
     group: int,
     *,
     left_out: Collection[Hkl] = (),
+    foreign: Sequence[ForeignPeak] = (),
     theme: Theme = LIGHT,
 ) -> tuple[Axes, Axes]:
     """Draw the focused spectrum of a group.
@@ -90,6 +92,7 @@ def draw_group_spectrum(
         peaks: Expected peaks of the group.
         group: Group id; a group that has no spectrum gives an empty picture that says so.
         left_out: Peaks of the group that the user has excluded from the next calibration.
+        foreign: Peaks that are not the calibrant's; those seen in the group are marked with their phases.
         theme: Colours.
 
     Returns:
@@ -116,10 +119,12 @@ def draw_group_spectrum(
     crossed = [mark for mark in marks if mark.hkl in left_out]
     _draw_left_out(spectrum, crossed, theme)
     _draw_dropped(spectrum, peaks, theme)
+    others = [peak for peak in foreign if group in peak.groups]
+    _draw_foreign(spectrum, others, theme)
     if fitted is None or not marks:
         note(residual, "No peaks were fitted in this group", theme)
     _label_peaks(figure, band, marks, theme)
-    _legends(figure, marks, peaks, fitted is not None, bool(crossed), theme)
+    _legends(figure, marks, peaks, fitted is not None, bool(crossed), theme, others)
     return spectrum, residual
 
 
@@ -238,6 +243,14 @@ def _draw_dropped(axes: Axes, peaks: ExpectedPeaks | None, theme: Theme) -> None
     )
 
 
+def _draw_foreign(axes: Axes, others: Sequence[ForeignPeak], theme: Theme) -> None:
+    """Mark the peaks of other phases above the axis."""
+    for peak in others:
+        (mark,) = axes.plot(peak.d, 0.05, marker="^", color=theme.rejected, transform=axes.get_xaxis_transform())
+        mark.set(markersize=5, linestyle="", zorder=3.0)
+        mark.set_gid(f"foreign {peak.phase or 'unknown'} {peak.d:.4f}")
+
+
 def _reasons(marks: Sequence[PeakMark]) -> list[str]:
     return list(dict.fromkeys(mark.why_not for mark in marks if mark.used is False and mark.why_not))
 
@@ -295,6 +308,7 @@ def _legends(
     has_fit: bool,
     has_left_out: bool,
     theme: Theme,
+    others: Sequence[ForeignPeak] = (),
 ) -> None:
     handles: list[Line2D | Patch] = [Line2D([], [], color=theme.data, linewidth=1.0, label="data")]
     if has_fit:
@@ -312,6 +326,10 @@ def _legends(
         handles.append(
             Line2D([], [], color=theme.muted, marker="|", linestyle="", markersize=7, label="reflection left out")
         )
+    if others:
+        names = ", ".join(dict.fromkeys(peak.phase or "unknown" for peak in others))
+        label = f"not the calibrant's: {names}"
+        handles.append(Line2D([], [], color=theme.rejected, marker="^", linestyle="", markersize=5, label=label))
     legend(figure, handles, theme, columns=5)
     _legend_of_reasons(figure, _reasons(marks), theme)
 

@@ -78,6 +78,11 @@ def verdict(contents: ReportContents) -> list[Finding]:
     findings = [_pixel_finding(contents.pixel), _mask_finding(contents), *_limit_finding(contents)]
     findings += _group_findings(contents)
     findings += [Finding("look", f"Warning: {text}") for text in contents.warnings]
+    if contents.verdict is not None:
+        level: Level = "good" if contents.verdict.good else "look"
+        word = contents.verdict.word if contents.verdict.savable else contents.verdict.word.upper()
+        told = [Finding(level, f"Verdict: {word}."), *(Finding("look", text) for text in contents.verdict.reasons)]
+        findings = [*told, *findings]
     return findings
 
 

@@ -303,6 +303,7 @@ class Session:
         comments: str,
         applies_to: str = "",
         place: Path | None = None,
+        force: bool = False,
         progress: Progress | None = None,
     ) -> save_version.Outputs:
         """Publish an iteration as a new version.
@@ -313,10 +314,12 @@ class Session:
             comments: What others should know of it.
             applies_to: Condition on the run number; "" means this run and all later ones.
             place: A folder of states to save in, instead of the calibration tree.
+            force: Save it although its verdict is "not to be used".
             progress: Where to report to.
 
         Raises:
             InputError: Author, comments or applies_to do not fit.
+            CalibrationError: Its verdict is "not to be used", and that is not forced.
             StoreError: It could not be written; nothing is lost.
         """
         author, comments = clean_text(author, "author"), clean_text(comments, "comments", LONGEST_COMMENTS)
@@ -339,6 +342,7 @@ class Session:
                 comments=comments,
                 applies_to=applies_to,
                 place=str(place or ""),
+                force=force,
                 provenance=iteration.provenance,
                 attachments=str(report) if report.is_dir() else "",
             ),

@@ -12,7 +12,14 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from snapcal_workbench import __version__
-from snapcal_workbench.calibration.types import Calibration, Geometry, GroupCalibration, PixelCalibration, Spectra
+from snapcal_workbench.calibration.types import (
+    Calibration,
+    Foreign,
+    Geometry,
+    GroupCalibration,
+    PixelCalibration,
+    Spectra,
+)
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.processed import write_processed
 from snapcal_workbench.instrument.model import PixelMode
@@ -125,6 +132,8 @@ def report_contents(
         },
         warnings=account.warnings,
         joint=first.joint,
+        verdict=account.verdict,
+        foreign=account.group_steps[-1].foreign if account.group_steps else Foreign(),
     )
 
 

@@ -103,4 +103,4 @@ def test_a_table_that_was_changed_by_hand_is_saved_with_a_record_that_says_so(ho
     assert own.provenance["account"].startswith("derived at saving")
     assert own.account is not None
     assert own.account["pixel_steps"] == own.account["group_steps"] == []
-    assert not own.account["verdict"]["good"]
+    assert own.account["verdict"]["word"] == "usable"

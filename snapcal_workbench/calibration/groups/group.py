@@ -17,7 +17,7 @@ What is left, DIFA0 (2 a c d^3 + c^2 d^4), has no place in the table; it is an e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +51,7 @@ from snapcal_workbench.calibration.types import (
     Reflections,
     Spectra,
 )
+from snapcal_workbench.calibration.types.pattern import Phase
 from snapcal_workbench.errors import CalibrationError, InputError
 from snapcal_workbench.options import GroupOptions
 from snapcal_workbench.progress import Progress
@@ -72,6 +73,7 @@ def calibrate_groups(
     reflections: Reflections | None = None,
     profile: ModeratorProfile = UNKNOWN_PROFILE,
     before: PatternFit | None = None,
+    phases: Sequence[Phase] = (),
     options: GroupOptions,
     progress: Progress,
 ) -> GroupCalibration:
@@ -91,6 +93,7 @@ def calibrate_groups(
         reflections: Of the calibrant, for the joint fit; without them, peaks are fitted one by one.
         profile: What is known of the moderator's pulse, for the joint fit.
         before: Joint fit of the same run with an earlier table, from which this one goes on, with its terms.
+        phases: Other crystals in the beam, for the joint fit.
         options: Method, peak function, limits, terms.
         progress: Reported to, warnings too.
 
@@ -114,6 +117,7 @@ def calibrate_groups(
             options=options,
             profile=profile,
             before=before,
+            phases=phases,
             progress=progress.part(0.3, 1.0),
         )
         results = joint_results(pattern, parameters, followed, options=options)
@@ -143,6 +147,7 @@ def fitted_peaks(
     reflections: Reflections | None,
     profile: ModeratorProfile,
     before: PatternFit | None,
+    phases: Sequence[Phase] = (),
     options: GroupOptions,
     progress: Progress,
 ) -> tuple[FitTable, Spectra, PatternFit | None]:
@@ -155,6 +160,7 @@ def fitted_peaks(
         peaks: Expected peaks by group id.
         reflections, profile: As of `calibrate_groups`.
         before: The joint fit that the calibration comes from, if it is known.
+        phases: Other crystals in the beam.
         options: Method, peak function, limits.
         progress: Reported to.
     """
@@ -172,6 +178,7 @@ def fitted_peaks(
             options=options,
             profile=profile,
             before=before,
+            phases=phases,
             search=False,
             progress=last,
         )

@@ -19,6 +19,7 @@ from snapcal_workbench.calibration.phases.known import COMPRESSION, KnownPhase, 
 from snapcal_workbench.calibration.phases.pattern import Pattern, coarse_fit
 from snapcal_workbench.calibration.types import FloatArray, Reflections
 from snapcal_workbench.calibration.types.pattern import Phase
+from snapcal_workbench.calibration.types.sample import Foreign, ForeignPeak, FoundPhase
 
 MOST_PHASES = 3
 """So many phases besides the calibrant are looked for; more have not been met, and each one more fits by chance."""
@@ -58,86 +59,26 @@ OWN_TOLERANCE = 1.2
 """Widths within which a foreign peak is where a reflection is; their places are known to 0.3."""
 
 
-@dataclass(frozen=True)
-class ForeignPeak:
-    """A peak that the calibrant does not explain.
-
-    Attributes:
-        d: A.
-        share: Part of all counts in peaks.
-        groups: Ids of the groups in which it was seen.
-        error: Relative standard error of d.
-        phase: Name of the phase that it belongs to; "" for none that is known.
-    """
-
-    d: float
-    share: float
-    groups: tuple[int, ...]
-    error: float
-    phase: str = ""
+def phases_for_fit(foreign: Foreign, d_min: float, d_max: float) -> tuple[Phase, ...]:
+    """Phases for the joint fit over a d range (A): those found, and the unknown peaks as one of fixed places."""
+    known = {phase.name: phase for phase in known_phases()}
+    fitted = [
+        Phase(found.name, known[found.name].reflections(d_min / 1.02, d_max * 1.06), found.scale, 2e-3)
+        for found in foreign.phases
+    ]
+    unknown = np.array(sorted(peak.d for peak in foreign.peaks if not peak.phase))
+    if len(unknown):
+        ones = np.ones(len(unknown))
+        hkl = np.zeros((len(unknown), 3), np.int32)
+        fitted.append(Phase("unknown", Reflections(hkl, unknown, ones, ones.astype(np.int32)), 1.0, 1e-4))
+    return tuple(fitted)
 
 
-@dataclass(frozen=True)
-class FoundPhase:
-    """A known phase in the beam.
-
-    Attributes:
-        name: Of the phase; formula: chemical.
-        scale: Its cell against that of room conditions.
-        share: Its part of all counts in peaks.
-        absent: Part of its strength that should be there and is not (texture).
-        alternatives: Names of other phases that match as well.
-    """
-
-    name: str
-    formula: str
-    scale: float
-    share: float
-    absent: float
-    alternatives: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """In words."""
-        other = f" (or {', '.join(self.alternatives)})" if self.alternatives else ""
-        return f"{self.name}{other}, cell {100 * (self.scale - 1):+.2f} %, {self.share:.0%} of the counts in peaks"
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """What else is in the beam.
-
-    Attributes:
-        peaks: Foreign peaks, the strongest first.
-        phases: Known phases that were found, in the order in which they were.
-    """
-
-    peaks: tuple[ForeignPeak, ...] = ()
-    phases: tuple[FoundPhase, ...] = ()
-
-    @property
-    def share(self) -> float:
-        """Part of the counts in peaks that is not the calibrant's."""
-        return sum(peak.share for peak in self.peaks)
-
-    @property
-    def unknown(self) -> float:
-        """Part of the counts in peaks that belongs to nothing known."""
-        return sum(peak.share for peak in self.peaks if not peak.phase)
-
-    def for_fit(self, d_min: float, d_max: float) -> tuple[Phase, ...]:
-        """Phases for the joint fit over a d range (A): those found, and the unknown peaks as one of fixed places."""
-        known = {phase.name: phase for phase in known_phases()}
-        fitted = [
-            Phase(found.name, known[found.name].reflections(d_min / 1.02, d_max * 1.06), found.scale, 2e-3)
-            for found in self.phases
-        ]
-        unknown = np.array(sorted(peak.d for peak in self.peaks if not peak.phase))
-        if len(unknown):
-            ones = np.ones(len(unknown))
-            hkl = np.zeros((len(unknown), 3), np.int32)
-            fitted.append(Phase("unknown", Reflections(hkl, unknown, ones, ones.astype(np.int32)), 1.0, 1e-4))
-        return tuple(fitted)
+def foreign_reflections(foreign: Foreign, d_min: float, d_max: float) -> dict[str, FloatArray]:
+    """d-spacings (A) of all within a range that is not the calibrant's, by phase or "something unknown"."""
+    fitted = phases_for_fit(foreign, d_min, d_max)
+    names = {"unknown": "something unknown"}
+    return {names.get(phase.name, phase.name): phase.reflections.d * phase.factor for phase in fitted}
 
 
 def find_foreign(

@@ -17,6 +17,7 @@ from snapcal_workbench.calibration.phases.explained import CLEAR, Explained, bes
 from snapcal_workbench.calibration.phases.known import strengths
 from snapcal_workbench.calibration.phases.pattern import Pattern, comb
 from snapcal_workbench.calibration.types import FloatArray, Reflections
+from snapcal_workbench.calibration.types.sample import CalibrantIndex, MissingReflection, UnexplainedPeak
 from snapcal_workbench.progress import Progress
 
 SCALE = 0.03
@@ -34,71 +35,6 @@ MISSING_LIMIT = 0.05
 nearly its cell, misses 0.10 to 0.12 on silicon; the calibrant itself, textured or not, 0.00 to 0.02."""
 NAMED = 5
 """So many unexplained and missing reflections are named."""
-
-
-@dataclass(frozen=True)
-class UnexplainedPeak:
-    """A peak that no reflection explains: d (A), and its part of all counts in peaks."""
-
-    d: float
-    share: float
-
-
-@dataclass(frozen=True)
-class MissingReflection:
-    """A reflection that should be there and is not: hkl, d (A), and the part of all counts that it should have."""
-
-    hkl: tuple[int, int, int]
-    d: float
-    share: float
-
-
-@dataclass(frozen=True)
-class CalibrantIndex:
-    """How well a crystal fits a run.
-
-    Attributes:
-        name: Of the crystal.
-        explained: Part of the counts in peaks that its reflections explain; NaN if it was not looked at closely.
-        missing: Part of the counts of its reflections that should be there and are not; NaN as above.
-        shift: Median over the cells of ln(d seen / d expected).
-        comb: Mean over the cells of the best comb, in standard deviations of combs that fit nothing.
-        counts: Counts in peaks.
-        unexplained: The strongest, descending.
-        missing_reflections: The strongest, descending.
-    """
-
-    name: str
-    explained: float
-    missing: float
-    shift: float
-    comb: float
-    counts: float = 0.0
-    unexplained: tuple[UnexplainedPeak, ...] = ()
-    missing_reflections: tuple[MissingReflection, ...] = ()
-
-    @property
-    def index(self) -> float:
-        """Explained times what is not missing: 1 for the right crystal alone in the beam; NaN if not looked at."""
-        return self.explained * (1.0 - self.missing)
-
-    @property
-    def fits(self) -> bool:
-        """Whether the run can be of this crystal."""
-        return self.comb >= CLEAR and self.index >= INDEX_LIMIT and self.missing <= MISSING_LIMIT
-
-    @property
-    def text(self) -> str:
-        """The figures in words."""
-        if np.isnan(self.explained):
-            return f"{self.name}: no comb of its reflections fits"
-        text = f"{self.name} explains {self.explained:.0%} of the counts in peaks"
-        if self.unexplained:
-            text += ", not those at d = " + ", ".join(f"{p.d:.3f} A ({p.share:.1%})" for p in self.unexplained)
-        if self.missing_reflections:
-            names = (f"{''.join(map(str, m.hkl))} ({m.d:.3f} A)" for m in self.missing_reflections)
-            text += "; its reflections " + ", ".join(names) + f" are missing ({self.missing:.0%})"
-        return text
 
 
 @dataclass(frozen=True)
@@ -137,7 +73,7 @@ def identify(
         if number < LOOKED_AT:
             ranking.append(calibrant_index(name, cells, candidates[name], scale=scale))
         else:
-            ranking.append(CalibrantIndex(name, np.nan, np.nan, np.nan, quick[name]))
+            ranking.append(CalibrantIndex(name, False, np.nan, np.nan, np.nan, quick[name]))
     ranking.sort(key=lambda c: (np.isnan(c.index), not c.fits, -c.index if c.explained >= 0 else 0.0, -c.comb))
     return Identification(tuple(ranking))
 
@@ -161,11 +97,13 @@ def index_of(name: str, found: Sequence[Explained], reflections: Reflections, co
     total = explained + sum(cell.unexplained for cell in found)
     lost = missing_areas(found, len(reflections))
     if total <= 0:
-        return CalibrantIndex(name, 0.0, 0.0, 0.0, comb_score)
+        return CalibrantIndex(name, False, 0.0, 0.0, 0.0, comb_score)
+    share, missing = explained / total, float(lost.sum() / max(explained + lost.sum(), 1e-300))
     return CalibrantIndex(
         name=name,
-        explained=explained / total,
-        missing=float(lost.sum() / max(explained + lost.sum(), 1e-300)),
+        fits=comb_score >= CLEAR and share * (1.0 - missing) >= INDEX_LIMIT and missing <= MISSING_LIMIT,
+        explained=share,
+        missing=missing,
         shift=float(np.median([cell.fit.shift for cell in found])),
         comb=comb_score,
         counts=total,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from snapcal_workbench.calibration.phases.identify import shifts_within
 from snapcal_workbench.calibration.phases.known import strengths
 from snapcal_workbench.calibration.phases.pattern import Pattern, significance
 from snapcal_workbench.calibration.types import Geometry, IntArray, PixelGrouping, Reflections
+from snapcal_workbench.calibration.types.sample import CellFinding, CellShift
 
 SEARCH = 0.10
 """Largest |shift|. Modules were found up to 4 % off. Beyond 0.12 some crystals (fcc: 331 for 400) begin to fit a
@@ -44,27 +44,6 @@ PEAKS = 3
 CLEAR_PEAK = 8.0
 """Significance of a clear peak."""
 
-Finding = Literal["stays", "moved", "lost", "cannot tell"]
-
-
-@dataclass(frozen=True)
-class CellShift:
-    """Where one part of the detector was found.
-
-    Attributes:
-        cell: Its number: module from 1, or group.
-        finding: What follows.
-        shift: ln(d seen / d expected), to be added to ln DIFC where it is moved.
-        comb: How well the reflections fit there, in standard deviations of combs that fit nothing.
-        explained: What the reflections explain of the counts in its peaks.
-    """
-
-    cell: int
-    finding: Finding
-    shift: float
-    comb: float
-    explained: float
-
 
 def cells_of(geometry: Geometry, grouping: PixelGrouping) -> PixelGrouping:
     """The parts of the detector that can move as one: modules, or groups where there are none; only grouped pixels."""
@@ -77,7 +56,7 @@ def cells_of(geometry: Geometry, grouping: PixelGrouping) -> PixelGrouping:
 def find_cells(
     patterns: Sequence[Pattern], number: IntArray, reflections: Reflections, *, max_shift: float
 ) -> tuple[list[CellShift], list[Explained]]:
-    """Where the cells are, and what the reflections explain of each that is not lost.
+    """Where the cells are, and what the reflections explain of each.
 
     Args:
         patterns: Of the cells, focused with the table that the calibration starts from.
@@ -98,8 +77,7 @@ def find_cells(
         best = max(rivals, key=lambda rival: rival.share)
         found = _finding(pattern, best, rivals, max_shift)
         shifts.append(CellShift(int(cell), found, best.place.shift, best.place.comb, best.share))
-        if found != "lost":
-            explained.append(best.explained)
+        explained.append(best.explained)
     return shifts, explained
 
 
@@ -115,7 +93,7 @@ class _Rival:
         return self.explained.explained / max(total, 1e-300)
 
 
-def _finding(pattern: Pattern, best: _Rival, rivals: Sequence[_Rival], max_shift: float) -> Finding:
+def _finding(pattern: Pattern, best: _Rival, rivals: Sequence[_Rival], max_shift: float) -> CellFinding:
     if best.place.comb < CLEAR or best.share < LEAST_EXPLAINED:
         chance = best.place.comb < CHANCE or best.share < LEAST_EXPLAINED
         return "lost" if chance and clear_peaks(pattern) >= PEAKS else "cannot tell"

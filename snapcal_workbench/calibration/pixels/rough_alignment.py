@@ -73,7 +73,7 @@ def _maximise(
         before, fit = fit, 0.0
         for half in range(HALVES):
             members = counts[half::HALVES]
-            curves = _curves(members, pattern[(half + 1) % HALVES], lags)
+            curves = shift_curves(members, pattern[(half + 1) % HALVES], lags)
             ratio, probability = _posterior(curves, sharpness)
             fit += ratio
             pattern[half] = _placed(members, probability, exposure)
@@ -82,8 +82,11 @@ def _maximise(
     return fit, pattern
 
 
-def _curves(counts: FloatArray, pattern: FloatArray, lags: int) -> Singles:
-    """float32[pixels, 2 lags + 1]: ln L of every pixel at every lag."""
+def shift_curves(counts: FloatArray | Singles, pattern: FloatArray, lags: int) -> Singles:
+    """float32[pixels, 2 lags + 1]: ln L of every pixel at every lag, with the pattern ln r.
+
+    A pixel with its peaks `lag` bins above those of the pattern has its largest ln L at that lag.
+    """
     curves = np.zeros((len(counts), 2 * lags + 1), np.float32)
     _correlate(_single(counts), _single(np.pad(pattern, lags)[::-1]), curves)
     return curves

@@ -19,7 +19,6 @@ from snapcal_workbench.calibration.types.calibration import (
     PixelStep,
     Sources,
     SourceText,
-    Verdict,
 )
 from snapcal_workbench.calibration.types.groups import (
     ExpectedPeaks,
@@ -59,23 +58,30 @@ from snapcal_workbench.calibration.types.results import (
     StopReason,
 )
 from snapcal_workbench.calibration.types.runs import LogValue, RunInfo, TofWindow
+from snapcal_workbench.calibration.types.sample import BeamFindings, CalibrantIndex, CellShift, Foreign
 from snapcal_workbench.calibration.types.spectra import Spectra, Unit
+from snapcal_workbench.calibration.types.verdict import GroupVerdict, Verdict, Word
 
 __all__ = [
     "Account",
+    "BeamFindings",
+    "CalibrantIndex",
     "Calibration",
+    "CellShift",
     "Convention",
     "DiffCalTable",
     "Events",
     "ExpectedPeaks",
     "FitTable",
     "FloatArray",
+    "Foreign",
     "Geometry",
     "GroupCalibration",
     "GroupMetrics",
     "GroupParameters",
     "GroupResults",
     "GroupStep",
+    "GroupVerdict",
     "IntArray",
     "LogValue",
     "MaskReason",
@@ -104,6 +110,7 @@ __all__ = [
     "TofWindow",
     "Unit",
     "Verdict",
+    "Word",
     "as_dict",
     "from_dict",
 ]

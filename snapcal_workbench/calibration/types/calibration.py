@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ from snapcal_workbench.calibration.types.results import (
     StopReason,
 )
 from snapcal_workbench.calibration.types.runs import RunInfo
+from snapcal_workbench.calibration.types.sample import BeamFindings, Foreign
 from snapcal_workbench.calibration.types.spectra import Spectra
+from snapcal_workbench.calibration.types.verdict import Verdict
 from snapcal_workbench.calibration.units import offset_from_shift, tof_from_d
 from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.options import CalibrationOptions, ExcludedPeak
@@ -137,6 +139,7 @@ class GroupStep:
         bin_width: Relative width of those bins.
         seconds: How long it took.
         joint: Of the joint fit of the patterns; None where peaks were fitted one by one.
+        foreign: What else was found in the beam.
     """
 
     number: int
@@ -149,26 +152,12 @@ class GroupStep:
     bin_width: float
     seconds: float
     joint: JointAccount | None = None
+    foreign: Foreign = field(default_factory=Foreign)
 
     @property
     def converged(self) -> bool:
         """Whether a repetition would change little."""
         return self.stop == "converged"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is to be thought of a calibration.
-
-    Attributes:
-        good: Whether nothing speaks against it.
-        text: In one sentence or two.
-        reasons: What speaks against it, one sentence each.
-    """
-
-    good: bool
-    text: str
-    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +176,7 @@ class Account:
         warnings: What the user was told.
         verdict: What is to be thought of it.
         table_sha256: Of the calibration table that the account is of.
+        beam: What was found in the beam; None where it was not looked at.
     """
 
     sources: Sources
@@ -201,6 +191,7 @@ class Account:
     warnings: tuple[str, ...]
     verdict: Verdict
     table_sha256: str
+    beam: BeamFindings | None = None
 
     def to_json(self) -> str:
         """As JSON text."""

@@ -29,6 +29,7 @@ class MaskReason(IntEnum):
     OF_LATER_RELEASE = 9
     NO_ROW = 10
     IMPOSSIBLE_DIFC = 11
+    NOT_ON_PATTERN = 12
 
     @property
     def text(self) -> str:
@@ -49,6 +50,7 @@ _REASON_TEXT = {
     MaskReason.OF_LATER_RELEASE: "a reason that only a later release knows",
     MaskReason.NO_ROW: "no row in the calibration that was started from",
     MaskReason.IMPOSSIBLE_DIFC: "impossible DIFC in the calibration that was started from",
+    MaskReason.NOT_ON_PATTERN: "not on the calibrant's pattern",
 }
 
 

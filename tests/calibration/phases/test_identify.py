@@ -95,5 +95,5 @@ def test_the_measured_run_is_of_silicon(reference_data: Path) -> None:
     found = identify(patterns_of(spectra, parameters), {name: reflections(name) for name in CANDIDATES})
     assert [r.name for r in found.ranking[:2]] == ["silicon", "CeO2"]
     assert [r.name for r in found.ranking if r.fits] == ["silicon"]
-    assert found.ranking[0].explained > 0.95
+    assert found.ranking[0].explained > 0.93
     assert {m.hkl for m in found.ranking[1].missing_reflections} == {(2, 0, 0), (2, 2, 2), (4, 2, 0)}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.pixels.modules import CellShift, cells_of, find_cells
+from snapcal_workbench.calibration.pixels.modules import cells_of, find_cells
 from snapcal_workbench.calibration.types import Geometry, PixelGrouping, PixelLayout
+from snapcal_workbench.calibration.types.sample import CellShift
 from snapcal_workbench.simulation.sample import SampleState
 from tests.synthetic_modules import foreign, module_patterns, reflections
 

@@ -1,0 +1,73 @@
+"""Runs that try to deceive, from the request to the saved version: right, or told; never silently wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from snapcal_workbench.cli.app import app
+from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.session import Session
+from snapcal_workbench.simulation.tree import SimulatedTree
+from tests.honesty import CASES, DIAMOND, run_case
+from tests.support import copy_tree
+
+QUICK = ("two modules moved, lead",)
+"""Tried with few events in every run of the tests: a second phase and modules out of the search at once."""
+
+
+@pytest.fixture
+def tree(calibrated_tree: SimulatedTree, tmp_path: Path) -> SimulatedTree:
+    return copy_tree(calibrated_tree, tmp_path / "tree")
+
+
+def snapcal(tree: SimulatedTree, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of a command, as one line."""
+    done = CliRunner().invoke(app, ["--config", str(tree.config_path), *arguments])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_silicon_is_not_calibrated_as_diamond(tree: SimulatedTree) -> None:
+    """Refused with what speaks against it; by force it is made, told loudly, and saved by force only."""
+    code, said = snapcal(tree, "iterate", "--calibrant", DIAMOND, "--no-report")
+    assert code == 5
+    assert "The data are not of the calibrant" in said
+    assert "explains" in said
+    assert "any_calibrant" in said
+    force = ("--option", "groups.any_calibrant=true", "--option", "pixels.skip=true")
+    code, said = snapcal(tree, "iterate", "--calibrant", DIAMOND, "--no-report", *force)
+    assert code == 0
+    assert "THE DATA ARE NOT OF THE CALIBRANT" in said
+    assert "Verdict: NOT TO BE USED" in said
+    session = Session(EmbeddedHost(tree.settings))
+    number = session.iterations[-1].number
+    saving = ("save", str(number), "--comments", "against better knowledge", "--author", "tester")
+    code, said = snapcal(tree, *saving)
+    assert code == 5
+    assert "not to be used" in said
+    assert "--force" in said
+    code, said = snapcal(tree, *saving, "--force")
+    assert code == 0
+    assert "SAVED BY FORCE" in said
+    records = sorted(tree.settings.powder_home.rglob("CalibrationRecord.json"))
+    assert any("not to be used" in json.dumps(json.loads(path.read_text("utf-8"))) for path in records)
+
+
+@pytest.mark.parametrize(
+    ("name", "events"),
+    [
+        (case.name, 500_000 if case.name in QUICK else 4_000_000)
+        if case.name in QUICK
+        else pytest.param(case.name, 4_000_000, marks=pytest.mark.long)
+        for case in CASES
+    ],
+)
+def test_nothing_is_silently_wrong(name: str, events: int, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == name)
+    found = run_case(case, tmp_path / "tree", events=events, seed=1)
+    assert found.how in ("right", "told"), found
+    if found.how == "told":
+        assert found.why
