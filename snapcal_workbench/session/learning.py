@@ -12,7 +12,7 @@ from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE
 from snapcal_workbench.calibration.groups.profile import combined_profile
 from snapcal_workbench.calibration.types import DiffCalTable, Events, ModeratorProfile, PatternFit, PixelMask
 from snapcal_workbench.errors import CalibrationError, InputError
-from snapcal_workbench.instrument.calibrants import read_calibrant
+from snapcal_workbench.instrument.calibrants import Calibrant, read_calibrant
 from snapcal_workbench.instrument.groupings import read_grouping_named
 from snapcal_workbench.instrument.identifying import run_request
 from snapcal_workbench.instrument.moderator import write_moderator_profile
@@ -55,7 +55,7 @@ def learn_profile(
         raise InputError(
             "A moderator's profile is learned from runs of a calibrant.",
             found=f"calibrant {request.calibrant!r}, {len(runs)} runs",
-            fix="Name runs and calibrant: snapcal learn-profile 58882 58885 --calibrant silicon.",
+            fix="Name runs and calibrant: snapcal learn-profile 58882 58885 --calibrant Silicon_NIST_640d_001.",
         )
     if request.options.groups.method != "joint":
         raise InputError(
@@ -63,10 +63,11 @@ def learn_profile(
             found=f"method {request.options.groups.method!r}",
             fix="Leave the preset 'standard', or set --option groups.method=joint.",
         )
+    sample = read_calibrant(request.calibrant, host.settings)
     fits, numbers = [], []
     for i, run in enumerate(runs):
         part = progress.part(i / len(runs), (i + 1) / len(runs))
-        fit, number = _fit(request.model_copy(update={"runs": (run,), "workspace": ""}), host, part)
+        fit, number = _fit(request.model_copy(update={"runs": (run,), "workspace": ""}), sample, host, part)
         fits.append(fit)
         numbers.append(number)
     profile = combined_profile([fit.profile for fit in fits], UNKNOWN_PROFILE, numbers)
@@ -77,7 +78,7 @@ def learn_profile(
     return Learned(profile, tuple(fits), path)
 
 
-def _fit(request: Request, host: Host, progress: Progress) -> tuple[PatternFit, str]:
+def _fit(request: Request, sample: Calibrant, host: Host, progress: Progress) -> tuple[PatternFit, str]:
     """The joint fit of one run that is calibrated as a whole, with no profile known before; and its number."""
     host.load_run(host.resolve(run_request(request, host.settings)), SCRATCH, progress.part(0.0, 0.3))
     try:
@@ -94,7 +95,6 @@ def _fit(request: Request, host: Host, progress: Progress) -> tuple[PatternFit, 
         delta_theta=request.options.delta_theta,
     )
     made = ingredients_of(events, grouping, table, mask, state, mode, step)
-    sample = read_calibrant(request.calibrant, host.settings)
     ingredients, options = with_calibrant(made, sample, request.options, request.excluded_peaks, progress)
     found = chain.calibrate(replace(ingredients, profile=UNKNOWN_PROFILE), options, progress.part(0.3, 1.0))
     if found.pattern is None:

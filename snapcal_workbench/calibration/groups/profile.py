@@ -4,6 +4,9 @@ Each fit gives the profile with its covariance, to which its own prior has contr
 information of the fit less that of the prior. The runs' information adds up, once with the prior. Where the runs differ
 by more than their errors say, the errors are multiplied by the root of chi-squared per degree of freedom (Birge,
 Phys. Rev. 40, 207, 1932).
+
+All errors are `CURVED` times those of the fits: what a run says of a profile is a bent valley, of which the covariance
+at its bottom knows one direction only.
 """
 
 from __future__ import annotations
@@ -13,6 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from snapcal_workbench.calibration.types import FloatArray, ModeratorProfile
+
+CURVED = 1.5
+"""With it T0 of simulated runs, fitted with a profile learned from three others, is off by at most 2.1 errors in four
+trials; at 1 by 3.2. At twice as much a learned profile helps little."""
 
 
 def combined_profile(
@@ -34,7 +41,7 @@ def combined_profile(
     chi2 = sum(_distance(value, o, pull) for o, pull in zip(own, pulls, strict=True))
     spare = sum(int(np.linalg.matrix_rank(o, hermitian=True)) for o in own) - len(value)
     scale = max(1.0, chi2 / spare) if len(fits) > 1 and spare > 0 else 1.0
-    return ModeratorProfile(prior.names, value, scale * covariance, tuple(runs))
+    return ModeratorProfile(prior.names, value, CURVED**2 * scale * covariance, tuple(runs))
 
 
 def _distance(value: FloatArray, information: FloatArray, pull: FloatArray) -> float:

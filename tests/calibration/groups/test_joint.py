@@ -9,7 +9,8 @@ import pytest
 
 from snapcal_workbench.calibration.groups.convention import convention_table, curve_terms, group_curve
 from snapcal_workbench.calibration.groups.group import calibrate_groups
-from snapcal_workbench.calibration.groups.pattern_fit import PatternOptions, fit_pattern
+from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
+from snapcal_workbench.calibration.groups.profile import combined_profile
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     ExpectedPeaks,
@@ -71,6 +72,22 @@ def test_t0_is_known_as_well_as_its_error_says(truth: Truth, run: tuple[Spectra,
         off, error = errors(fit, truth, index, "T0")
         assert (np.abs(off) < 2.5 * error).all()
         assert (error > 50e-6).all()
+
+
+def test_a_learned_profile_makes_t0_better_known(truth: Truth, run: tuple[Spectra, DiffCalTable]) -> None:
+    """What three runs say of the moderator, as the prior of a fourth: T0 is known to less than 0.7 of the error."""
+    options = PatternOptions(hold_out=False)
+    runs = [drawn(truth, seed, 2e6) for seed in (2, 3, 4)]
+    fits = [fit_pattern(*other, truth.parameters, truth.reflections, options=options) for other in runs]
+    learned = combined_profile([fit.profile for fit in fits], UNKNOWN_PROFILE, ["2", "3", "4"])
+    alone, helped = (
+        fit_pattern(*run, truth.parameters, truth.reflections, profile=profile, options=options)
+        for profile in (UNKNOWN_PROFILE, learned)
+    )
+    for index in range(3):
+        before, (off, error) = errors(alone, truth, index, "T0")[1], errors(helped, truth, index, "T0")
+        assert (error < 0.7 * before).all()
+        assert (np.abs(off) < 3.0 * error).all()
 
 
 def test_no_group_gets_terms_of_its_own_from_what_all_share(fit: PatternFit) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.groups.profile import combined_profile
+from snapcal_workbench.calibration.groups.profile import CURVED, combined_profile
 from snapcal_workbench.calibration.types import ModeratorProfile
 
 PRIOR = ModeratorProfile(("a", "b"), np.array([1.0, -1.0]), np.diag([4.0, 9.0]))
@@ -25,7 +25,7 @@ def test_the_prior_counts_once() -> None:
     found = combined_profile([fit(value, covariance)] * 2, PRIOR, ["1", "2"])
     wanted = fit(value, 0.5 * covariance)
     np.testing.assert_allclose(found.value, wanted.value, rtol=1e-9)
-    np.testing.assert_allclose(found.covariance, wanted.covariance, rtol=1e-9)
+    np.testing.assert_allclose(found.covariance, CURVED**2 * wanted.covariance, rtol=1e-9)
     assert found.runs == ("1", "2")
 
 
