@@ -75,7 +75,7 @@ def test_t0_is_known_as_well_as_its_error_says(truth: Truth, run: tuple[Spectra,
 
 
 def test_a_learned_profile_makes_t0_better_known(truth: Truth, run: tuple[Spectra, DiffCalTable]) -> None:
-    """What three runs say of the moderator, as the prior of a fourth: T0 is known to less than 0.7 of the error."""
+    """What three runs say of the moderator, as the prior of a fourth: T0 is known to less than 0.8 of the error."""
     options = PatternOptions(hold_out=False)
     runs = [drawn(truth, seed, 2e6) for seed in (2, 3, 4)]
     fits = [fit_pattern(*other, truth.parameters, truth.reflections, options=options) for other in runs]
@@ -86,7 +86,7 @@ def test_a_learned_profile_makes_t0_better_known(truth: Truth, run: tuple[Spectr
     )
     for index in range(3):
         before, (off, error) = errors(alone, truth, index, "T0")[1], errors(helped, truth, index, "T0")
-        assert (error < 0.7 * before).all()
+        assert (error < 0.8 * before).all()
         assert (np.abs(off) < 3.0 * error).all()
 
 
