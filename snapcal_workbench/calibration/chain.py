@@ -235,11 +235,11 @@ def _repeat(
 ) -> None:
     """Both steps once."""
     if not options.pixels.skip:
-        pixel, step = align(ingredients, course.table, course.mask, options, progress.part(0.0, 0.7), number=number)
+        pixel, step = align(ingredients, course.table, course.mask, options, progress.part(0.0, 0.6), number=number)
         course.results = pixel.results if course.results is None else added(course.results, pixel.results)
         course.table, course.mask = pixel.table, pixel.mask
         course.pixel_steps.append(step)
-    part = progress.part(0.7, 1.0)
+    part = progress.part(0.6, 1.0)
     group, made = correct(ingredients, course.table, course.mask, options, part, number=number, pattern=course.pattern)
     course.table, course.mask, course.pattern = group.table, group.mask, group.pattern
     course.group_steps.append(made)
@@ -297,7 +297,7 @@ def correct(
     """
     clock = time.monotonic()
     parameters = parameters_of(ingredients, mask, options.peaks)
-    spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.5))
+    spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.25))
     foreign = foreign_peaks(spectra, parameters, reflections_of(ingredients), options)
     _tell(foreign, progress)
     peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign, parameters)
@@ -313,7 +313,7 @@ def correct(
         before=pattern,
         phases=phases_of(foreign, parameters),
         options=options.groups,
-        progress=progress.part(0.5, 1.0),
+        progress=progress.part(0.25, 1.0),
     )
     correction = largest_correction(ingredients.grouping, table, found, parameters)
     converged = correction < options.groups.tolerance
