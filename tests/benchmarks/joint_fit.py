@@ -175,7 +175,7 @@ def parts(name: str, folder: Path) -> None:
     spectra, table, parameters, shifts = measured(name, folder)
     options = PatternOptions(terms=("1", "1/lambda"), d_min=0.6)
     whole = fit_pattern(spectra, table, parameters, silicon(), shifts=shifts, options=options)
-    print(f"\nMeasured run {name}: maximum later than T0 (ppm) at lambda = 2 A, by what the groups are fitted with")
+    print(f"\nMeasured run {name}, t0 and t0/lambda: some of the groups against all, and halves of the counts")
     for groups in ([1, 2, 3], [4, 5, 6], *([g for g in range(1, 7) if g != left] for left in range(1, 7))):
         own = some(parameters, groups)
         fit = fit_pattern(spectra, table, own, silicon(), shifts=shifts, options=options)
