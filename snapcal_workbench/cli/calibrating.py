@@ -95,7 +95,9 @@ def _last(session: Session) -> Iteration:
 def _warn(session: Session, request: Request) -> None:
     for problem in session.check(request):
         if problem.severity == "warning":
-            note(f"Warning: {problem.message} {problem.fix}")
+            note(
+                f"Warning: {problem.message} {problem.fix}" + (f" Run `{problem.command}`." if problem.command else "")
+            )
 
 
 @takes_inputs

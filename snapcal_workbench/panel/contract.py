@@ -60,13 +60,18 @@ class Results:
 
 @dataclass(frozen=True)
 class Looked:
-    """What a look at the inputs found: problems, and where they could be found run, versions and calibrants."""
+    """What a look at the inputs found: problems, and where they could be found run, versions and calibrants.
+
+    `request` is what was looked at, without inputs that do not fit; `named` is the calibrant that the title names.
+    """
 
     problems: tuple[Problem, ...]
+    request: Request
     summary: RunSummary | None = None
     versions: Mapping[str, Any] | None = None
     calibrant: CalibrantPreview | None = None
     calibrants: tuple[str, ...] | None = None
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,17 @@ class View(Protocol):
     def busy(self) -> bool:
         """Whether a job is running or waiting."""
 
-    def set_inputs(self, request: Request) -> None: ...
+    @property
+    def last_used(self) -> Mapping[str, str]:
+        """Calibrant and grouping of the user's last calibration, as far as there was one."""
+
+    def remember(self, request: Request) -> None: ...
+    def set_inputs(self, inputs: Mapping[str, Any]) -> None: ...
+    def offer_undo(self, offered: bool) -> None: ...
+    def show_obstacle(self, text: str) -> None: ...
+    def show_outcome(self, text: str) -> None: ...
+    def show_spectra_first(self) -> None: ...
+    def start_reading(self, name: str, job: Job) -> None: ...
     def show_choices(self, choices: Choices) -> None: ...
     def show_looked(self, looked: Looked) -> None: ...
     def show_iterations(

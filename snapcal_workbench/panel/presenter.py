@@ -9,29 +9,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from snapcal_workbench.algorithms import save_version
 from snapcal_workbench.calibration.types import DiffCalTable
-from snapcal_workbench.errors import Cancelled, InputProblemError, SnapcalError
+from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.formats.writing import naming, replace_file
-from snapcal_workbench.instrument.calibrants import find_calibrants
 from snapcal_workbench.instrument.known import instrument_of
-from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, Shown, View, Write
+from snapcal_workbench.panel.contract import Choices, Job, Looked, Results, Shown, View, Write
+from snapcal_workbench.panel.form import Form
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session import (
-    CalibrantPreview,
-    Comparison,
-    Iteration,
-    Problem,
-    Request,
-    Session,
-    build_request,
-)
+from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.session.script import script_of
 from snapcal_workbench.session.starting import iteration_number
@@ -49,7 +40,7 @@ class Presenter:
     def __init__(self, view: View, session: Session) -> None:
         self.view, self.session = view, session
         self.selected: int | None = None
-        self._excluded: set[Peak] = set()
+        self.form = Form(view, session)
 
     def begin(self, remembered: str = "") -> None:
         """Show what the session holds already, and the inputs of the last time.
@@ -58,26 +49,41 @@ class Presenter:
             remembered: The request as JSON text, as it was when the panel was closed.
         """
         last = self.session.last
-        request = request_from_text(remembered) or (last.request if last else None)
-        if request is not None:
-            self._excluded = set(request.excluded_peaks)
-            self.view.set_inputs(request)
-            self.view.show_left_out(self._excluded)
+        request = request_from_text(remembered) or (last.request if last else self.session.new_request())
         self.refresh_choices()
+        self.form.fill_in(request)
         self._show_iterations(last.number if last else None)
-        self.inputs_changed()
+        if last is not None:
+            self.select(last.number)
 
     # -- inputs -------------------------------------------------------------------------------------------------
 
     def request(self) -> Request:
-        """The request that the inputs make.
+        """The request that the inputs make; errors as for `Form.request`."""
+        return self.form.request()
 
-        Raises:
-            InputError: An input does not fit.
-        """
-        changes = dict(self.view.inputs)
-        changes["excluded_peaks"] = tuple(sorted(self._excluded))
-        return self.session.new_request().changed(changes)
+    def fill_in(self, request: Request) -> None:
+        """Show a request's inputs."""
+        self.form.fill_in(request)
+
+    def inputs_changed(self) -> None:
+        """Look at the inputs, beside whatever is running."""
+        self.form.changed()
+
+    def looked(self, looked: Looked) -> None:
+        """A look at the inputs has ended."""
+        self.form.looked(looked)
+
+    def new_calibration(self) -> None:
+        """Empty the form, which can be undone, and offer to clear the session's workspaces; iterations stay."""
+        self.form.begin_anew()
+        self.view.log("information", "The form is that of a new calibration; Undo brings its inputs back.")
+        if self.session.workspaces():
+            self.offer_to_clear()
+
+    def undo_new_calibration(self) -> None:
+        """Bring back the inputs that a new calibration has emptied."""
+        self.form.undo()
 
     def refresh_choices(self) -> None:
         """Offer what there is to choose from now."""
@@ -97,42 +103,6 @@ class Presenter:
                 continue  # deleted meanwhile
         return found
 
-    def inputs_changed(self) -> None:
-        """Look at the inputs, beside whatever is running."""
-        try:
-            request = self.request()
-        except SnapcalError as error:
-            field = error.field if isinstance(error, InputProblemError) else "options"
-            text = f"{error.what} Found: {error.found}." if error.found else error.what
-            self.view.show_looked(Looked((Problem(field=field, severity="error", message=text, fix=error.fix),)))
-            return
-        self.view.start_look(lambda progress: self._look(request))
-
-    def _look(self, request: Request) -> Looked:
-        calibrants = tuple(path.stem for path in find_calibrants(self.session.host.settings))
-        looked = Looked((), calibrant=self._calibrant(request), calibrants=calibrants)
-        if not request.runs and not request.workspace:
-            return replace(looked, problems=(Problem(field="runs", severity="error", message="Give a run number."),))
-        looked = replace(looked, problems=tuple(self.session.check(request)))
-        try:
-            return replace(looked, summary=self.session.identify(request), versions=self.session.versions(request))
-        except SnapcalError:
-            return looked
-
-    def _calibrant(self, request: Request) -> CalibrantPreview | None:
-        try:
-            return self.session.calibrant(request) if request.calibrant else None
-        except SnapcalError:
-            return None  # said beside the calibrant
-
-    def looked(self, looked: Looked) -> None:
-        """A look at the inputs has ended."""
-        self.view.show_looked(looked)
-
-    def reset(self) -> None:
-        """Empty the form; iterations and workspaces stay."""
-        self._change_inputs(self.session.new_request())
-
     # -- running ------------------------------------------------------------------------------------------------
 
     def calibrate(self) -> None:
@@ -145,14 +115,10 @@ class Presenter:
         self._start("calibrate", lambda progress: self.session.calibrate(request, progress), self._show_calibrated)
 
     def cancel(self) -> None:
-        """Ask the running job to end; without one, reset the form and offer to clear the session's workspaces."""
-        if not self.view.busy:
-            self.reset()
-            self.view.log("information", "The inputs are those of a new calibration again.")
-            self.offer_to_clear()
-            return
-        self.view.show_busy(True, cancelling=True)
-        self.view.cancel_job()
+        """Ask the running job to end, and forget those that wait; without one, nothing."""
+        if self.view.busy:
+            self.view.show_busy(True, cancelling=True)
+            self.view.cancel_job()
 
     def _start(self, name: str, job: Callable[[Progress], T], show: Callable[[T], None] | None = None) -> None:
         """Start a job; `show` shows what came of it, without it that it was done is said."""
@@ -173,25 +139,36 @@ class Presenter:
         self.refresh_choices()
 
     def _say_done(self, name: str) -> None:
-        self.view.log("information", f"Done: {name}.")
+        self._tell(f"Done: {name}.")
         self._show_iterations(self.selected)
         self.inputs_changed()
 
     def _show_calibrated(self, iteration: Iteration) -> None:
         for warning in iteration.warnings:
             self.view.log("warning", warning)
-        self.view.log("information", f"{iteration.name}: {iteration.stop}, {iteration.n_masked} pixels masked.")
+        verdict = iteration.account.verdict
+        self._tell(f"{iteration.name.capitalize()}: {verdict.text} {iteration.n_masked} pixels masked.")
+        self.view.remember(iteration.request)
         self._show_iterations(iteration.number)
+        self.view.show_spectra_first()
         self.select(iteration.number)
+        self.inputs_changed()
+
+    def _tell(self, text: str) -> None:
+        """Say what came of a job, in the log and beside the buttons."""
+        self.view.log("information", text)
+        self.view.show_outcome(text)
 
     def _show_health(self, health: Mapping[str, str]) -> None:
         self.view.show_health(health)
         bad = sum(text != GOOD for text in health.values())
         found = f"of {bad} the files are not those that were saved" if bad else "all are as they were saved"
-        self.view.log("warning" if bad else "information", f"The files of {len(health)} versions were read: {found}.")
+        text = f"The files of {len(health)} versions were read: {found}."
+        self.view.log("warning" if bad else "information", text)
+        self.view.show_outcome(text)
 
     def _show_saved(self, saved: save_version.Outputs) -> None:
-        self.view.log("information", f"Saved as version {saved.version} in {saved.path}.")
+        self._tell(f"Saved as version {saved.version} in {saved.path}.")
         self.view.show_saved(saved.path, saved.version)
         self.inputs_changed()
 
@@ -202,15 +179,16 @@ class Presenter:
         self.view.show_report(str(path))
 
     def _show_written(self, path: Path) -> None:
-        self.view.log("information", f"Written: {path}")
+        self._tell(f"Written: {path}")
 
     def failed(self, name: str, error: BaseException) -> None:
         """A job has ended with an error, or was cancelled."""
         self.view.show_busy(False)
         if isinstance(error, Cancelled):
-            self.view.log("information", "Cancelled. Nothing of this step was kept; everything before it stays.")
+            self._tell("Cancelled. Nothing of this step was kept; everything before it stays.")
         elif isinstance(error, SnapcalError):
             self.view.log("error", str(error))
+            self.view.show_outcome(f"Failed: {error.what}")
             self.view.show_error(error)
         else:
             unexpected = SnapcalError(
@@ -219,6 +197,7 @@ class Presenter:
                 fix="Repeat it; if it fails again, send this text to the maintainers.",
             )
             self.view.log("error", str(unexpected))
+            self.view.show_outcome(unexpected.what)
             self.view.show_error(unexpected)
 
     # -- iterations ---------------------------------------------------------------------------------------------
@@ -245,7 +224,11 @@ class Presenter:
     def select(self, number: int) -> None:
         """Show the results of an iteration."""
         self.selected = number
-        self._start("show the results", lambda progress: self._results(number), self.view.show_results)
+        self.view.start_reading("show the results", lambda progress: partial(self._show_results, self._results(number)))
+
+    def _show_results(self, results: Results) -> None:
+        if results.iteration.number == self.selected:
+            self.view.show_results(results)
 
     def _results(self, number: int) -> Results:
         iteration, values = self.session.iteration(number), self.session.folders.values(number)
@@ -282,15 +265,11 @@ class Presenter:
 
     def use_as_start(self, number: int) -> None:
         """Start the next calibration from an iteration's table."""
-        self._change_inputs(self.session.iteration(number).request.changed({"start_from": f"iteration {number}"}))
+        self.form.fill_in(self.session.iteration(number).request.changed({"start_from": f"iteration {number}"}))
 
     def use_inputs(self, number: int) -> None:
         """Fill the form with an iteration's inputs."""
-        self._change_inputs(self.session.iteration(number).request)
-
-    def _change_inputs(self, request: Request) -> None:
-        self.view.set_inputs(request)
-        self._leave_out(set(request.excluded_peaks))
+        self.form.fill_in(self.session.iteration(number).request)
 
     def label(self, number: int, text: str) -> None:
         """Give an iteration a name."""
@@ -306,24 +285,19 @@ class Presenter:
 
     def toggle_peak(self, group: int, hkl: tuple[int, int, int]) -> bool:
         """Leave a peak out of the next calibration, or take it in again; True when it is now left out."""
-        self._leave_out(self._excluded ^ {(group, hkl)})
-        return (group, hkl) in self._excluded
+        self.form.leave_out(self.form.left_out ^ {(group, hkl)})
+        return (group, hkl) in self.form.left_out
 
     def exclude_above(self, results: Results, chi2: float) -> int:
         """Leave out all fitted peaks above a chi-squared; returns how many."""
         fits = results.values["fit_table"]
         bad = {(int(g), tuple(h)) for g, h, c in zip(fits.group, fits.hkl.tolist(), fits.chi2, strict=True) if c > chi2}
-        self._leave_out(self._excluded | bad)
+        self.form.leave_out(self.form.left_out | bad)
         return len(bad)
 
     def include_all(self) -> None:
         """All peaks take part in the next calibration again."""
-        self._leave_out(set())
-
-    def _leave_out(self, peaks: set[Peak]) -> None:
-        self._excluded = peaks
-        self.view.show_left_out(peaks)
-        self.inputs_changed()
+        self.form.leave_out(set())
 
     def compare(self, references: Sequence[str]) -> None:
         """Put iterations and versions side by side."""

@@ -1,17 +1,23 @@
-"""The layout of the window, remembered for the user: place, docks, splitters, columns, sort order."""
+"""What is remembered for the user: the layout of the window (docks, splitters, columns, order), and the last runs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QMainWindow, QSplitter
 
 from snapcal_workbench.panel.widgets.table import Table
+from snapcal_workbench.session import Request
 
 SETTINGS = "CustomInterfaces/SNAPCalWorkbench"
 LAYOUT_VERSION = 1
 """Goes up when what is laid out changes, so that an old layout is not forced on it."""
+
+MOST_RECENT = 12
+"""Runs that are offered again: as many as fit a menu that one reads at a glance."""
 
 
 class Layout:
@@ -50,3 +56,38 @@ class Layout:
                 splitter.restoreState(state)
         for name, table in self._tables.items():
             table.restore_layout(settings.value(f"{SETTINGS}/columns {name}"))
+
+
+class History:
+    """The last calibrations of the user, newest first: runs, calibrant and grouping of each, in plain text."""
+
+    def __init__(self) -> None:
+        self._key = f"{SETTINGS}/recent"
+
+    def add(self, request: Request) -> None:
+        """Remember a calibration; that of the same runs before it is forgotten."""
+        if request.runs:
+            runs = ", ".join(request.runs)
+            new = {"runs": runs, "calibrant": request.calibrant, "grouping": request.grouping}
+            kept = [entry for entry in self.entries() if entry["runs"] != runs]
+            QSettings().setValue(self._key, json.dumps([new, *kept][:MOST_RECENT]))
+
+    def entries(self) -> list[dict[str, str]]:
+        """What is remembered."""
+        try:
+            found: Any = json.loads(str(QSettings().value(self._key, "") or "[]"))
+        except ValueError:
+            return []
+        wanted = ("runs", "calibrant", "grouping")
+        rows = found if isinstance(found, list) else []
+        return [{name: str(row.get(name, "")) for name in wanted} for row in rows if isinstance(row, dict)]
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs of each calibration."""
+        return [entry["runs"] for entry in self.entries()]
+
+    @property
+    def last(self) -> dict[str, str]:
+        """The newest; empty where there is none."""
+        return next(iter(self.entries()), {})

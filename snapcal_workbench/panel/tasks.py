@@ -95,3 +95,13 @@ class Worker(QObject):
         if now - self._last >= INTERVAL or fraction >= 1.0:
             self._last = now
             self.progressed.emit(fraction, message)
+
+
+class Newest(Worker):
+    """Runs one job at a time; of those that come meanwhile only the newest waits."""
+
+    def start(self, name: str, job: Job) -> None:
+        """Run a job, in the place of whatever waits."""
+        with self._lock:
+            self._waiting.clear()
+        super().start(name, job)

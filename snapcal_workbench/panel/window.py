@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,8 @@ from qtpy.QtGui import QDesktopServices, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
-    QHBoxLayout,
     QMainWindow,
-    QProgressBar,
     QShortcut,
-    QSizePolicy,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
@@ -40,20 +37,19 @@ from snapcal_workbench.panel.dialogs.help_dialog import HelpDialog
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
 from snapcal_workbench.panel.dialogs.save_dialog import SavedBox
 from snapcal_workbench.panel.favour import favour_the_gui
-from snapcal_workbench.panel.pace import Pace
 from snapcal_workbench.panel.presenter import Presenter
-from snapcal_workbench.panel.remembered import SETTINGS, Layout
-from snapcal_workbench.panel.tasks import Worker
+from snapcal_workbench.panel.remembered import SETTINGS, History, Layout
+from snapcal_workbench.panel.tasks import Newest, Worker
 from snapcal_workbench.panel.views.inputs_view import InputsView
 from snapcal_workbench.panel.views.iterations_view import IterationsView
 from snapcal_workbench.panel.views.log_view import LogView
 from snapcal_workbench.panel.views.results_view import ResultsView
+from snapcal_workbench.panel.views.run_bar import CALIBRATE, ITERATE, RunBar
 from snapcal_workbench.panel.views.spectra_view import peak_text
 from snapcal_workbench.panel.views.versions_view import VersionsView
 from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
-from snapcal_workbench.panel.widgets.layouts import FormArea, button
+from snapcal_workbench.panel.widgets.layouts import FormArea
 from snapcal_workbench.panel.widgets.questions import show_error
-from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration, build_request
 from snapcal_workbench.session.ledger import Standing
@@ -64,9 +60,6 @@ WORKSPACES_WIDTH = 330
 LOOK_AT_SIGNALS_MS = 200
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
-CALIBRATE, ITERATE = "&Calibrate", "&Iterate"
-CANCEL_RUNNING = "End the running step; nothing of it is kept"
-CANCEL_IDLE = "Reset the form to the defaults; you are asked whether the session's workspaces should go, too"
 
 _window: CalibrationWindow | None = None
 
@@ -129,10 +122,9 @@ class CalibrationWindow(QMainWindow):
         self.setObjectName("CalibrationWindow")
         self.setWindowTitle("SNAP Calibration")
         self._host = host
-        self._work, self._look = Worker(self), Worker(self)
-        self._next_look: Job | None = None
+        self._work, self._look, self._reading = Worker(self), Newest(self), Newest(self)
         self._jobs = 0
-        self._pace, self._doing, self._found = Pace(), "", ""
+        self.history = History()
         self._results: Results | None = None
         self._changes = WorkspaceChanges(host.workspaces, self)
         self._settle = QTimer(self)
@@ -141,6 +133,7 @@ class CalibrationWindow(QMainWindow):
         self._make_views()
         self._lay_out()
         self.presenter = Presenter(self, session or Session(host))
+        self.inputs_view.show_recent(self.history.runs, self._take_run)
         self.inputs_view.set_defaults(self.presenter.session.new_request().options)
         self.dialogs = Dialogs(self, self.presenter)
         self._connect()
@@ -155,16 +148,7 @@ class CalibrationWindow(QMainWindow):
         self.versions = VersionsView()
         self.results = ResultsView()
         self.messages = LogView()
-        self.bar = QProgressBar()
-        self.bar.setRange(0, 1000)
-        self.step = PlainLabel("Ready.")
-        self.step.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.calibrate = button(CALIBRATE, "Run a calibration with these inputs; earlier iterations stay")
-        self.cancel = button("Cancel", CANCEL_IDLE)
-        self.report = button("Report", "Open the HTML report of the shown iteration in the browser")
-        self.script = button("Copy script", "Copy Python that runs the iterations again")
-        self.clear = button("Clear workspaces …", "Delete the workspaces that this calibration session made")
-        self.help = button("?", "What this panel does")
+        self.run_bar = RunBar()
 
     def _lay_out(self) -> None:
         left = FormArea(self.inputs_view)
@@ -185,17 +169,10 @@ class CalibrationWindow(QMainWindow):
         self.splitter.addWidget(left)
         self.splitter.addWidget(right)
         self.splitter.setStretchFactor(1, 1)
-        bottom = QHBoxLayout()
-        for widget in (self.help, self.calibrate, self.cancel, self.bar):
-            bottom.addWidget(widget)
-        bottom.addWidget(self.step, 1)
-        bottom.addWidget(self.report)
-        bottom.addWidget(self.script)
-        bottom.addWidget(self.clear)
         central = QWidget()
         layout = QVBoxLayout(central)
         layout.addWidget(self.splitter, 1)
-        layout.addLayout(bottom)
+        layout.addWidget(self.run_bar)
         self.setCentralWidget(central)
         self.workspaces: WorkspaceTree | None = None
         if self._host.name == "embedded":
@@ -212,8 +189,19 @@ class CalibrationWindow(QMainWindow):
             {"iterations": self.iterations.table, "versions": self.versions.table},
         )
         self.help_dialog = HelpDialog(self)
-        self.help_key = QShortcut(QKeySequence(QKeySequence.StandardKey.HelpContents), self)
-        self.help_key.activated.connect(self._help)
+        bar = self.run_bar
+        self.keys = [
+            self._key(QKeySequence(QKeySequence.StandardKey.HelpContents), self._help),
+            self._key(QKeySequence("Ctrl+Return"), bar.calibrate.click),
+            self._key(QKeySequence("Ctrl+Enter"), bar.calibrate.click),
+            self._key(QKeySequence("Esc"), bar.cancel.click),
+            self._key(QKeySequence("Ctrl+N"), self.inputs_view.new.click),
+        ]
+
+    def _key(self, keys: QKeySequence, action: Callable[[], Any]) -> QShortcut:
+        shortcut = QShortcut(keys, self)
+        shortcut.activated.connect(action)
+        return shortcut
 
     def _connect(self) -> None:
         presenter, iterations = self.presenter, self.iterations
@@ -221,17 +209,21 @@ class CalibrationWindow(QMainWindow):
         self._work.said.connect(self._said)
         self._work.finished.connect(self._finished)
         self._work.failed.connect(self._failed)
-        self._look.finished.connect(self._looked)
-        self._look.failed.connect(self._look_failed)
+        self._look.finished.connect(lambda _, looked: self.presenter.looked(looked))
+        self._look.failed.connect(lambda _, error: self.log("warning", str(error)))
+        self._reading.finished.connect(lambda _, shown: shown())
+        self._reading.failed.connect(self._reading_failed)
         self.inputs_view.changed.connect(presenter.inputs_changed)
-        self.inputs_view.reset_asked.connect(presenter.reset)
+        self.inputs_view.new_asked.connect(presenter.new_calibration)
+        self.inputs_view.undo_asked.connect(presenter.undo_new_calibration)
         self.inputs_view.initialise_asked.connect(self.dialogs.initialise)
-        self.calibrate.clicked.connect(presenter.calibrate)
-        self.cancel.clicked.connect(presenter.cancel)
-        self.report.clicked.connect(self._open_report)
-        self.script.clicked.connect(self._copy_script)
-        self.clear.clicked.connect(lambda *_: self.presenter.offer_to_clear())
-        self.help.clicked.connect(self._help)
+        bar = self.run_bar
+        bar.calibrate.clicked.connect(presenter.calibrate)
+        bar.cancel.clicked.connect(presenter.cancel)
+        bar.report.clicked.connect(self._open_report)
+        bar.script.clicked.connect(self._copy_script)
+        bar.clear.clicked.connect(lambda *_: self.presenter.offer_to_clear())
+        bar.help.clicked.connect(self._help)
         iterations.shown.connect(presenter.select)
         iterations.restored.connect(presenter.restore)
         iterations.start_asked.connect(presenter.use_as_start)
@@ -266,9 +258,39 @@ class CalibrationWindow(QMainWindow):
         """The inputs as plain data."""
         return self.inputs_view.values
 
-    def set_inputs(self, request: Request) -> None:
+    def set_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Fill the form."""
-        self.inputs_view.set_request(request)
+        self.inputs_view.set_values(inputs)
+
+    @property
+    def last_used(self) -> Mapping[str, str]:
+        """Calibrant and grouping of the user's last calibration, as far as there was one."""
+        return self.history.last
+
+    def remember(self, request: Request) -> None:
+        """Offer a run that was calibrated again later."""
+        self.history.add(request)
+        self.inputs_view.show_recent(self.history.runs, self._take_run)
+
+    def _take_run(self, runs: str) -> None:
+        self.inputs_view.runs.setText(runs)
+        self.presenter.inputs_changed()
+
+    def show_spectra_first(self) -> None:
+        """Bring the fitted spectra to the front."""
+        self.results.show_spectra_first()
+
+    def offer_undo(self, offered: bool) -> None:
+        """Offer to bring back the inputs that a new calibration has emptied."""
+        self.inputs_view.offer_undo(offered)
+
+    def show_obstacle(self, text: str) -> None:
+        """Say why nothing can be calibrated; empty where it can."""
+        self.run_bar.show_obstacle(text)
+
+    def show_outcome(self, text: str) -> None:
+        """Say what came of the last step."""
+        self.run_bar.show_outcome(text)
 
     def show_choices(self, choices: Choices) -> None:
         """Offer what there is to choose from."""
@@ -288,7 +310,7 @@ class CalibrationWindow(QMainWindow):
     ) -> None:
         """Fill the table of iterations."""
         self.iterations.show_iterations(iterations, unreadable, standings, selected)
-        self.calibrate.setText(ITERATE if iterations else CALIBRATE)
+        self.run_bar.calibrate.setText(ITERATE if iterations else CALIBRATE)
 
     def show_standings(self, standings: Mapping[int, Standing]) -> None:
         """Say what has become of the iterations' workspaces."""
@@ -313,14 +335,7 @@ class CalibrationWindow(QMainWindow):
 
     def show_busy(self, busy: bool, *, cancelling: bool = False) -> None:
         """Say whether a step is running; it is while jobs wait."""
-        busy = busy or self._jobs > 0
-        self.calibrate.setEnabled(not busy)
-        self.cancel.setEnabled(not (busy and cancelling))
-        self.cancel.setToolTip(CANCEL_RUNNING if busy else CANCEL_IDLE)
-        self.cancel.setText("Cancelling …" if cancelling else "Cancel")
-        if not busy:
-            self.bar.setValue(0)
-            self.step.setText("Ready.")
+        self.run_bar.show_busy(busy or self._jobs > 0, cancelling=cancelling)
 
     def show_error(self, error: SnapcalError) -> None:
         """Show an error in a box that does not block."""
@@ -362,16 +377,17 @@ class CalibrationWindow(QMainWindow):
     def start_job(self, name: str, job: Job) -> None:
         """Run a job off the GUI thread, after those that were started before it."""
         self._jobs += 1
-        self._pace.restart()
-        self._doing, self._found = "", ""
+        self.run_bar.begin()
         self._work.start(name, job)
         self.log("information", f"Started: {name}.")
 
     def start_look(self, job: Job) -> None:
         """Look at the inputs; while a look runs, only the newest one waits."""
-        self._next_look = job
-        if not self._look.busy:
-            self._start_next_look()
+        self._look.start("look", job)
+
+    def start_reading(self, name: str, job: Job) -> None:
+        """Read something to show, also beside a job; of those that are asked for meanwhile only the newest waits."""
+        self._reading.start(name, job)
 
     def cancel_job(self) -> None:
         """Ask the running job to end."""
@@ -384,36 +400,15 @@ class CalibrationWindow(QMainWindow):
         return self.workspaces.shown_names() if self.workspaces is not None else []
 
     def _progressed(self, fraction: float, message: str) -> None:
-        self.bar.setValue(int(1000 * fraction))
-        self._pace.add(time.monotonic(), fraction)
-        self._doing = message or self._doing
-        self._show_step()
+        self.run_bar.progressed(time.monotonic(), fraction, message)
 
     def _said(self, level: str, text: str) -> None:
         self.log(level, text)
         if level == "information":
-            self._found = text
-            self._show_step()
+            self.run_bar.found(text)
 
-    def _show_step(self) -> None:
-        """The present step, what it has found last, and how long it will take."""
-        text = "; ".join(part for part in (self._doing, self._found, self._pace.text()) if part)
-        self.step.setText(text)
-        self.step.setToolTip(unmarked(text))
-
-    def _looked(self, name: str, looked: object) -> None:
-        if isinstance(looked, Looked):
-            self.presenter.looked(looked)
-        self._start_next_look()
-
-    def _look_failed(self, name: str, error: object) -> None:
-        self.log("warning", str(error))
-        self._start_next_look()
-
-    def _start_next_look(self) -> None:
-        if self._next_look is not None:
-            job, self._next_look = self._next_look, None
-            self._look.start("look", job)
+    def _reading_failed(self, name: str, error: BaseException) -> None:
+        self.presenter.failed(name, error)
 
     def _finished(self, name: str, result: object) -> None:
         self._jobs -= 1
@@ -480,17 +475,17 @@ class CalibrationWindow(QMainWindow):
     def set_state(self, state: dict[str, Any]) -> None:
         """Fill in what `get_state` gave."""
         if "request" in state:
-            self.set_inputs(build_request(state["request"]))
-            self.presenter.inputs_changed()
+            self.presenter.fill_in(build_request(state["request"]))
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """End a running step, remember the layout."""
         self.inputs_view.stop()
         self._settle.stop()
-        self._work.cancel()
-        self._look.cancel()
-        self._work.wait(5.0)
-        self._look.wait(5.0)
+        workers: tuple[Worker, ...] = (self._work, self._look, self._reading)
+        for worker in workers:
+            worker.cancel()
+        for worker in workers:
+            worker.wait(5.0)
         self.layout_of_window.save()
         QSettings().setValue(f"{SETTINGS}/request", json.dumps(self.get_state().get("request", {})))
         self._changes.close()

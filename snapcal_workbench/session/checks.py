@@ -28,7 +28,10 @@ from snapcal_workbench.workspaces.protocol import Host
 
 
 class Problem(BaseModel):
-    """Something that speaks against a request: beside which input to show it, and how serious it is."""
+    """Something that speaks against a request: beside which input to show it, how serious it is, and what helps.
+
+    `command` does that in a shell.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,6 +39,13 @@ class Problem(BaseModel):
     severity: Literal["error", "warning"]
     message: str
     fix: str = ""
+    command: str = ""
+
+
+def problem_of(field: str, error: SnapcalError) -> Problem:
+    """An error as it is said beside an input."""
+    found = f" Found: {error.found}".rstrip(".") + "." if error.found else ""
+    return Problem(field=field, severity="error", message=error.what + found, fix=error.fix)
 
 
 def identify(request: Request, host: Host) -> RunSummary:
@@ -67,8 +77,7 @@ def check_request(request: Request, host: Host, folders: IterationFolders) -> li
         try:
             check()
         except SnapcalError as error:
-            text = error.what + (f" Found: {error.found}" if error.found else "")
-            problems.append(Problem(field=field, severity="error", message=text, fix=error.fix))
+            problems.append(problem_of(field, error))
     if all(problem.field != "runs" for problem in problems):
         problems += _warnings(request, identify(request, host), host)
     return problems
@@ -163,7 +172,8 @@ def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem
                 field="runs",
                 severity="warning",
                 message=f"State {summary.state_id} is not initialised: its calibrations cannot be saved yet.",
-                fix=f"Initialise it: snapcal init-state {summary.run_number} --name NAME",
+                fix="Initialise it, which makes its folder.",
+                command=f"snapcal init-state {summary.run_number} --name NAME",
             )
         )
     reason = StateStore(host.settings, summary.state_id, requested_mode(host.settings, request.lite)).writable()
@@ -172,7 +182,7 @@ def _warnings(request: Request, summary: RunSummary, host: Host) -> list[Problem
             Problem(
                 field="save",
                 severity="warning",
-                message=f"A calibration could not be saved: {reason}",
+                message=f"A calibration could not be saved: {reason.rstrip('.')}.",
                 fix="Calibrate all the same and export it, or ask for write permission.",
             )
         )

@@ -10,7 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from snapcal_workbench.errors import SnapcalError
+import numpy as np
+
+from snapcal_workbench.errors import FileFormatError, SnapcalError
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
@@ -19,7 +21,8 @@ from snapcal_workbench.store import fs
 from snapcal_workbench.store.journal import written_by
 from snapcal_workbench.store.layout import RECORD
 from snapcal_workbench.store.listing import versions_of_state
-from snapcal_workbench.store.record import parse_record
+from snapcal_workbench.store.record import CalibrationRecord, parse_record
+from snapcal_workbench.store.recorded import own_metrics
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore
 
@@ -30,16 +33,18 @@ the audit log tells the software, and a check the health."""
 
 
 def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, run: int) -> dict[str, Any]:
-    """As `store.listing.versions_of_state`, with `reference`, `software`, `standing` and `health` of each version."""
+    """As `store.listing.versions_of_state`, with `reference`, `software`, `standing`, `health` and `quality` of
+    each version."""
     found = versions_of_state(settings, state_id, mode, run=run)
     store = StateStore(settings, state_id, mode)
     folders = store.folders()
     entries = {entry.version: entry for entry in store.entries()}
     saved_by = written_by(store.home)
-    newest = set(sorted(folders)[-RECORDS_READ:])
+    newest = {found["applies"], *sorted(folders)[-RECORDS_READ:]}
     for item in found["versions"]:
         version = item["version"]
-        software, health = _record_of(folders.get(version)) if version in newest else (saved_by.get(version, ""), "")
+        told = _record_of(folders.get(version)) if version in newest else (saved_by.get(version, ""), "", "")
+        software, health, item["quality"] = told
         item["reference"] = f"{item['mode']}/{state_id}/{version}"
         item["software"], item["health"] = software, health
         item["standing"] = _standing(item, entries.get(version), found["applies"], run, mode)
@@ -58,30 +63,44 @@ def _standing(item: dict[str, Any], entry: IndexEntry | None, chosen: int | None
     return "not for this run"
 
 
-def _record_of(folder: Path | None) -> tuple[str, str]:
-    """The software that wrote a version, and what is wrong with its record."""
+def _record_of(folder: Path | None) -> tuple[str, str, str]:
+    """The software that wrote a version, what is wrong with its record, and how good that says it is."""
     if folder is None:
-        return "", "its folder is missing"
+        return "", "its folder is missing", ""
     try:
         status = (folder / RECORD).stat()
     except OSError as error:
-        return "", f"{RECORD} cannot be read ({error.strerror})"
+        return "", f"{RECORD} cannot be read ({error.strerror})", ""
     return _parsed_record(folder, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=1024)
-def _parsed_record(folder: Path, changed: int, size: int) -> tuple[str, str]:
+def _parsed_record(folder: Path, changed: int, size: int) -> tuple[str, str, str]:
     try:
         record = parse_record(fs.read(folder / RECORD))
     except OSError as error:
-        return "", f"{RECORD} cannot be read ({error.strerror})"
+        return "", f"{RECORD} cannot be read ({error.strerror})", ""
     except ValueError:
-        return "", f"{RECORD} is damaged"
+        return "", f"{RECORD} is damaged", ""
     if record.own is not None and record.own.is_newer:
-        return f"SNAPCal Workbench {record.own.written_by}", "it was saved by a newer release"
+        return f"SNAPCal Workbench {record.own.written_by}", "it was saved by a newer release", ""
     if record.own is not None:
-        return f"SNAPCal Workbench {record.own.written_by}", ""
-    return f"SNAPRed {record.snapred_version or ''}".strip(), ""
+        return f"SNAPCal Workbench {record.own.written_by}", "", _quality(record, folder)
+    return f"SNAPRed {record.snapred_version or ''}".strip(), "", ""
+
+
+def _quality(record: CalibrationRecord, folder: Path) -> str:
+    """The verdict on a version and how far its peaks scatter, as its record states them; "" where it does not."""
+    verdict = (record.own.account or {}).get("verdict") if record.own is not None else None
+    word = str(verdict.get("word", "")) if isinstance(verdict, dict) else ""
+    try:
+        metrics = own_metrics(record, folder)
+    except FileFormatError:
+        return word
+    strain = ""
+    if metrics is not None and np.isfinite(metrics.strain_std).any():
+        strain = f"strain {1e6 * np.nanmedian(metrics.strain_std):.3g} ppm"
+    return ", ".join(text for text in (word, strain) if text)
 
 
 def checked_health(settings: Settings, references: list[str], progress: Progress) -> dict[str, str]:

@@ -7,12 +7,19 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from snapcal_workbench.calibration.types import RunInfo
+from snapcal_workbench.errors import SnapcalError
+from snapcal_workbench.formats.event_count import count_events
 from snapcal_workbench.instrument.groupings import groupings_of_state
 from snapcal_workbench.instrument.identifying import identify_run
+from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import PixelMode, RunRequest
 from snapcal_workbench.instrument.state import InstrumentState
+from snapcal_workbench.instrument.state_id import log_value
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.store import fs
+from snapcal_workbench.store.layout import PARAMETERS
+from snapcal_workbench.store.record import parse_parameters
 from snapcal_workbench.store.state_store import StateStore
 
 
@@ -28,6 +35,10 @@ class RunSummary(BaseModel):
     state_id: str
     state_values: dict[str, Any] = Field(description="The values that make the state id")
     state_exists: bool
+    state_name: str = Field("", description="What people call the state")
+    wavelength: float | None = Field(None, description="Centre of the wavelength band, A")
+    arcs: tuple[float, ...] = Field((), description="Angles of the detector arcs, degrees")
+    events: int | None = Field(None, description="Events in the files; None where they cannot be counted")
     ipts: str
     files: tuple[str, ...]
     groupings: tuple[str, ...]
@@ -45,8 +56,10 @@ def summarise_run(request: RunRequest, settings: Settings) -> RunSummary:
     found = identify_run(request, settings, Progress().remembering(warnings))
     ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
     files = tuple(str(file.path) for file in found.files)
+    counts = [count_events(file.path) for file in found.files]
+    events = None if None in counts else sum(filter(None, counts))
     summary = summary_of(found.info, found.state, request.mode, settings, ipts=ipts, files=files)
-    return summary.model_copy(update={"warnings": tuple(warnings)})
+    return summary.model_copy(update={"warnings": tuple(warnings), "events": events})
 
 
 def summary_of(
@@ -69,6 +82,7 @@ def summary_of(
         files: Where the run is.
     """
     exists = (settings.powder_home / state.state_id).is_dir()
+    store = StateStore(settings, state.state_id, mode)
     return RunSummary(
         run_number=info.run_number,
         title=info.title,
@@ -80,5 +94,32 @@ def summary_of(
         ipts=ipts,
         files=files,
         groupings=tuple(groupings_of_state(settings, state.state_id, mode)),
-        n_versions=len(StateStore(settings, state.state_id, mode).entries()) if exists else 0,
+        n_versions=len(store.entries()) if exists else 0,
+        state_name=_name_of(store) if exists else "",
+        wavelength=_number(state, instrument_of(settings).logs.wavelength, settings),
+        arcs=_arcs(state, settings),
     )
+
+
+def _name_of(store: StateStore) -> str:
+    """What people call a state, which its default version says; "" where that cannot be read."""
+    folder = store.folders().get(0)
+    try:
+        return parse_parameters(fs.read(folder / PARAMETERS)).name or "" if folder is not None else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _arcs(state: InstrumentState, settings: Settings) -> tuple[float, ...]:
+    """The positions that are angles."""
+    logs = instrument_of(settings).logs
+    angles = (_number(state, log, settings) for log in logs.positions if logs.units.get(log) == "deg")
+    return tuple(angle for angle in angles if angle is not None)
+
+
+def _number(state: InstrumentState, log: str, settings: Settings) -> float | None:
+    """A log of a state as a number; None where it has none."""
+    try:
+        return log_value(state.detector_state.pvs, log, instrument_of(settings).logs.alternatives)
+    except SnapcalError:
+        return None

@@ -108,7 +108,7 @@ def look_around(measured: Measured) -> None:
     for tab in range(1, results.count()):
         measured.figure(f"tab {results.tabText(tab)}", results.panes[tab], lambda tab=tab: results.setCurrentIndex(tab))
     measured.figure("compare two iterations", results.compare.pane, lambda: window.presenter.compare(["1", "2"]))
-    results.setCurrentIndex(1)
+    results.setCurrentWidget(detectors)
     for quantity in QUANTITIES[1:]:
         measured.figure(
             f"{quantity}, 18,432 pixels", detectors.pane, lambda q=quantity: detectors.quantity.setCurrentText(q)
@@ -141,8 +141,8 @@ def work_with_it(measured: Measured) -> None:
     form = window.inputs_view
     form.runs.clear()
     window.presenter.inputs_changed()
-    measured.spin(lambda: "state" not in form.summary.text())
-    done = lambda: "state" in form.summary.text()  # noqa: E731
+    measured.spin(lambda: "state" not in form.run_view.text())
+    done = lambda: "state" in form.run_view.text()  # noqa: E731
     measured.do("type a run number", lambda: QTest.keyClicks(form.runs, RUN), done)
     measured.do("unfold all options", lambda: form.more.setChecked(True), form.more.isChecked)
     restored = lambda: not window.busy and "diffract_consts_058882_01" in window.workspaces_shown()  # noqa: E731
@@ -164,12 +164,14 @@ def calibrate(measured: Measured) -> None:
     window = measured.window
     for fraction in (250, 500, 750):
         window.presenter.calibrate()
-        measured.spin(lambda fraction=fraction: window.bar.value() >= fraction or not window.cancel.isEnabled())
+        measured.spin(
+            lambda fraction=fraction: window.run_bar.bar.value() >= fraction or not window.run_bar.cancel.isEnabled()
+        )
         done = lambda: "Cancelled" in window.messages.toPlainText().splitlines()[-1]  # noqa: E731
-        measured.do(f"cancel a calibration at {fraction / 10:.0f} %", window.cancel.click, done)
+        measured.do(f"cancel a calibration at {fraction / 10:.0f} %", window.run_bar.cancel.click, done)
     window.presenter.calibrate()
     gaps = GuiBlocks(window)
-    seconds = measured.spin(lambda: window.iterations.table.rowCount() == 3 and window.calibrate.isEnabled())
+    seconds = measured.spin(lambda: window.iterations.table.rowCount() == 3 and window.run_bar.calibrate.isEnabled())
     print(f"{'a calibration, with its report':44s} {1e3 * gaps.stop():14.0f} {1e3 * seconds:14.0f}")
 
 

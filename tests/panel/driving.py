@@ -35,15 +35,18 @@ def fill_in(qtbot, window: CalibrationWindow) -> None:
     form.runs.clear()
     qtbot.keyClicks(form.runs, RUN)
     form.calibrant.setCurrentText("Silicon_NIST_640d_001")
-    qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in form.summary.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in form.run_view.text(), timeout=20_000)
     form.grouping.setCurrentText("Column")
     form.options["groups.model"].set_value("DIFC")
 
 
 def run(qtbot, window: CalibrationWindow, count: int) -> None:
     """Calibrate; afterwards there are `count` iterations."""
-    qtbot.mouseClick(window.calibrate, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.iterations.table.rowCount() == count and window.calibrate.isEnabled(), timeout=LONG)
+    qtbot.waitUntil(window.run_bar.calibrate.isEnabled, timeout=20_000)
+    qtbot.mouseClick(window.run_bar.calibrate, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(
+        lambda: window.iterations.table.rowCount() == count and window.run_bar.calibrate.isEnabled(), timeout=LONG
+    )
 
 
 def log(window: CalibrationWindow) -> str:

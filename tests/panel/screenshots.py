@@ -17,7 +17,7 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import Settings
 from snapcal_workbench.panel.window import CalibrationWindow
 
-TABS = ("convergence", "detectors", "spectra", "groups", "compare")
+TABS = ("spectra", "groups", "detectors", "convergence", "compare")
 PATIENCE = 60.0
 """Longest wait for something to be shown, s."""
 
@@ -55,7 +55,7 @@ def take(config: Path, folder: Path) -> None:
         window.resize(1400, 820)
         window.show()
         results = window.results
-        wait(application, lambda window=window: "state" in window.inputs_view.summary.text())
+        wait(application, lambda window=window: "state" in window.inputs_view.run_view.text())
         window.presenter.restore(1)
         window.presenter.select(2)
         window.presenter.compare(["1", "2"])

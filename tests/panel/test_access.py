@@ -48,13 +48,17 @@ def test_the_tab_key_goes_down_the_form_and_through_the_window(qtbot, open_worke
     window.inputs_view.more.setChecked(True)
     qtbot.waitExposed(window)
     form = window.inputs_view
-    visited = reached_by_tab(qtbot, window, form.runs)
+    visited = reached_by_tab(qtbot, window, form.new)
     in_form = [widget for widget in visited if form.isAncestorOf(widget)]
     tops = [widget.mapTo(form, QPoint(0, 0)) for widget in in_form]
     assert len(in_form) > 30
     assert [p.y() // 12 for p in tops] == sorted(p.y() // 12 for p in tops)
     assert visited[: len(in_form)] == in_form
-    for widget in (window.calibrate, window.cancel, window.iterations.table, window.results.export_button):
+    for widget in (
+        window.run_bar.calibrate,
+        window.iterations.table,
+        window.results.export_button,
+    ):
         assert widget in visited
 
 

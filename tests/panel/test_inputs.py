@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QMenu
 from snapcal_workbench.calibration.types import MaskReason, PixelMask
 from snapcal_workbench.errors import InputError, InputProblemError
 from snapcal_workbench.options import PRESETS, CalibrationOptions, leaves
+from snapcal_workbench.panel.form import inputs_of
 from snapcal_workbench.panel.pace import PATIENCE, Pace
 from snapcal_workbench.panel.views.inputs_view import InputsView
 from snapcal_workbench.panel.window import CalibrationWindow
@@ -52,10 +53,10 @@ def test_every_option_has_a_label_and_survives_the_form(qtbot) -> None:
     names = [leaf.name for leaf in leaves(CalibrationOptions)]
     assert all(leaf.field.title for leaf in leaves(CalibrationOptions))
     request = Request().changed({name: other_value(name, form.options[name].value) for name in names})
-    form.set_request(request)
+    form.set_values(inputs_of(request))
     assert Request().changed(form.values) == request
     assert all(form.options[name].label.font().bold() for name in names)
-    form.set_request(Request())
+    form.set_values(inputs_of(Request()))
     assert Request().changed(form.values) == Request()
     assert not any(form.options[name].label.font().bold() for name in names)
 
@@ -96,7 +97,7 @@ def test_a_value_that_does_not_fit_is_said_beside_its_field(qtbot, open_window: 
     form.options["groups.max_chi2"].widget.setText("-3")  # type: ignore[attr-defined]
     qtbot.waitUntil(lambda: "greater than 0" in form.problem("groups.max_chi2"), timeout=10_000)
     assert form.more.isChecked()
-    assert "Below, under More: Largest χ² of a peak" in form.summary.text()
+    assert "See under More: Largest χ² of a peak." in form.rest.text()
     form.options["groups.max_chi2"].widget.setText("many")  # type: ignore[attr-defined]
     qtbot.waitUntil(lambda: "many" in form.problem("groups.max_chi2"), timeout=10_000)
     form.options["groups.max_chi2"].set_value(5.0)
@@ -114,7 +115,8 @@ def test_the_reflections_of_silicon(qtbot, open_window: Open) -> None:
     window = open_window()
     form = window.inputs_view
     form.calibrant.setCurrentText("Silicon_NIST_640d_001")
-    qtbot.waitUntil(lambda: form.reflections.isVisible(), timeout=10_000)
+    opener = form.reflections.opener
+    qtbot.waitUntil(opener.isEnabled, timeout=10_000)
     table = form.reflections.table
     form.reflections.opener.click()
     assert table.isVisible()
@@ -126,7 +128,7 @@ def test_the_reflections_of_silicon(qtbot, open_window: Open) -> None:
     form.options["peaks.crystal_d_max"].set_value(2.0)
     qtbot.waitUntil(lambda: table.item(0, 0).text() == "220", timeout=10_000)  # type: ignore[union-attr]
     form.calibrant.setCurrentText("Nickel")
-    qtbot.waitUntil(lambda: not form.reflections.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not opener.isEnabled(), timeout=10_000)
 
 
 def test_masks_are_taken_from_the_workspace_list(qtbot, open_worked: Open) -> None:
@@ -191,9 +193,9 @@ def test_runs_that_cannot_be_used_are_said_beside_the_field(qtbot, open_window: 
     elsewhere.parent.mkdir()
     shutil.copy(run, elsewhere)
     type_run(qtbot, window, str(elsewhere), "")
-    qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in window.inputs_view.summary.text(), timeout=20_000)
-    assert str(elsewhere) in window.inputs_view.summary.toolTip()
-    assert "µAh" in window.inputs_view.summary.text()
+    qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in window.inputs_view.run_view.text(), timeout=20_000)
+    assert str(elsewhere) in window.inputs_view.run_view.lines.toolTip()
+    assert "µAh" in window.inputs_view.run_view.text()
 
 
 def test_the_time_left_at_a_constant_rate() -> None:

@@ -25,7 +25,7 @@ def click(qtbot, window: CalibrationWindow, number: int, button: str) -> None:
 
 def test_its_inputs_and_its_table_are_used_again(qtbot, open_worked: Open) -> None:
     window = open_worked()
-    assert window.calibrate.text() == "&Iterate"
+    assert window.run_bar.calibrate.text() == "&Iterate"
     click(qtbot, window, 2, "Use inputs")
     assert window.inputs["pixels.skip"] is True
     assert window.inputs["start_from"] == "default"
@@ -53,7 +53,7 @@ def test_the_copied_script_makes_the_iterations_again(qtbot, open_worked: Open, 
     for number in (1, 3):  # the second is quick
         window.presenter.remove(number)
     qtbot.waitUntil(lambda: window.iterations.table.keys() == [2] and not window.busy, timeout=20_000)
-    qtbot.mouseClick(window.script, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.run_bar.script, Qt.MouseButton.LeftButton)
     assert "clipboard" in log(window)
     clipboard = QApplication.clipboard()
     assert clipboard is not None

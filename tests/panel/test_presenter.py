@@ -23,12 +23,13 @@ class KeepingView:
 
     def __init__(self) -> None:
         self.inputs: dict[str, Any] = {}
+        self.last_used: dict[str, str] = {}
         self.busy = False
         self.presenter: Presenter | None = None
         self.shown: dict[str, list[tuple[Any, ...]]] = {}
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith(("show_", "set_", "ask_", "log")):
+        if not name.startswith(("show_", "set_", "ask_", "offer_", "remember", "log")):
             raise AttributeError(name)
         return lambda *values, **options: self.shown.setdefault(name, []).append((*values, *options.values()))
 
@@ -42,6 +43,8 @@ class KeepingView:
         else:
             assert callable(shown)
             self.presenter.finished(shown)
+
+    start_reading = start_job
 
     def start_look(self, job: Job) -> None:
         """Looks are not of interest here."""

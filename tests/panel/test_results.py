@@ -22,7 +22,7 @@ from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.report.theme import Theme
 from tests.panel.driving import GuiBlocks, Open, log
 
-CONVERGENCE, DETECTORS, SPECTRA, GROUPS, COMPARE = range(5)
+SPECTRA, GROUPS, DETECTORS, CONVERGENCE, COMPARE = range(5)
 SLOW = 1.0
 """Seconds that the slow figure takes."""
 

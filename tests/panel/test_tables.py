@@ -49,15 +49,19 @@ def restored(qtbot, window: CalibrationWindow, number: int) -> None:
 
 
 @pytest.mark.parametrize("answer", ["&Clear workspaces", "&Keep workspaces"])
-def test_cancel_while_idle_resets_the_form_and_asks_about_the_workspaces(qtbot, open_worked: Open, answer: str) -> None:
+def test_a_new_calibration_offers_to_clear_the_workspaces_and_can_be_undone(
+    qtbot, open_worked: Open, answer: str
+) -> None:
     window = open_worked()
     restored(qtbot, window, 1)
     workspaces = window.presenter.session.host.workspaces
     workspaces.write("mine", workspaces.read("diffract_consts_058882_01", object))
-    before = set(workspaces.names())
-    assert window.inputs["runs"] == (RUN,)
-    assert (window.cancel.isEnabled(), window.cancel.text()) == (True, "Cancel")
-    qtbot.mouseClick(window.cancel, Qt.MouseButton.LeftButton)
+    before, form = set(workspaces.names()), window.inputs_view
+    form.options["groups.max_chi2"].widget.setText("many")  # type: ignore[attr-defined]
+    inputs = window.inputs
+    assert inputs["runs"] == (RUN,)
+    assert not form.undo.isVisible()
+    qtbot.mouseClick(form.new, Qt.MouseButton.LeftButton)
     assert window.inputs["runs"] == ()
     assert set(workspaces.names()) == before  # nothing without an answer
     assert f"{len(before) - 1} workspaces" in open_box(window).text()
@@ -68,14 +72,20 @@ def test_cancel_while_idle_resets_the_form_and_asks_about_the_workspaces(qtbot, 
         qtbot.wait(200)
         assert set(workspaces.names()) == before
     assert window.iterations.table.rowCount() == 3
+    qtbot.mouseClick(form.undo, Qt.MouseButton.LeftButton)
+    assert window.inputs == inputs  # also what did not fit
+    assert not form.undo.isVisible()
 
 
-def test_cancel_without_workspaces_asks_nothing(qtbot, open_worked: Open) -> None:
+def test_cancel_ends_what_runs_and_does_nothing_else(qtbot, open_worked: Open) -> None:
     window = open_worked()
-    qtbot.mouseClick(window.cancel, Qt.MouseButton.LeftButton)
-    assert window.inputs["runs"] == ()
-    assert "has no workspaces" in log(window)
-    assert not window.findChildren(QMessageBox)
+    inputs = window.inputs
+    assert not window.run_bar.cancel.isEnabled()
+    window.presenter.cancel()
+    assert window.inputs == inputs
+    assert "Cancelled" not in log(window)
+    qtbot.mouseClick(window.inputs_view.new, Qt.MouseButton.LeftButton)
+    assert not window.findChildren(QMessageBox)  # there are no workspaces to clear
 
 
 def cell(table: Table, key: object, title: str) -> str:

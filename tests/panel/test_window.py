@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtCore import QPoint, Qt
 
 from snapcal_workbench.calibration.types import PixelMask
 from snapcal_workbench.hosts.embedded import EmbeddedHost
@@ -18,7 +18,7 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     """Fill in, run, iterate, compare, choose the first iteration, save; then open it all again."""
     window = open_window()
     fill_in(qtbot, window)
-    assert not window.inputs_view.initialise.isVisible()
+    assert not window.inputs_view.run_view.initialise.isVisible()
     run(qtbot, window, 1)
     window.inputs_view.options["groups.model"].set_value("DIFC+TZERO")
     run(qtbot, window, 2)
@@ -72,12 +72,12 @@ def check_versions(qtbot, window: CalibrationWindow, tree: SimulatedTree) -> Non
 def test_cancel_answers_at_once_and_keeps_nothing(qtbot, open_window: Open) -> None:
     window = open_window()
     fill_in(qtbot, window)
-    qtbot.mouseClick(window.calibrate, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.bar.value() > 150, timeout=LONG)
-    qtbot.mouseClick(window.cancel, Qt.MouseButton.LeftButton)
-    assert window.cancel.text() == "Cancelling …"
+    qtbot.mouseClick(window.run_bar.calibrate, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.run_bar.bar.value() > 150, timeout=LONG)
+    qtbot.mouseClick(window.run_bar.cancel, Qt.MouseButton.LeftButton)
+    assert window.run_bar.cancel.text() == "Cancelling …"
     qtbot.waitUntil(lambda: "Cancelled." in log(window), timeout=10_000)
-    assert window.calibrate.isEnabled()
+    assert window.run_bar.calibrate.isEnabled()
     assert window.iterations.table.rowCount() == 0
     assert not [name for name in window.workspaces_shown() if name.startswith("dsp_")]
 
@@ -91,13 +91,56 @@ def test_problems_stand_beside_their_field(qtbot, open_window: Open) -> None:
     form.masks.textEdited.emit("no_such_mask")
     qtbot.waitUntil(lambda: "Nickel" in form.problem("calibrant"), timeout=20_000)
     assert "no_such_mask" in form.problem("masks")
-    qtbot.mouseClick(window.calibrate, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "ERROR" in log(window), timeout=20_000)
-    boxes = window.findChildren(QMessageBox)
-    assert any("Nickel" in box.text() for box in boxes)
+    assert not window.run_bar.calibrate.isEnabled()
+    assert "Nickel" in window.run_bar.step.text()
+    assert "Nickel" in window.run_bar.calibrate.toolTip()
     form.runs.setText("58883")
     form.runs.textEdited.emit("58883")
     qtbot.waitUntil(lambda: "58883" in form.problem("runs"), timeout=20_000)
+    for name in ("runs", "calibrant", "masks"):  # all at once, each with its mark and whole sentences
+        assert not form.mark(name).pixmap().isNull()
+        assert form.problem(name).endswith(".")
+        assert "snapcal" not in form.problem(name)
+    form.runs.setText(RUN)
+    form.calibrant.setCurrentText("Silicon_NIST_640d_001")
+    form.masks.clear()
+    qtbot.waitUntil(window.run_bar.calibrate.isEnabled, timeout=20_000)
+    assert form.mark("calibrant").pixmap().isNull()
+
+
+def test_nothing_moves_when_a_run_is_recognised_and_calibrant_and_grouping_are_proposed(
+    qtbot, open_window: Open
+) -> None:
+    window = open_window()
+    form = window.inputs_view
+    fields = (form.runs, form.workspace, form.calibrant, form.grouping, form.masks, form.options["groups.model"].widget)
+    places = lambda: [field.mapTo(form, QPoint(0, 0)).y() for field in fields]  # noqa: E731
+    qtbot.waitUntil(lambda: "run is needed" in window.run_bar.step.text(), timeout=20_000)
+    before = places()
+    qtbot.keyClicks(form.runs, RUN)
+    qtbot.waitUntil(window.run_bar.calibrate.isEnabled, timeout=20_000)
+    assert places() == before
+    assert window.inputs["calibrant"] == "Silicon_NIST_640d_001"  # named by the run's title
+    assert window.inputs["grouping"] == "Column"
+    assert window.inputs["start_from"] == "default"
+    assert form.start_from.currentText() == "default"
+
+
+def test_below_the_run_stands_what_is_known_of_it(qtbot, open_window: Open, tree: SimulatedTree) -> None:
+    window = open_window()
+    fill_in(qtbot, window)
+    text = window.inputs_view.run_view.text()
+    with h5py.File(tree.run_path(RUN)) as file:
+        counts = [bank["event_id"].shape[0] for name, bank in file["entry"].items() if name.endswith("_events")]
+        wavelength = file["entry/DASlogs/BL3:Chop:Skf1:WavelengthUserReq/value"][-1]
+        arcs = [file[f"entry/DASlogs/det_arc{number}/value"][-1] for number in (1, 2)]
+        title = file["entry/title"][0].decode()
+    assert f"{sum(counts):,} events" in text
+    assert f"λ {wavelength:g} Å" in text
+    assert all(f"{arc:.5g}°" in text for arc in arcs)
+    assert title in text
+    assert "t, state 04bd2c53f6bf6754" in text  # the name that it was initialised with
+    assert "Only the default applies; none is saved in this state." in text
 
 
 def test_an_unknown_state_can_be_initialised_here(qtbot, small_tree: SimulatedTree, settings: None) -> None:
@@ -105,9 +148,9 @@ def test_an_unknown_state_can_be_initialised_here(qtbot, small_tree: SimulatedTr
     qtbot.addWidget(window)
     window.show()
     fill_in(qtbot, window)
-    assert window.inputs_view.initialise.isVisible()
+    assert window.inputs_view.run_view.initialise.isVisible()
     window.presenter.initialise_state("test", "tester")
-    qtbot.waitUntil(lambda: not window.inputs_view.initialise.isVisible(), timeout=60_000)
+    qtbot.waitUntil(lambda: not window.inputs_view.run_view.initialise.isVisible(), timeout=60_000)
     assert (small_tree.settings.powder_home / "04bd2c53f6bf6754").is_dir()
 
 
@@ -133,7 +176,7 @@ def test_the_state_of_the_form_comes_back(qtbot, open_window: Open) -> None:
     fill_in(qtbot, window)
     window.inputs_view.options["peaks.crystal_d_min"].set_value(0.7)
     state = window.get_state()
-    window.presenter.reset()
+    window.presenter.new_calibration()
     assert window.inputs["runs"] == ()
     window.set_state(state)
     assert window.inputs["runs"] == (RUN,)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QMenu,
     QToolButton,
     QVBoxLayout,
@@ -25,9 +23,12 @@ from snapcal_workbench.options import PRESETS, CalibrationOptions
 from snapcal_workbench.panel.contract import Choices, Looked
 from snapcal_workbench.panel.views.options_view import SECTIONS, OptionFields
 from snapcal_workbench.panel.views.reflections_view import ReflectionsView
+from snapcal_workbench.panel.views.run_view import RunView
+from snapcal_workbench.panel.widgets.fields import Mark, ProblemText, beside, browse, choice, line, paths_of
 from snapcal_workbench.panel.widgets.layouts import button, combo, offer, select
 from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
-from snapcal_workbench.session import Problem, Request, RunSummary
+from snapcal_workbench.session import Problem
+from snapcal_workbench.text import visible
 
 DEBOUNCE_MS = 400
 FOREMOST = ("pixels.skip", "groups.peak_function", "groups.model", "peaks.crystal_d_min", "peaks.crystal_d_max")
@@ -40,12 +41,14 @@ class InputsView(QWidget):
     Signals:
         changed: The user has stopped typing for a moment.
         initialise_asked: The user wants to initialise the run's state.
-        reset_asked: The user wants an empty form.
+        new_asked: The user wants an empty form.
+        undo_asked: The user wants back what was in the form before it was emptied.
     """
 
     changed = Signal()
     initialise_asked = Signal()
-    reset_asked = Signal()
+    new_asked = Signal()
+    undo_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,7 +56,8 @@ class InputsView(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(DEBOUNCE_MS)
         self._timer.timeout.connect(self._tell)
-        self._problems: dict[str, PlainLabel] = {}
+        self._problems: dict[str, ProblemText] = {}
+        self._marks: dict[str, Mark] = {}
         self._iterations: Sequence[str] = ()
         self._masks: Sequence[str] = ()
         self._make_fields()
@@ -61,52 +65,81 @@ class InputsView(QWidget):
         self._connect()
 
     def _make_fields(self) -> None:
-        self.runs = _line("Run", "Run number, several separated by commas, or a NeXus file", "58882")
+        runs = "Run number, several as 58882-58885,58890, or a NeXus file; files can be dropped here"
+        self.runs = line("Run", runs, "58882", several=True)
+        self.recent = QToolButton()
+        self.recent.setText("▾")
+        self.recent.setAccessibleName("Recent runs")
+        self.recent.setToolTip("Runs that were calibrated lately")
+        self.recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.recent.setMenu(QMenu(self.recent))
+        self.run_view = RunView()
         self.workspace = combo("Workspace", "A run that is in the workspace list already, used as it is", narrow=True)
         self.native = QCheckBox("native pixels (slower, finer)")
         self.native.setToolTip("Calibrate single pixels instead of 8x8 blocks of them")
-        self.calibrant = _choice("Calibrant", "The known powder")
+        self.calibrant = choice("Calibrant", "The known powder: one of the list, or its file", "choose the powder")
         self.reflections = ReflectionsView()
-        self.grouping = _choice("Grouping", "Which pixels are focused together")
-        self.start_from = _choice("Start from", "Calibration of the first pass: geometry, iteration, version or file")
+        self.grouping = choice("Grouping", "Which pixels are focused together", "the state's first 'column' one")
+        start = "Calibration of the first pass: default (geometry in the logs), iteration, version or file"
+        self.start_from = choice("Start from", start, "default")
         self.inherit_mask = QCheckBox("with its mask")
         self.inherit_mask.setToolTip("Pixels that are masked in the calibration that is started from stay masked")
-        self.masks = _line("Masks", "Mask workspaces or files, separated by commas", "none")
+        self.masks = line("Masks", "Mask workspaces or files, separated by commas", "none", several=True)
         self.choose_masks = QToolButton()
-        self.choose_masks.setText("Choose")
+        self.choose_masks.setText("▾")
         self.choose_masks.setAccessibleName("Choose masks")
         self.choose_masks.setToolTip("Masks of the workspace list; several can be taken")
         self.choose_masks.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.choose_masks.setMenu(QMenu(self.choose_masks))
         self.preset = combo("Preset", "standard, or SNAPRed's rules and numbers", tuple(PRESETS), narrow=True)
         self.options = OptionFields(self)
-        self.summary = PlainLabel("")
-        self.summary.setWordWrap(True)
-        self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.initialise = button("Initialise this state …", "Make the folder that its calibrations are saved in")
-        self.initialise.setVisible(False)
+        self._lines = {"runs": self.runs, "masks": self.masks}
+        self._checks = {"lite": self.native, "inherit_mask": self.inherit_mask}
+        self._boxes = {
+            "preset": self.preset,
+            "workspace": self.workspace,
+            "calibrant": self.calibrant,
+            "grouping": self.grouping,
+            "start_from": self.start_from,
+        }
+        self.rest = ProblemText()
         self.more = QToolButton()
         self.more.setText("More")
         self.more.setToolTip("All other options")
         self.more.setAccessibleName("More options")
         self.more.setCheckable(True)
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.reset = button("Reset to defaults", "Empty the form; iterations and workspaces stay")
+        self.new = button("&New calibration", "Empty the form (Ctrl+N); iterations and workspaces stay")
+        self.undo = button("Undo", "Bring back what was in the form before it was emptied")
+        self.undo.setVisible(False)
+        self.setAcceptDrops(True)
+
+    def _files(self, what: str, kinds: str, field: Any, *, several: bool = False) -> QToolButton:
+        """A button that puts chosen files into a field."""
+        edit = field if several or not hasattr(field, "lineEdit") else field.lineEdit()
+        return browse(what, kinds, edit.take, several=several)
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        for name, label, field in (
-            ("runs", "&Run", self.runs),
-            ("workspace", "or &workspace", self.workspace),
-            ("lite", "", self.native),
-            ("calibrant", "Cali&brant", self.calibrant),
-            ("", "", self.reflections),
-            ("grouping", "&Grouping", self.grouping),
-            ("start_from", "&Start from", self.start_from),
-            ("inherit_mask", "", self.inherit_mask),
-            ("masks", "&Masks", _beside(self.masks, self.choose_masks)),
+        nexus, tables = "NeXus files (*.h5 *.nxs)", "Calibration tables (*.h5 *.hdf *.hdf5 *.nxs)"
+        masks, groups = "Masks (*.xml *.h5 *.hdf *.nxs)", "Groupings (*.xml *.hdf *.h5 *.nxs)"
+        for name, label, fields in (
+            ("runs", "&Run", (self.runs, self.recent, self._files("runs", nexus, self.runs, several=True))),
+            ("", "", (self.run_view,)),
+            ("workspace", "or &workspace", (self.workspace,)),
+            ("lite", "", (self.native,)),
+            (
+                "calibrant",
+                "Cali&brant",
+                (self.calibrant, self._files("a calibrant", "Samples (*.json)", self.calibrant)),
+            ),
+            ("", "", (self.reflections,)),
+            ("grouping", "&Grouping", (self.grouping, self._files("a grouping", groups, self.grouping))),
+            ("start_from", "&Start from", (self.start_from, self._files("a start", tables, self.start_from))),
+            ("inherit_mask", "", (self.inherit_mask,)),
+            ("masks", "&Masks", (self.masks, self.choose_masks, self._files("masks", masks, self.masks, several=True))),
         ):
-            self._add(form, name, PlainLabel(label), field)
+            self._add(form, name, PlainLabel(label), *fields)
         for name in FOREMOST:
             self._add(form, name, self.options[name].label, self.options[name].widget)
         self._more_page = QWidget()
@@ -114,13 +147,16 @@ class InputsView(QWidget):
         page.setContentsMargins(0, 0, 0, 0)
         self._lay_out_more(page)
         self._more_page.setVisible(False)
+        top = QHBoxLayout()
+        top.addWidget(self.new)
+        top.addWidget(self.undo)
+        top.addStretch(1)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.summary)
-        layout.addWidget(self.initialise)
+        layout.addLayout(top)
         layout.addLayout(form)
+        layout.addWidget(self.rest)
         layout.addWidget(self.more)
         layout.addWidget(self._more_page)
-        layout.addWidget(self.reset)
         layout.addStretch(1)
 
     def _lay_out_more(self, page: QVBoxLayout) -> None:
@@ -135,23 +171,23 @@ class InputsView(QWidget):
                     self._add(form, field.name, field.label, field.widget)
             page.addWidget(box)
 
-    def _add(self, form: QFormLayout, name: str, label: QLabel, field: QWidget) -> None:
+    def _add(self, form: QFormLayout, name: str, label: QLabel, field: QWidget, *others: QWidget) -> None:
         label.setBuddy(field)
-        if label.text():
-            form.addRow(label, field)
-        else:
-            form.addRow(field)
+        row = field
         if name:
-            problem = PlainLabel("")
-            problem.setWordWrap(True)
-            problem.setVisible(False)
-            problem.setProperty("problem", True)
-            form.addRow(problem)
-            self._problems[name] = problem
+            mark = self._marks[name] = Mark()
+            row = beside(field, *others, mark)
+        if label.text():
+            form.addRow(label, row)
+        else:
+            form.addRow(row)
+        if name:
+            self._problems[name] = ProblemText()
+            form.addRow(self._problems[name])
 
     def _connect(self) -> None:
-        for line in (self.runs, self.masks):
-            line.textEdited.connect(self._touched)
+        for edit in (self.runs, self.masks):
+            edit.textEdited.connect(self._touched)
         for box in (self.workspace, self.calibrant, self.grouping, self.start_from):
             box.currentTextChanged.connect(self._touched)
         for check in (self.native, self.inherit_mask):
@@ -159,8 +195,9 @@ class InputsView(QWidget):
         self.preset.currentTextChanged.connect(self._take_preset)
         self.options.changed.connect(self._touched)
         self.more.toggled.connect(self._more_page.setVisible)
-        self.initialise.clicked.connect(self.initialise_asked.emit)
-        self.reset.clicked.connect(self.reset_asked.emit)
+        self.run_view.initialise.clicked.connect(self.initialise_asked.emit)
+        self.new.clicked.connect(self.new_asked.emit)
+        self.undo.clicked.connect(self.undo_asked.emit)
         menu = self.choose_masks.menu()
         assert menu is not None
         menu.aboutToShow.connect(partial(self._fill_masks, menu))
@@ -203,6 +240,10 @@ class InputsView(QWidget):
         """What is said beside a field."""
         return self._problems[name].text()
 
+    def mark(self, name: str) -> Mark:
+        """The mark beside a field."""
+        return self._marks[name]
+
     @property
     def values(self) -> dict[str, Any]:
         """The inputs, by the names of `Request.changed`."""
@@ -223,23 +264,43 @@ class InputsView(QWidget):
         """Say what the options are by default."""
         self.options.set_defaults(options)
 
-    def set_request(self, request: Request) -> None:
-        """Fill the form."""
-        self.blockSignals(True)
-        self.runs.setText(", ".join(request.runs))
-        self.masks.setText(", ".join(request.masks))
-        for box, text in (
-            (self.preset, request.preset),
-            (self.workspace, request.workspace),
-            (self.calibrant, request.calibrant),
-            (self.grouping, request.grouping),
-            (self.start_from, request.start_from),
-        ):
-            select(box, text)
-        self.native.setChecked(not request.lite)
-        self.inherit_mask.setChecked(request.inherit_mask)
-        self.options.set_options(request.options)
-        self.blockSignals(False)
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        """Fill in inputs by the names of `values`; those that are not named stay."""
+        for name, text in values.items():
+            if name in self._lines:
+                self._lines[name].setText(", ".join(text))
+            elif name in self._boxes:
+                select(self._boxes[name], text)
+            elif name in self._checks:
+                self._checks[name].setChecked(text if name != "lite" else not text)
+            else:
+                self.options[name].set_value(text)
+        self._timer.stop()
+
+    def offer_undo(self, offered: bool) -> None:
+        """Offer to bring back what was in the form, or not any more."""
+        self.undo.setVisible(offered)
+
+    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Take files: what is dropped beside the fields is a run."""
+        if paths_of(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Name the files that were dropped as runs."""
+        self.runs.take(paths_of(event.mimeData()))
+        event.acceptProposedAction()
+
+    def show_recent(self, runs: Sequence[str], ask: Callable[[str], Any]) -> None:
+        """Offer runs that were calibrated lately; `ask` gets the one that is chosen."""
+        menu = self.recent.menu()
+        assert menu is not None
+        menu.clear()
+        for run in runs:
+            action = menu.addAction(visible(run).replace("&", "&&"))
+            if action is not None:
+                action.triggered.connect(partial(_ignoring_checked, ask, run))
+        self.recent.setEnabled(bool(runs))
 
     def set_choices(self, choices: Choices) -> None:
         """Offer what there is; what is chosen stays chosen."""
@@ -253,37 +314,42 @@ class InputsView(QWidget):
 
     def show_looked(self, looked: Looked) -> None:
         """Say beside each field what is wrong with it, and what was found about run and calibrant."""
-        rest = self._show_problems(looked.problems)
+        self._show_problems(looked.problems)
         if looked.calibrants is not None:
             offer(self.calibrant, looked.calibrants)
         self.reflections.show_calibrant(looked.calibrant)
-        summary = looked.summary
-        if summary is not None:
-            offer(self.grouping, summary.groupings)
-            rest.insert(0, _summary_text(summary))
-        self.summary.setText("\n".join(rest))
-        self.summary.setToolTip(unmarked("\n".join(summary.files)) if summary is not None else "")
-        self.initialise.setVisible(summary is not None and not summary.state_exists)
+        if looked.summary is not None:
+            offer(self.grouping, looked.summary.groupings)
+        self.run_view.show_run(looked.summary, looked.versions)
         if looked.versions is not None:
             self._show_versions(looked.versions)
 
-    def _show_problems(self, problems: Sequence[Problem]) -> list[str]:
-        """Put problems beside their fields; returns those that belong to none, and which fields are under "More"."""
-        by_field: dict[str, list[str]] = {}
+    def _show_problems(self, problems: Sequence[Problem]) -> None:
+        """Put problems beside their fields; below the form those that belong to none, or to a field under More."""
+        by_field: dict[str, list[Problem]] = {}
         for problem in problems:
-            mark = "✗" if problem.severity == "error" else "⚠"
-            by_field.setdefault(problem.field, []).append(f"{mark} {problem.message} {problem.fix}".strip())
+            by_field.setdefault(problem.field, []).append(problem)
+        more, far = self._more_page, []
         for name, label in self._problems.items():
-            label.setText("\n".join(by_field.pop(name, [])))
-            label.setVisible(bool(label.text()))
-        more = self._more_page
-        far = [name for name, label in self._problems.items() if label.text() and more.isAncestorOf(label)]
+            found = by_field.pop(name, [])
+            text = "\n".join(f"{problem.message} {problem.fix}".strip() for problem in found)
+            self._marks[name].show_problem(_gravest(found), text)
+            label.setText(text)
+            label.setVisible(bool(text) and not self._awaited(name))
+            if text and more.isAncestorOf(label):
+                far.append(name)
         if far:
             self.more.setChecked(True)
-        below = [
-            f"✗ Below, under More: {self.options[name].label.text()}" for name in far if name in self.options.fields
-        ]
-        return below + [text for texts in by_field.values() for text in texts]
+        below = [f"See under More: {self.options[name].label.text()}." for name in far if name in self.options.fields]
+        below += [f"{problem.message} {problem.fix}".strip() for rest in by_field.values() for problem in rest]
+        self.rest.setText("\n".join(below))
+        self.rest.setVisible(bool(below))
+
+    def _awaited(self, name: str) -> bool:
+        """Whether a field is only empty as yet: its mark says so, and no text that moves the form."""
+        if name == "runs":
+            return not self.runs.text().strip()
+        return name == "calibrant" and not self.calibrant.currentText().strip()
 
     def _show_versions(self, found: Mapping[str, Any]) -> None:
         entries = {f"{entry['mode']}/{found['stateId']}/{entry['version']}": entry for entry in found["versions"]}
@@ -294,43 +360,14 @@ class InputsView(QWidget):
             self.start_from.setItemData(self.start_from.findText(reference), unmarked(tip), Qt.ItemDataRole.ToolTipRole)
 
 
-def _summary_text(summary: RunSummary) -> str:
-    names = ", ".join(path.rpartition("/")[2] for path in summary.files)
-    place = f" of {summary.ipts.rpartition('/')[2]}" if summary.ipts else ""
-    count = f"{summary.n_versions} saved version" + ("" if summary.n_versions == 1 else "s")
-    return (
-        f"{summary.title or 'no title'}\n"
-        f"state {summary.state_id}, {count}\n"
-        f"{summary.proton_charge:.4g} µAh, {summary.start_time[:16].replace('T', ' ')}\n"
-        f"{names}{place}"
-    )
+def _gravest(problems: Sequence[Problem]) -> str:
+    severities = {problem.severity for problem in problems}
+    return "error" if "error" in severities else "warning" if severities else ""
+
+
+def _ignoring_checked(ask: Callable[[str], Any], run: str, *_: object) -> None:
+    ask(run)
 
 
 def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _beside(*widgets: QWidget) -> QWidget:
-    holder = QWidget()
-    layout = QHBoxLayout(holder)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget)
-    holder.setFocusProxy(widgets[0])
-    return holder
-
-
-def _line(name: str, tip: str, example: str) -> QLineEdit:
-    line = QLineEdit()
-    line.setAccessibleName(name)
-    line.setToolTip(tip)
-    line.setPlaceholderText(example)
-    line.setClearButtonEnabled(True)
-    return line
-
-
-def _choice(name: str, tip: str) -> QComboBox:
-    """A choice that also takes what is typed."""
-    box = combo(name, tip, narrow=True)
-    box.setEditable(True)
-    return box

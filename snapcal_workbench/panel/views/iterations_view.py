@@ -65,7 +65,7 @@ class IterationsView(QWidget):
                 ("R&estore", "Put its workspaces back into the list", lambda: self._one(self.restored)),
                 ("Use as st&art", "Start the next calibration from its table", lambda: self._one(self.start_asked)),
                 ("Use in&puts", "Fill the form with its inputs", lambda: self._one(self.inputs_asked)),
-                ("Re&name …", "Give it a name", lambda: self._one(self.label_asked)),
+                ("Rename …", "Give it a name", lambda: self._one(self.label_asked)),
                 ("&Delete …", "Forget it, with the workspaces that it made", lambda: self._one(self.remove_asked)),
                 ("C&ompare", COMPARE, self.compare_asked.emit),
                 ("App&ly …", "Focus another run with its table and mask", lambda: self._one(self.apply_asked)),

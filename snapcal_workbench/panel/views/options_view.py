@@ -43,9 +43,9 @@ class NumberEdit(QLineEdit):
         except ValueError:
             return text
 
-    def setValue(self, value: float | None) -> None:  # noqa: N802 - as Qt's number fields call it
-        """Show a number."""
-        self.setText("" if value is None else f"{value:.10g}")
+    def setValue(self, value: float | str | None) -> None:  # noqa: N802 - as Qt's number fields call it
+        """Show what `value` gave."""
+        self.setText("" if value is None else value if isinstance(value, str) else f"{value:.10g}")
 
 
 class OptionField(QObject):

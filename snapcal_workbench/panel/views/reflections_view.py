@@ -48,12 +48,15 @@ class ReflectionsView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.opener)
         layout.addWidget(self.table)
-        self.setVisible(False)
+        self.show_calibrant(None)
 
     def show_calibrant(self, found: CalibrantPreview | None) -> None:
-        """Show a calibrant's reflections; None hides the list."""
-        self.setVisible(found is not None)
+        """Show a calibrant's reflections; None says that there are none."""
+        self.opener.setEnabled(found is not None)
         if found is None:
+            self.opener.setText("no reflections without a calibrant")
+            self.opener.setChecked(False)
+            self.table.setRowCount(0)
             return
         kept = found.kept
         self.opener.setText(f"{int(kept.sum())} of {len(kept)} reflections used")
@@ -65,10 +68,14 @@ class ReflectionsView(QWidget):
                 hkl_text(found.reflections.hkl[index]),
                 f"{found.reflections.d[index]:.5f}",
                 f"{found.intensity[index]:.3f}",
-                "yes" if kept[index] else f"below {found.weakest:g}",
+                "yes" if kept[index] else f"no: weaker than {found.weakest:g}",
             )
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 if not kept[index]:
                     item.setFlags(Qt.ItemFlag.NoItemFlags)
+                    item.setToolTip(
+                        f"Left out: its intensity is {found.intensity[index]:.3g} of the strongest reflection's, and "
+                        f"those below {found.weakest:g} are not used (Intensity fraction, under More)."
+                    )
                 self.table.setItem(row, column, item)

@@ -24,7 +24,7 @@ from snapcal_workbench.session import Comparison
 
 
 class ResultsView(QTabWidget):
-    """Tabs: convergence, detectors, spectra, groups, comparison.
+    """Tabs: spectra, groups, detectors, convergence, comparison.
 
     Signals:
         exported: Path, and the function that writes the file.
@@ -43,14 +43,14 @@ class ResultsView(QTabWidget):
         groups = QWidget()
         stacked(groups, (PlainLabel("Show"), self.figure_of, PlainLabel("over"), self.axis), self.groups)
         for page, title, tip in (
-            (self.convergence, "Convergence", "Offsets and masked pixels, pass by pass"),
-            (self.detectors, "Detectors", "One value a pixel on the detector panels"),
             (self.spectra, "Spectra", "Focused spectrum of a group, with the fitted peaks"),
             (groups, "Groups", "Strain, width and chi-squared of the peaks of each group"),
+            (self.detectors, "Detectors", "One value a pixel on the detector panels"),
+            (self.convergence, "Convergence", "Offsets and masked pixels, pass by pass"),
             (self.compare, "Compare", "Iterations and saved versions over each other"),
         ):
             self.setTabToolTip(self.addTab(page, title), tip)
-        self.panes = (self.convergence, self.detectors.pane, self.spectra.pane, self.groups, self.compare.pane)
+        self.panes = (self.spectra.pane, self.groups, self.detectors.pane, self.convergence, self.compare.pane)
         self._add_export()
         for box in (self.figure_of, self.axis):
             box.currentTextChanged.connect(lambda _: self._draw_groups())
@@ -81,6 +81,10 @@ class ResultsView(QTabWidget):
         self.convergence.draw(
             lambda figure, theme: draw_convergence(figure, iteration.passes, threshold_ppm=threshold, theme=theme)
         )
+
+    def show_spectra_first(self) -> None:
+        """Bring the fitted spectra to the front."""
+        self.setCurrentWidget(self.spectra)
 
     def show_comparison(self, comparison: Comparison) -> None:
         """Show several calibrations over each other."""
