@@ -49,6 +49,7 @@ _MODULES = {
     "identifying": ("identify",),
     "learning": ("learn-profile",),
     "calibrating": ("calibrate", "iterate", "iterations", "report", "compare", "save", "apply"),
+    "tree": ("states",),
     "store": ("versions", "show", "retire", "unretire", "verify", "repair"),
     "panel": ("panel",),
     "workbench": ("workbench",),

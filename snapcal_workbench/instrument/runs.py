@@ -59,6 +59,28 @@ def find_run(run: str | int | Path, settings: Settings) -> RunFile:
     return _facility_file(run_number_of(text, settings), settings)
 
 
+def all_runs(settings: Settings) -> dict[int, Path]:
+    """File of every run of all proposals that may be read, by ascending run number; of several the preferred kind."""
+    found: dict[int, Path] = {}
+    for ipts in _proposals(settings.ipts_root / settings.beamline)[0]:
+        for pattern in instrument_of(settings).files.kinds.values():
+            folder, name = os.path.split(pattern)
+            for number, path in _runs_in(ipts / folder, name):
+                found.setdefault(number, path)
+    return dict(sorted(found.items()))
+
+
+def _runs_in(folder: Path, pattern: str) -> list[tuple[int, Path]]:
+    before, _, after = pattern.partition("{run}")
+    name = re.compile(rf"{re.escape(before)}(\d{{1,9}}){re.escape(after)}", re.ASCII)
+    try:
+        with os.scandir(folder) as items:
+            matched = [(name.fullmatch(item.name), item.path) for item in items]
+    except OSError:
+        return []
+    return [(int(match[1]), Path(path)) for match, path in matched if match]
+
+
 def run_number_of(text: str, settings: Settings) -> str:
     """The run number that a text holds, without padding.
 

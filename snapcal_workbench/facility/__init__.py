@@ -1,0 +1,1 @@
+"""What whoever answers for an instrument asks of a whole tree: its states, their history, and whether they hold."""
