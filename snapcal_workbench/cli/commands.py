@@ -49,7 +49,7 @@ _MODULES = {
     "identifying": ("identify",),
     "learning": ("learn-profile",),
     "calibrating": ("calibrate", "iterate", "iterations", "report", "compare", "save", "apply"),
-    "tree": ("states",),
+    "tree": ("states", "history"),
     "store": ("versions", "show", "retire", "unretire", "verify", "repair"),
     "panel": ("panel",),
     "workbench": ("workbench",),

@@ -1,16 +1,18 @@
-"""Commands about a whole tree of calibrations: states."""
+"""Commands about a whole tree of calibrations: states, history."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snapcal_workbench.cli.common import AsJson
-from snapcal_workbench.cli.console import note, show_json, show_table, step
+from snapcal_workbench.cli.console import note, say, show_json, show_table, step
 
 if TYPE_CHECKING:
+    from snapcal_workbench.facility.history import Course, History
     from snapcal_workbench.facility.states import StateRow
 
 Native = Annotated[bool, typer.Option("--native", help="Versions for native pixels instead of lite ones")]
@@ -70,6 +72,85 @@ def _cells(row: StateRow, runs: bool) -> list[object]:
     ]
 
 
+def history(
+    context: typer.Context,
+    state: Annotated[str, typer.Argument(help="A state id, or a run of the state")],
+    plot: Annotated[Path | None, typer.Option(help="Draw it into this PNG file")] = None,
+    last: Annotated[int | None, typer.Option(min=2, help="Only so many of the newest versions")] = None,
+    native: Native = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how DIFC, widths and strain went from version to version, and name what drifts or jumps."""
+    from snapcal_workbench.facility.history import read_history
+    from snapcal_workbench.instrument.known import requested_mode
+    from snapcal_workbench.store.listing import state_of
+
+    settings = context.obj.load()
+    mode = requested_mode(settings, not native)
+    with step("Reading the versions", quiet=as_json) as progress:
+        found = read_history(settings, state_of(settings, state, mode), mode, last=last, progress=progress)
+    if plot is not None:
+        _draw(found, plot)
+    if as_json:
+        show_json(_history_json(found))
+        return
+    _show_history(found)
+
+
+def _draw(found: History, path: Path) -> None:
+    from snapcal_workbench.facility.history_plot import draw_history
+    from snapcal_workbench.formats.writing import reported
+    from snapcal_workbench.report.plots import save_png
+
+    with reported(f"The picture {path} could not be written."):
+        save_png(path, lambda figure: draw_history(figure, found), width=12.0, height=8.0)
+
+
+def _history_json(found: History) -> dict[str, object]:
+    return {
+        "stateId": found.state_id,
+        "name": found.name,
+        "mode": found.mode,
+        "points": [asdict(point) for point in found.points],
+        **{name: [_course_json(course) for course in getattr(found, name)] for name in ("difc", "width", "strain")},
+        "changes": [asdict(change) for change in found.changes],
+        "sentences": found.sentences(),
+        "notes": list(found.notes),
+    }
+
+
+def _course_json(course: Course) -> dict[str, object]:
+    value, error = ([x if x == x else None for x in array.tolist()] for array in (course.value, course.error))
+    return {"part": course.part, "name": course.name, "value": value, "error": error}
+
+
+def _show_history(found: History) -> None:
+    versions = [f"v{point.version} ({point.run}, {point.timestamp[:10]})" for point in found.points]
+    titles = {
+        "difc": "TOF against the geometry, ppm",
+        "width": "Peak widths sigma / d, 1e-3",
+        "strain": "Strain, ppm",
+    }
+    for name, title in titles.items():
+        rows = [
+            (f"{c.part} {c.name}", *(_with_error(v, e) for v, e in zip(c.value, c.error, strict=True)))
+            for c in getattr(found, name)
+        ]
+        if rows:
+            show_table(f"{title}: state {found.state_id} {found.name}", ["", *versions], rows)
+    for sentence in found.sentences():
+        say(sentence)
+    for text in found.notes:
+        note(f"Warning: {text}")
+
+
+def _with_error(value: float, error: float) -> str:
+    if value != value:
+        return "-"
+    return f"{value:.4g} ± {error:.2g}" if error == error else f"{value:.4g}"
+
+
 COMMANDS = {
     "states": states,
+    "history": history,
 }

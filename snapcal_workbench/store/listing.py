@@ -39,6 +39,14 @@ def list_versions(settings: Settings, run_or_state: str, mode: PixelMode) -> dic
     return {**listed, "problems": [*listed["problems"], *problem]}
 
 
+def state_of(settings: Settings, run_or_state: str, mode: PixelMode) -> str:
+    """The state id that a text is, or the state of the run that it names; arguments and errors as above."""
+    text = run_or_state.strip()
+    if _STATE_ID.fullmatch(text):
+        return text
+    return identify_run(RunRequest(expand_runs((text,)), mode), settings).state.state_id
+
+
 def _different_versions(store: StateStore, runs: list[int]) -> list[str]:
     """What to say where not one version applies to all of several runs."""
     chosen = {run: store.choose(run) for run in runs}
