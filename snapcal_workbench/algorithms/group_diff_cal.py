@@ -10,6 +10,7 @@ from snapcal_workbench.algorithms.ingredients import FocusedInputs, peak_ingredi
 from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask
 from snapcal_workbench.calibration.types.calibration import with_account
+from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.parameters import Parameters, makes
 from snapcal_workbench.workspaces.protocol import Algorithm, Host
@@ -36,16 +37,24 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     progress = progress.remembering(warnings)
     ingredients, options = peak_ingredients(host, inputs, progress)
     start, mask = ingredients.table, ingredients.mask
-    found, step = chain.correct(ingredients, start, mask, options, progress.part(0.0, 0.5))
+    beam = chain.look_at_beam(ingredients, _staying(options), progress.part(0.0, 0.1)).findings
+    found, step = chain.correct(ingredients, start, mask, options, progress.part(0.1, 0.5))
     part = progress.part(0.5, 1.0)
     after = chain.assess(
         ingredients, found.table, found.mask, options, part, foreign=step.foreign, pattern=found.pattern
     )
-    account = chain.account_of_steps(ingredients, options, found.table, found.mask, [], [step], after, warnings)
+    account = chain.account_of_steps(
+        ingredients, options, found.table, found.mask, [], [step], after, warnings, beam=beam
+    )
     host.workspaces.write(inputs.output_table, found.table)
     host.workspaces.write(inputs.output_mask, replace(found.mask, account=account.to_json()))
     write_focused(host, inputs, with_account(after.spectra, account), after.fits, after.fitted)
     return Outputs(correction=step.correction, recommendation=step.results.criterion, account=account.to_json())
+
+
+def _staying(options: CalibrationOptions) -> CalibrationOptions:
+    """The options with which no module is moved: the pixels are aligned already."""
+    return options.model_copy(update={"pixels": options.pixels.model_copy(update={"search": False})})
 
 
 GROUP_DIFF_CAL = Algorithm(

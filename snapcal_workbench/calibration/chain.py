@@ -474,6 +474,7 @@ def account_of_steps(
         beam: What was found before the steps; None where nothing was looked for.
     """
     before = ingredients.before
+    beam = beam or (before.beam if before else None)
     pixels = (*(before.pixel_steps if before else ()), *pixel_steps)
     groups = (*(before.group_steps if before else ()), *group_steps)
     grouped = ingredients.grouping.group > 0
@@ -492,7 +493,7 @@ def account_of_steps(
         warnings=tuple(told),
         verdict=judge(evidence_of(ingredients, mask, pixels, groups, after, beam)),
         table_sha256=table_hash(table),
-        beam=beam or (before.beam if before else None),
+        beam=beam,
     )
 
 

@@ -128,10 +128,10 @@ def iterations(context: typer.Context, session: Directory = None, as_json: AsJso
     before: list[Iteration | None] = [None, *found]
     rows = [_iteration_row(*pair) for pair in zip(found, before, strict=False)]
     rows += [
-        (f"iteration {other.number}", "", other.started[:16], "", "cannot be read", "", "", other.why)
+        (f"iteration {other.number}", "", other.started[:16], "", "cannot be read", "", "", "", other.why)
         for other in unreadable
     ]
-    columns = ["iteration", "run", "started", "changed", "stopped", "masked", "strain std (ppm)", "warnings"]
+    columns = ["iteration", "run", "started", "changed", "stopped", "masked", "strain std (ppm)", "verdict", "warnings"]
     show_table("Iterations; strain std: median over the groups", columns, rows)
 
 
@@ -146,6 +146,7 @@ def _iteration_row(iteration: Iteration, before: Iteration | None) -> tuple[obje
         iteration.stop,
         iteration.n_masked,
         median(known) if known else float("nan"),
+        iteration.account.verdict.word,
         "; ".join(iteration.warnings) or "none",
     )
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snapcal_workbench.algorithms import apply_version, load_version, save_version
 from snapcal_workbench.algorithms import calibrate as chain
@@ -76,6 +76,9 @@ from snapcal_workbench.workspaces.names import OutputNames, run_token
 from snapcal_workbench.workspaces.names import grouping as grouping_name
 from snapcal_workbench.workspaces.protocol import Host
 
+if TYPE_CHECKING:
+    from snapcal_workbench.session.identification import CalibrantFinding
+
 _APPLIED = "applied"
 """Owner of the spectra that were focused with a version or an iteration."""
 
@@ -121,6 +124,12 @@ class Session:
     def check(self, request: Request) -> list[Problem]:
         """Everything that speaks against a request, found without reading events; empty when it can run."""
         return check_request(request, self.host, self.folders)
+
+    def identify_calibrant(self, request: Request, progress: Progress) -> CalibrantFinding:
+        """Rank the facility's calibrants by the spectra of a request's run; see `identification.identify_calibrant`."""
+        from snapcal_workbench.session.identification import identify_calibrant
+
+        return identify_calibrant(request, self.host, progress)
 
     def calibrant(self, request: Request) -> CalibrantPreview:
         """The reflections of a request's calibrant.

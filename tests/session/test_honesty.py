@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from snapcal_workbench.calibration.types import Calibration
 from snapcal_workbench.cli.app import app
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
-from snapcal_workbench.simulation.tree import SimulatedTree
-from tests.honesty import CASES, DIAMOND, run_case
+from snapcal_workbench.simulation.misalignment import Misalignment
+from snapcal_workbench.simulation.model import Defects
+from snapcal_workbench.simulation.run import simulate_run, visible_reflections
+from snapcal_workbench.simulation.tree import SimulatedTree, make_tree, sample_text
+from tests.honesty import CASES, DIAMOND, SILICON, run_case
 from tests.support import copy_tree
 
 QUICK = ("two modules moved, lead",)
@@ -54,6 +60,36 @@ def test_silicon_is_not_calibrated_as_diamond(tree: SimulatedTree) -> None:
     assert "SAVED BY FORCE" in said
     records = sorted(tree.settings.powder_home.rglob("CalibrationRecord.json"))
     assert any("not to be used" in json.dumps(json.loads(path.read_text("utf-8"))) for path in records)
+
+
+def calibrated(directory: Path, seed: int) -> Calibration:
+    """One of several runs of the same instrument, misaligned in the same way."""
+    tree = make_tree(directory)
+    simulate_run(
+        tree.run_path(58882),
+        reflections=visible_reflections(sample_text("Silicon_NIST_640d.cif")),
+        n_events=6_000_000,
+        seed=seed,
+        misalignment=Misalignment(seed=9),
+        defects=Defects.none(),
+    )
+    session = Session(EmbeddedHost(tree.settings), directory / "session")
+    request = session.new_request(runs=("58882",), calibrant=SILICON).changed({"groups.model": "DIFC"})
+    return session.folders.calibration(session.calibrate(request, Progress(), report=False).number)
+
+
+@pytest.mark.long
+def test_two_runs_of_one_geometry_differ_by_no_more_than_their_errors(tmp_path: Path) -> None:
+    """Pixel by pixel: the differences in standard errors are no wider than a standard normal's, nor longer tailed."""
+    first, second = (calibrated(tmp_path / f"{seed}", seed) for seed in (1, 2))
+    assert first.results is not None
+    assert second.results is not None
+    used = ~first.mask.masked & ~second.mask.masked
+    assert used.mean() > 0.99
+    sigma = np.hypot(first.results.sigma, second.results.sigma)[used]
+    pull = np.log(first.table.difc / second.table.difc)[used] / sigma
+    assert 1.4826 * np.median(np.abs(pull)) < 1.1
+    assert np.mean(np.abs(pull) > 4.0) < 1e-3
 
 
 @pytest.mark.parametrize(
