@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.phases.foreign import find_foreign, phases_for_fit
 from snapcal_workbench.calibration.phases.known import known_phases
+from snapcal_workbench.calibration.phases.pattern import patterns_of
+from snapcal_workbench.calibration.types import GroupParameters
 from snapcal_workbench.calibration.types.sample import Foreign
+from snapcal_workbench.formats.processed import read_processed
 from snapcal_workbench.simulation.sample import SampleState
 from tests.synthetic_modules import foreign, module_patterns, reflections
 
@@ -77,3 +82,16 @@ def test_phases_go_into_the_fit_with_all_their_reflections() -> None:
     phase = phases_for_fit(found, 0.6, 4.0)[0]
     assert (phase.name, phase.factor) == ("lead", found.phases[0].scale)
     assert np.min(np.abs(phase.reflections.d * phase.factor / (0.98 * 4.9505 / np.sqrt(3.0)) - 1.0)) < 0.004
+
+
+@pytest.mark.parametrize(
+    "name", ["snap_058882_column_dspacing_pixel_calibrated.nxs", "snap_057514_column_dspacing_calibrated.nxs"]
+)
+def test_measured_silicon_has_no_company(reference_data: Path, name: str) -> None:
+    """With 3e7 counts a group, a background that no spline follows exactly, and a moderator's tails."""
+    (spectra,) = read_processed(reference_data / name).values()
+    ones, width = np.ones(6), np.array([0.00277, 0.00324, 0.00402, 0.00431, 0.00541, 0.00755])
+    parameters = GroupParameters(np.arange(1, 7, dtype=np.int32), *[ones] * 5, width, 15.0, 1.0, 2.0)
+    found = find_foreign(patterns_of(spectra, parameters), range(1, 7), reflections("silicon"))
+    assert not found.phases
+    assert found.unknown < 0.005
