@@ -167,6 +167,8 @@ def _foreign(evidence: Evidence) -> list[_Reason]:
 
 
 def _cells(evidence: Evidence) -> list[_Reason]:
+    if evidence.index is not None and not evidence.index.fits:
+        return []  # where no module fits, none was moved or masked
     moved = [f"{cell.cell} ({100 * cell.shift:+.2f} %)" for cell in evidence.cells if cell.finding == "moved"]
     lost = [str(cell.cell) for cell in evidence.cells if cell.finding == "lost"]
     reasons = []
