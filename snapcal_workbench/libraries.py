@@ -54,6 +54,7 @@ def hdf5():
     return found
 """
 _MANTID = """
+import json
 import mantid.api, mantid.kernel
 mantid.api.FrameworkManager.Instance()
 """
@@ -73,7 +74,8 @@ CODE = {
     "qtpy": "import json, qtpy\nfrom qtpy.QtCore import qVersion\nfrom qtpy.QtWidgets import QAction\n"
     "print(json.dumps({'version': qtpy.__version__, 'binding': qtpy.API_NAME, 'qt': qVersion()}))",
     "mantid, then h5py": _SAY + _MANTID + _H5PY + "print(json.dumps({'hdf5': hdf5()}))",
-    "mantid, then numba": _MANTID + "import numba\nassert numba.njit(lambda x: x + 1)(1) == 2\nprint('{}')",
+    "mantid, then numba": _MANTID
+    + "import numba\nassert numba.njit(lambda x: x + 1)(1) == 2\nprint(json.dumps({'version': numba.__version__}))",
 }
 """What each process does; the last line that it prints is what it found, in JSON."""
 
@@ -103,11 +105,14 @@ class Outcome:
         ended: "" where it ended well, else how it ended, in words.
         said: What it found.
         last_words: The end of what it complained of, where it did not end well.
+        afterwards: How it ended once it had said what it found, where that was not well: some Mantids crash when their
+            process ends, which spoils nothing.
     """
 
     ended: str
     said: Mapping[str, Any]
     last_words: str = ""
+    afterwards: str = ""
 
     @property
     def version(self) -> str:
@@ -126,7 +131,7 @@ def in_process(
         seconds: Longest that it may take.
         check: Called now and then; what it raises ends the process, too.
     """
-    command = [sys.executable, "-c", code, *arguments]
+    command = [sys.executable, "-u", "-c", code, *arguments]  # -u: what was said is there when the end is a crash
     try:
         process = subprocess.Popen(
             command,
@@ -148,7 +153,9 @@ def in_process(
     said, words = _last_json(printed), complained.strip().splitlines()
     last_words = "\n".join(words[-LAST_WORDS:])
     if process.returncode < 0:
-        return Outcome(f"crashed ({signal.Signals(-process.returncode).name})", said, last_words)
+        how = f"crashed ({signal.Signals(-process.returncode).name})"
+        answered = bool(said) and "error" not in said
+        return Outcome("", said, last_words, how) if answered else Outcome(how, said, last_words)
     if process.returncode > 0:
         return Outcome(f"failed: {words[-1] if words else f'exit code {process.returncode}'}", said, last_words)
     return Outcome("", said)
@@ -210,11 +217,11 @@ def findings(ended: Mapping[str, Outcome]) -> Iterator[Finding]:
     if mantid.ended:
         yield Finding("error", "Mantid", f"cannot start: {mantid.ended}", "Repair Mantid's own installation.")
         return
-    yield Finding("ok", "Mantid", f"{mantid.version}, HDF5 {hdf5_of(mantid)}")
-    if together.ended:
-        found = (
-            f"h5py after Mantid {together.ended}; HDF5 of Mantid: {hdf5_of(mantid)}, of h5py: {hdf5_of(ended['h5py'])}"
-        )
+    at_its_end = f"; its process {mantid.afterwards} when it ended" if mantid.afterwards else ""
+    yield Finding("ok", "Mantid", f"{mantid.version}, HDF5 {hdf5_of(mantid)}{at_its_end}")
+    clash = together.ended or ("" if mantid.afterwards else together.afterwards)
+    if clash:
+        found = f"h5py after Mantid {clash}; HDF5 of Mantid: {hdf5_of(mantid)}, of h5py: {hdf5_of(ended['h5py'])}"
         yield Finding("error", "HDF5", found, H5PY_OF_CHANNEL)
     elif len(together.said.get("hdf5", ())) > 1:
         found = f"two libraries in one process: {hdf5_of(together)}"
@@ -283,11 +290,11 @@ def reason_not_to_load() -> str:
     if "mantid" not in sys.modules or "h5py" in sys.modules or not brings_hdf5(h5py_folder()):
         return ""
     outcome = in_process(CODE["mantid, then h5py"])
-    if not outcome.ended and len(outcome.said.get("hdf5", ())) <= 1:
+    if not outcome.ended and not outcome.afterwards and len(outcome.said.get("hdf5", ())) <= 1:
         return ""
     if in_process("print()").ended:
         return ""  # this program is no Python that could try it: then the import itself has to say it
-    how = outcome.ended or "brings a second HDF5 library"
+    how = outcome.ended or outcome.afterwards or "brings a second HDF5 library"
     return f"h5py does not go together with Mantid here: it {how}. To do: {H5PY_OF_CHANNEL}, then restart Workbench."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -37,6 +38,22 @@ def test_what_a_process_found_is_its_last_line_of_json() -> None:
     code = "import os, sys\nprint('{\"old\": 1}')\nprint('{\"version\": \"' + sys.argv[1] + '\"}')\nprint('bye')"
     outcome = in_process(code, "7")
     assert (outcome.ended, outcome.version, dict(outcome.said)) == ("", "7", {"version": "7"})
+
+
+def test_a_crash_after_the_answer_is_told_and_spoils_nothing() -> None:
+    outcome = in_process('import os\nprint(\'{"version": "3.13"}\')\nos.abort()')
+    assert (outcome.ended, outcome.version, outcome.afterwards) == ("", "3.13", "crashed (SIGABRT)")
+    refused = in_process('import os\nprint(\'{"error": "3 events"}\')\nos.abort()')
+    assert refused.ended == "crashed (SIGABRT)"
+
+
+def test_a_mantid_that_crashes_when_its_process_ends_is_usable_and_one_that_does_so_with_h5py_alone_is_not() -> None:
+    late = replace(MANTID, afterwards="crashed (SIGSEGV)")
+    usable = findings({**WITH_MANTID, "mantid": late, "mantid, then h5py": late})
+    assert {(f.level, "crashed (SIGSEGV) when it ended" in f.found) for f in usable if f.subject == "Mantid"} == {
+        ("ok", True)
+    }
+    assert [f.subject for f in findings({**WITH_MANTID, "mantid, then h5py": late}) if f.level == "error"] == ["HDF5"]
 
 
 def test_the_libraries_here_are_those_that_pip_knows() -> None:

@@ -107,8 +107,9 @@ def execute(algorithm: Algorithm[I, O], inputs: I, host: Host, progress: Progres
     managed = AlgorithmManager.create(algorithm.name)
     managed.initialize()
     managed.setRethrows(True)
-    for name, value in property_values(input_properties(algorithm.inputs), inputs).items():
-        managed.setProperty(name, _EMPTY_NUMBERS["number"] if value is None else value)
+    declared = {declaration.name: declaration for declaration in input_properties(algorithm.inputs)}
+    for name, value in property_values(tuple(declared.values()), inputs).items():
+        managed.setProperty(name, _EMPTY_NUMBERS[declared[name].kind] if value is None else value)
     call = _here.call = _Call(host, progress)
     try:
         managed.execute()

@@ -26,7 +26,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
     Verdict,
 )
-from snapcal_workbench.calibration.types.calibration import account_of, readable_account
+from snapcal_workbench.calibration.types.calibration import account_of, readable_account, with_account
 from snapcal_workbench.errors import CalibrationError, InputError
 from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.known import instrument_of
@@ -187,9 +187,8 @@ def derived_account(
     state = state_of(spectra.run, host)
     mode = mode_of_count(len(table), instrument_of(host.settings))
     geometry = state.geometry(mode)
-    no_events = Events(
-        np.empty(0, np.float32), np.zeros(len(geometry) + 1, np.int64), geometry, state.window, spectra.run
-    )
+    run = with_account(spectra, None).run  # an account of another table is nothing that the run says
+    no_events = Events(np.empty(0, np.float32), np.zeros(len(geometry) + 1, np.int64), geometry, state.window, run)
     step = StepInputs(
         input_workspace=inputs.output_spectra,
         grouping_workspace=inputs.grouping_workspace,

@@ -42,6 +42,8 @@ CROPPED_FRACTION = 0.02
 ROUNDING = 1e-12
 """Difference (relative, m or rad) that writing positions and reading them back may make: a thousand times what it does,
 and a thousandth of what a moved detector does."""
+LARGEST_WHOLE_NUMBER = 2**31 - 1
+"""A log of an int that every release of Mantid takes."""
 _ORIGIN = ("run_number", "start_time", "end_time", "source")
 
 
@@ -296,15 +298,25 @@ def run_info_of(logs: Mapping[str, LogValue], *, title: str, name: str) -> RunIn
 
 
 def logs_to_write(info: RunInfo) -> dict[str, LogValue]:
-    """The logs that a workspace must have so that `run_info_of` finds what `info` says; lists are left out."""
+    """The logs that a workspace must have so that `run_info_of` finds what `info` says; lists are left out.
+
+    Each is of one of Python's own types, which alone Mantid takes: numpy's, and others that are made from these, it
+    refuses. So it does with whole numbers of more than 32 bits, in some releases: they become floating-point numbers.
+    """
     own: dict[str, LogValue] = {
         "run_number": info.run_number.split("+")[0],
         "run_title": info.title,
         "gd_prtn_chrg": float(info.proton_charge),
         "duration": float(info.duration),
     }
-    given = {key: value for key, value in info.logs.items() if isinstance(value, (bool, int, float, str))}
+    given = {key: _of_python(value) for key, value in info.logs.items() if isinstance(value, (bool, int, float, str))}
     return {**given, **{key: value for key, value in own.items() if value not in ("", 0.0)}}
+
+
+def _of_python(value: bool | int | float | str) -> LogValue:
+    if isinstance(value, (bool, str)):
+        return bool(value) if isinstance(value, bool) else str(value)
+    return int(value) if isinstance(value, int) and abs(value) <= LARGEST_WHOLE_NUMBER else float(value)
 
 
 def make_note(kind: str, info: RunInfo | None = None, window: TofWindow | None = None, label: str = "") -> str:

@@ -136,6 +136,8 @@ def _checked(where: str, name: str, folder: Path, progress: Progress) -> Check:
     begin = time.perf_counter()
     outcome = in_process(_CODE, where, name, str(folder), seconds=SECONDS, check=progress.check)
     found = str(outcome.said.get("found", ""))
+    if outcome.afterwards:
+        found += f"; its process {outcome.afterwards} when it ended"
     ended = outcome.ended and (str(outcome.said.get("error", "")) or outcome.ended)
     return Check(where, name, ended, found, time.perf_counter() - begin, outcome.last_words)
 

@@ -190,6 +190,13 @@ def test_a_run_survives_the_logs_of_a_workspace() -> None:
     assert NOTE not in found.logs
 
 
+def test_logs_to_write_are_of_the_types_that_mantid_knows() -> None:
+    logs = {"a": np.float64(1.5), "b": np.str_("text"), "c": 2**31, "d": -5, "e": True, "f": "text", "g": [1, 2]}
+    found = conversions.logs_to_write(RunInfo(logs=logs))
+    assert found == {"a": 1.5, "b": "text", "c": 2.0**31, "d": -5, "e": True, "f": "text"}
+    assert [type(value) for value in found.values()] == [float, str, float, int, bool, str]
+
+
 def test_the_charge_of_the_logs_counts_where_there_is_one() -> None:
     note = conversions.make_note("Events", RunInfo("58882", proton_charge=1.5, duration=300.0))
     assert run_info_of({NOTE: note, "gd_prtn_chrg": 0.0}, title="", name="w").proton_charge == 1.5

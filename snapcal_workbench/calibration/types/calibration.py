@@ -41,6 +41,9 @@ ACCOUNT_LOG = "snapcal_calibration"
 MAP_D = 1.5
 """The d-spacing (A) at which the change of the calibration is mapped: the middle of SNAP's range."""
 
+NOTHING = 1e-10
+"""Mantid's LoadDiffCal reads numbers of a table below this, and -0, as 0: a table is the same with and without them."""
+
 Value = DiffCalTable | PixelGrouping | PixelMap | PixelMask | PixelResults | FitTable | Spectra
 
 
@@ -296,8 +299,9 @@ def offset_map(results: PixelResults, bin_width: float) -> PixelMap:
 
 
 def table_hash(table: DiffCalTable) -> str:
-    """SHA-256 of a table's detector ids and numbers."""
-    return _hash(table.detid.astype("<i4"), *(c.astype("<f8") for c in (table.difc, table.difa, table.tzero)))
+    """SHA-256 of a table's detector ids and numbers; those below `NOTHING` count as 0."""
+    columns = (np.where(np.abs(c) < NOTHING, 0.0, c) for c in (table.difc, table.difa, table.tzero))
+    return _hash(table.detid.astype("<i4"), *(column.astype("<f8") for column in columns))
 
 
 def grouping_hash(grouping: PixelGrouping) -> str:
