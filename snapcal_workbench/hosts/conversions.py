@@ -44,7 +44,8 @@ ROUNDING = 1e-12
 and a thousandth of what a moved detector does."""
 LARGEST_WHOLE_NUMBER = 2**31 - 1
 """A log of an int that every release of Mantid takes."""
-_ORIGIN = ("run_number", "start_time", "end_time", "source")
+_ORIGIN = ("run_number", "title", "start_time", "end_time", "source")
+"""What the note says of the run; its title, too, because Mantid gives the log of it to the title of the workspace."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,8 @@ from snapcal_workbench.progress import Progress
 
 _SOME_TIME = "2000-01-01T00:00:00"
 """Start and end of a run that does not say when it was: pulse times need one."""
+_OF_THE_LOADER = ("pause", "nperiods", "period_log")
+"""Logs by which LoadEventNexus leaves out events or divides a run, from series that a last value cannot replace."""
 _UNNAMED = "unnamed"
 """Name of outputs that do not appear in the workspace list."""
 _OfDiffCal = Literal["Cal", "Mask", "Grouping"]
@@ -100,7 +102,9 @@ def _write_run(path: Path, events: Events, progress: Progress) -> None:
     """The events as a run of one bank; pulse times are not known."""
     run, geometry = events.run, events.geometry
     start = run.start_time or _SOME_TIME
-    logs = {name: value for name, value in run.logs.items() if not isinstance(value, list)}
+    logs = {
+        name: value for name, value in run.logs.items() if not isinstance(value, list) and name not in _OF_THE_LOADER
+    }
     number = run.run_number.split("+")[0]
     info = replace(run, run_number=number, start_time=start, end_time=run.end_time or start, logs=logs)
     bank = BankEvents(
@@ -129,7 +133,9 @@ def check_number_of_events(made: MatrixWorkspace, expected: int, what: str) -> N
         raise StoreError(
             f"Mantid must hold all events of {what}.",
             found=f"{found} events in its workspace, {expected} in the run",
-            fix="Send the page that SnapCalSelfTest prints to the authors; `snapcal calibrate` works without Mantid.",
+            fix="If the run was paused, set loadeventnexus.keeppausedevents=1 in Mantid's properties, or Mantid leaves "
+            "out what came meanwhile. Else send the page that SnapCalSelfTest prints to the authors; "
+            "`snapcal calibrate` works without Mantid.",
         )
 
 
@@ -223,7 +229,7 @@ def describe(
     label: str = "",
 ) -> None:
     """Write what the workspace is, and of which run, into its logs; logs that are there already stay."""
-    run = workspace.run()
+    run = workspace.mutableRun()  # what `run` gives may be the donor's own, and writing there would be into both
     run.addProperty(NOTE, make_note(kind, info, window, label), True)
     if info is None:
         return
@@ -258,7 +264,7 @@ def mask_workspace(mask: PixelMask, donor: Donor | None) -> MatrixWorkspace:
     for i, reason in zip(cancellable(pixels.spectrum[here].tolist()), reasons, strict=True):
         made.setE(i, np.array([float(reason)]))
     if mask.account:
-        made.run().addProperty(ACCOUNT_LOG, mask.account, True)
+        made.mutableRun().addProperty(ACCOUNT_LOG, mask.account, True)
     return made
 
 

@@ -190,6 +190,11 @@ def test_a_run_survives_the_logs_of_a_workspace() -> None:
     assert NOTE not in found.logs
 
 
+def test_the_title_of_a_run_is_not_that_of_what_was_made_of_it() -> None:
+    note = conversions.make_note("Spectra", RunInfo("58882", "silicon"))
+    assert run_info_of({NOTE: note, "run_title": "Column focused"}, title="Column focused", name="w").title == "silicon"
+
+
 def test_logs_to_write_are_of_the_types_that_mantid_knows() -> None:
     logs = {"a": np.float64(1.5), "b": np.str_("text"), "c": 2**31, "d": -5, "e": True, "f": "text", "g": [1, 2]}
     found = conversions.logs_to_write(RunInfo(logs=logs))

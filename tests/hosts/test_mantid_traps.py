@@ -48,6 +48,23 @@ def unobservable(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
+def into_shared_logs(tree: ast.AST) -> Iterator[int]:
+    """Lines that write into what `run()` gives, which workspaces that were made of one another have in common."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            shared = {
+                target.id
+                for inner in ast.walk(node)
+                if isinstance(inner, ast.Assign) and called(inner.value) in ("run", "getRun")
+                for target in inner.targets
+                if isinstance(target, ast.Name)
+            }
+            writers = [i for i in ast.walk(node) if isinstance(i, ast.Attribute) and i.attr == "addProperty"]
+            for writer in writers:
+                if called(writer.value) in ("run", "getRun") or getattr(writer.value, "id", "") in shared:
+                    yield writer.lineno
+
+
 OBSERVER = "class W(AlgorithmObserver):\n    pass\n"
 
 
@@ -55,7 +72,7 @@ def parsed(path: Path) -> ast.AST:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("look", [of_temporaries, unobservable])
+@pytest.mark.parametrize("look", [of_temporaries, unobservable, into_shared_logs])
 def test_no_code_steps_into_a_trap(look) -> None:
     found = [f"{path.relative_to(ROOT)}:{line}" for path in SOURCES for line in look(parsed(path))]
     assert not found
@@ -69,6 +86,8 @@ def test_no_code_steps_into_a_trap(look) -> None:
         (of_temporaries, "run_child('LoadEventNexus', 'OutputWorkspace').run().keys()"),
         (unobservable, OBSERVER + "def f():\n    a = AlgorithmManager.createUnmanaged('Load')\n    W(a)"),
         (unobservable, OBSERVER + "def f(a):\n    W(a)"),
+        (into_shared_logs, "def f(w):\n    w.run().addProperty('note', 'text', True)"),
+        (into_shared_logs, "def f(w):\n    logs = w.run()\n    logs.addProperty('note', 'text', True)"),
     ],
 )
 def test_the_traps_are_recognised(look, code: str) -> None:
@@ -80,10 +99,12 @@ def test_the_traps_are_recognised(look, code: str) -> None:
     [
         "a = AlgorithmManager.create('Load')\na.execute()\nvalue = a.getProperty('OutputWorkspace').value",
         "value = workspace.run().getProperty('start_time').value",
+        "def f(w):\n    logs = w.mutableRun()\n    logs.addProperty('note', 'text', True)",
     ],
 )
 def test_what_lives_long_enough_is_no_trap(code: str) -> None:
     assert not list(of_temporaries(ast.parse(code)))
+    assert not list(into_shared_logs(ast.parse(code)))
 
 
 def imported_by(path: Path) -> Iterator[str]:

@@ -22,6 +22,7 @@ from snapcal_workbench.calibration.types import (
     PixelResults,
     Spectra,
 )
+from snapcal_workbench.calibration.types.calibration import ACCOUNT_LOG
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
 from snapcal_workbench.workspaces.protocol import Change, Group, WorkspaceList
@@ -170,6 +171,17 @@ def test_spectra_know_their_run(workspaces: MantidWorkspaces) -> None:
     found = workspaces.read("dsp", Spectra).run
     assert found.run_number == "58882"
     assert found.logs["det_arc1"] == pytest.approx(-65.3)
+
+
+def test_what_is_written_of_one_workspace_is_not_said_of_the_run_it_was_made_of(workspaces: MantidWorkspaces) -> None:
+    workspaces.write("run", events())
+    logs = {ACCOUNT_LOG: "an account"}
+    untitled = replace(spectra(), title="", run=replace(events().run, title="", logs=logs))
+    workspaces.write("dsp", untitled)
+    assert workspaces.read("dsp", Spectra).run.logs[ACCOUNT_LOG] == "an account"
+    found = workspaces.read("run", Events)
+    assert ACCOUNT_LOG not in found.run.logs
+    assert found.window == events().window
 
 
 def test_clones_keep_their_kind(workspaces: MantidWorkspaces) -> None:
