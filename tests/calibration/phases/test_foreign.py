@@ -16,7 +16,7 @@ from snapcal_workbench.formats.processed import read_processed
 from snapcal_workbench.simulation.sample import SampleState
 from tests.synthetic_modules import foreign, module_patterns, reflections
 
-OFTEN = ("lead", "copper", "tungsten carbide", "ice Ih")
+OFTEN = ("lead", "tungsten carbide")
 OTHERS = [p.name for p in known_phases() if p.coherent and p.name not in (*OFTEN, "silicon")]
 
 
@@ -38,7 +38,7 @@ def test_a_known_phase_is_found_by_its_name(name: str) -> None:
     assert found.unknown < 0.07
 
 
-@pytest.mark.parametrize("scale", [0.96, 0.985, 1.0])
+@pytest.mark.parametrize("scale", [0.96, pytest.param(0.985, marks=pytest.mark.long)])
 def test_a_phase_under_pressure_is_found_with_its_cell(scale: float) -> None:
     found = look(1e5, ("lead", 0.4, scale))
     assert [phase.name for phase in found.phases] == ["lead"]

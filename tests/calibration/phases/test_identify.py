@@ -18,7 +18,10 @@ CANDIDATES = ("silicon", "CeO2", "LaB6", "diamond", "corundum", "sodium chloride
 EVERY_THIRD = slice(0, 18, 3)
 
 
-@pytest.mark.parametrize("calibrant", ["silicon", "CeO2", "LaB6", "diamond"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("LaB6", "diamond")]
+
+
+@pytest.mark.parametrize("calibrant", ["silicon", "CeO2", *LONG])
 def test_the_calibrant_in_the_beam_comes_first(calibrant: str) -> None:
     """Among eight, with every module misaligned by 0.2 % and the spectra 1 % off altogether."""
     moved = dict.fromkeys(range(18), 0.01)

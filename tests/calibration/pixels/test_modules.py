@@ -20,7 +20,7 @@ def found(counts: float, seed: int, **changes: object) -> list[CellShift]:
 
 
 @pytest.mark.parametrize("counts", [600.0, 1e5])
-@pytest.mark.parametrize("move", [-0.08, -0.04, 0.04, 0.08])
+@pytest.mark.parametrize("move", [-0.08, *(pytest.param(move, marks=pytest.mark.long) for move in (-0.04, 0.04, 0.08))])
 def test_moved_modules_are_found_and_the_others_stay(counts: float, move: float) -> None:
     cells = found(counts, 1, moved={3: move, 10: move, 17: move})
     for cell in cells:
