@@ -21,13 +21,14 @@ if [ -z "${VIRTUAL_ENV:-}" ]; then
     # shellcheck disable=SC1091
     . .venv-tests/bin/activate
 fi
-python -m pip install --quiet --editable '.[gui,test]'
+rm -rf build # of an earlier wheel: its modules would all come back
+python -m pip install --quiet '.[gui,test]'
 
 echo "== ruff";          ruff check . && ruff format --check --quiet .
 echo "== import-linter"; lint-imports
 echo "== mypy";          mypy
 echo "== pytest"
 export QT_QPA_PLATFORM="${QT_QPA_PLATFORM:-offscreen}"
-QT_API=pyside6 python -m pytest --numprocesses 2 --dist loadfile "$@"
+QT_API=pyside6 bash tests/installed.sh --numprocesses 2 --dist loadfile "$@"
 echo "== pytest, the panel with PyQt5"
-[ $# -gt 0 ] || QT_API=pyqt5 PYTEST_QT_API=pyqt5 python -m pytest --numprocesses 2 --dist worksteal tests/panel
+[ $# -gt 0 ] || QT_API=pyqt5 PYTEST_QT_API=pyqt5 bash tests/installed.sh --numprocesses 2 --dist worksteal tests/panel

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "snapcal_workbench"
+import snapcal_workbench
+
+PACKAGE = Path(snapcal_workbench.__file__).parent
+ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MANTID = ("mantid", "mantidqt", "workbench", "mantidqtinterfaces")
 QT = ("qtpy", "PySide6", "PyQt5", "PyQt6", "PySide2")

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+import snapcal_workbench
 from snapcal_workbench import __version__
 from snapcal_workbench.algorithms.catalogue import ALGORITHMS
 from snapcal_workbench.manifest import AlgorithmEntry, InterfaceEntry, Manifest, load_object, read_manifest
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = Path(snapcal_workbench.__file__).parent
 
 
 def project() -> dict:
@@ -63,7 +65,7 @@ def test_the_help_is_a_section_of_the_readme() -> None:
 
 
 def test_entry_points_name_functions_of_the_plugin() -> None:
-    source = (ROOT / "snapcal_workbench" / "plugin.py").read_text(encoding="utf-8")
+    source = (PACKAGE / "plugin.py").read_text(encoding="utf-8")
     groups = project()["entry-points"]
     assert set(groups) == {"mantidworkbench.menus", "mantidworkbench.views"}
     for group in groups.values():
@@ -84,14 +86,14 @@ def test_a_wrong_manifest_is_refused(change: dict) -> None:
 @pytest.mark.long
 def test_the_wheel_has_manifest_thin_file_and_every_package(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    shutil.copytree(ROOT / "snapcal_workbench", source / "snapcal_workbench")
+    shutil.copytree(PACKAGE, source / "snapcal_workbench")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(tmp_path), str(source)]
     subprocess.run(command, check=True)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     assert {"snapcal_workbench/plugin.json", "snapcal_workbench/workbench/snapcal_plugin.py"} <= names
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "snapcal_workbench").rglob("*.py")}
+    modules = {str(path.relative_to(PACKAGE.parent)) for path in PACKAGE.rglob("*.py")}
     assert modules <= names
 
 

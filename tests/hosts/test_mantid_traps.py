@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SOURCES = sorted([*(ROOT / "snapcal_workbench").rglob("*.py"), *(ROOT / "tests" / "mantid").rglob("*.py")])
+import snapcal_workbench
+
+PACKAGE = Path(snapcal_workbench.__file__).parent
+SOURCES = sorted([*PACKAGE.rglob("*.py"), *(Path(__file__).parents[1] / "mantid").rglob("*.py")])
 BARE_POINTERS = ("getProperty", "run", "mutableRun", "spectrumInfo", "detectorInfo", "componentInfo")
 """Methods whose result Mantid does not keep the owner alive for."""
 OWNERS = ("create", "createUnmanaged", "run_child", "run_watched")
@@ -74,7 +76,7 @@ def parsed(path: Path) -> ast.AST:
 
 @pytest.mark.parametrize("look", [of_temporaries, unobservable, into_shared_logs])
 def test_no_code_steps_into_a_trap(look) -> None:
-    found = [f"{path.relative_to(ROOT)}:{line}" for path in SOURCES for line in look(parsed(path))]
+    found = [f"{path}:{line}" for path in SOURCES for line in look(parsed(path))]
     assert not found
 
 
@@ -112,18 +114,17 @@ def imported_by(path: Path) -> Iterator[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("snapcal_workbench"):
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from [name for name in inner if (ROOT / (name.replace(".", "/") + ".py")).is_file()] or [
+            yield from [name for name in inner if (PACKAGE.parent / (name.replace(".", "/") + ".py")).is_file()] or [
                 str(node.module)
             ]
 
 
 def test_what_mantid_loads_at_its_start_imports_no_h5py() -> None:
     """It may not be imported before it is known to go together with Mantid's own HDF5."""
-    package = ROOT / "snapcal_workbench"
     files = [
-        package / "plugin.py",
-        *sorted((package / "algorithms").glob("mantid_*.py")),
-        package / "panel" / "menu.py",
+        PACKAGE / "plugin.py",
+        *sorted((PACKAGE / "algorithms").glob("mantid_*.py")),
+        PACKAGE / "panel" / "menu.py",
     ]
     names = {name for path in files for name in imported_by(path)} - {"snapcal_workbench.algorithms.mantid_algorithms"}
     assert "snapcal_workbench.libraries" in names

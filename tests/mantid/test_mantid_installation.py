@@ -11,10 +11,11 @@ import pytest
 
 pytest.importorskip("mantid")
 
+import snapcal_workbench
 from snapcal_workbench.algorithms.catalogue import ALGORITHMS
 from snapcal_workbench.installation import KEY, plan_install, plan_uninstall, plugin_folder, user_properties
 
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(snapcal_workbench.__file__).parent
 CODE = f"""
 from mantid.kernel import ConfigService
 import mantid.simpleapi as sapi
@@ -26,7 +27,7 @@ print("algorithms", *[name for name in {list(ALGORITHMS)!r} if hasattr(sapi, nam
 
 def in_new_mantid(home: Path) -> dict[str, str]:
     """What a Mantid that is started anew, with this home, says."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "HOME": str(home), "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
     lines = (line.partition(" ") for line in done.stdout.splitlines())
