@@ -96,7 +96,7 @@ def read_events(workspace: MatrixWorkspace) -> Events:
     """
     if _unit_id(workspace) != "TOF":
         raise InputError(
-            f"The run '{workspace.getName()}' must be in TOF.",
+            f"The run '{workspace.name()}' must be in TOF.",
             found=f"the unit {_unit_id(workspace)}",
             fix="Convert it with ConvertUnits, or use the run as it was loaded.",
         )
@@ -155,7 +155,7 @@ def _table_by_calls(workspace: MatrixWorkspace) -> DetectorTable:
     Raises:
         InputError: Spectra are grouped, or two are of one detector.
     """
-    pixels = conversions.pixel_spectra(detectors_of(workspace), workspace.getName())
+    pixels = conversions.pixel_spectra(detectors_of(workspace), workspace.name())
     info = workspace.spectrumInfo()
     places = pixels.spectrum.tolist()
     kept = [i for i in cancellable(range(len(places))) if _is_pixel(info, places[i])]
@@ -183,7 +183,7 @@ def pixels_of(workspace: MatrixWorkspace) -> PixelSpectra:
     table = _table_of(workspace)
     if table is not None:
         return PixelSpectra(table.detid, table.spectrum)
-    return conversions.pixel_spectra(detectors_of(workspace), workspace.getName())
+    return conversions.pixel_spectra(detectors_of(workspace), workspace.name())
 
 
 def _per_detector(workspace: MatrixWorkspace, value: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -218,7 +218,7 @@ def read_run_info(workspace: MatrixWorkspace) -> RunInfo:
     run = workspace.run()
     logs = {name: plain_log(_log_value(run, name)) for name in run.keys()}  # noqa: SIM118 - not a dict
     known = {name: value for name, value in logs.items() if value is not None}
-    return conversions.run_info_of(known, title=workspace.getTitle(), name=workspace.getName())
+    return conversions.run_info_of(known, title=workspace.getTitle(), name=workspace.name())
 
 
 def _log_value(run: Run, name: str) -> Any:
@@ -237,7 +237,7 @@ def read_spectra(workspace: MatrixWorkspace) -> Spectra:
     unit = _UNITS.get(_unit_id(workspace))
     if unit is None:
         raise InputError(
-            f"The spectra '{workspace.getName()}' must be in TOF or d-spacing.",
+            f"The spectra '{workspace.name()}' must be in TOF or d-spacing.",
             found=f"the unit {_unit_id(workspace)}",
             fix="Convert them with ConvertUnits.",
         )
@@ -284,7 +284,7 @@ def read_results(workspace: MatrixWorkspace) -> PixelResults:
 
 def read_table(workspace: ITableWorkspace) -> DiffCalTable:
     """A calibration table; columns in any order, others among them."""
-    return conversions.table_of(_columns(workspace, {"detid", "difc", "difa", "tzero"}), workspace.getName())
+    return conversions.table_of(_columns(workspace, {"detid", "difc", "difa", "tzero"}), workspace.name())
 
 
 def read_fits(workspace: ITableWorkspace) -> FitTable:
