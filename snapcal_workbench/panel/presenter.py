@@ -19,6 +19,7 @@ from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Results, Shown, View, Write
+from snapcal_workbench.panel.differences import Differences
 from snapcal_workbench.panel.form import Form
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.progress import Progress
@@ -41,6 +42,7 @@ class Presenter:
         self.view, self.session = view, session
         self.selected: int | None = None
         self.form = Form(view, session)
+        self._differences = Differences(session)
 
     def begin(self, remembered: str = "") -> None:
         """Show what the session holds already, and the inputs of the last time.
@@ -147,7 +149,7 @@ class Presenter:
         for warning in iteration.warnings:
             self.view.log("warning", warning)
         verdict = iteration.account.verdict
-        self._tell(f"{iteration.name.capitalize()}: {verdict.text} {iteration.n_masked} pixels masked.")
+        self._tell(f"{iteration.name.capitalize()}: {verdict.word}. {iteration.n_masked} pixels are masked.")
         self.view.remember(iteration.request)
         self._show_iterations(iteration.number)
         self.view.show_spectra_first()
@@ -206,6 +208,8 @@ class Presenter:
         self.selected = selected
         readable, unreadable = self.session.folders.survey()
         self.view.show_iterations(readable, unreadable, self._standings(), selected)
+        find = self._differences.find
+        self.view.start_aside("compare", lambda progress: partial(self.view.show_changes, find(progress)))
 
     def _standings(self) -> dict[int, Standing]:
         return {number: self.session.standing(number) for number in self.session.folders.numbers()}
@@ -322,12 +326,35 @@ class Presenter:
         """A job that finds out what saving an iteration would meet."""
         return lambda progress: self.session.outlook(number, place)
 
-    def save(self, number: int, *, author: str, comments: str, applies_to: str, place: Path | None = None) -> None:
-        """Publish an iteration as a new version, in another place than the calibration tree if one is given."""
+    def save(
+        self,
+        number: int,
+        *,
+        author: str,
+        comments: str,
+        applies_to: str,
+        place: Path | None = None,
+        force: bool = False,
+    ) -> None:
+        """Publish an iteration as a new version.
+
+        Args:
+            number: The iteration.
+            author: Who accepts it; comments: what others should know of it.
+            applies_to: Condition on the runs.
+            place: Another place than the calibration tree.
+            force: Save it although its verdict is that it is not to be used.
+        """
         self._start(
             "save",
             lambda progress: self.session.save(
-                number, author=author, comments=comments, applies_to=applies_to, place=place, progress=progress
+                number,
+                author=author,
+                comments=comments,
+                applies_to=applies_to,
+                place=place,
+                force=force,
+                progress=progress,
             ),
             self._show_saved,
         )

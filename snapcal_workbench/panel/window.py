@@ -43,7 +43,7 @@ from snapcal_workbench.panel.tasks import Newest, Worker
 from snapcal_workbench.panel.views.inputs_view import InputsView
 from snapcal_workbench.panel.views.iterations_view import IterationsView
 from snapcal_workbench.panel.views.log_view import LogView
-from snapcal_workbench.panel.views.results_view import ResultsView
+from snapcal_workbench.panel.views.outcome_view import OutcomeView
 from snapcal_workbench.panel.views.run_bar import CALIBRATE, ITERATE, RunBar
 from snapcal_workbench.panel.views.spectra_view import peak_text
 from snapcal_workbench.panel.views.versions_view import VersionsView
@@ -122,7 +122,7 @@ class CalibrationWindow(QMainWindow):
         self.setObjectName("CalibrationWindow")
         self.setWindowTitle("SNAP Calibration")
         self._host = host
-        self._work, self._look, self._reading = Worker(self), Newest(self), Newest(self)
+        self._work, self._look, self._reading, self._aside = Worker(self), Newest(self), Newest(self), Newest(self)
         self._jobs = 0
         self.history = History()
         self._results: Results | None = None
@@ -133,7 +133,7 @@ class CalibrationWindow(QMainWindow):
         self._make_views()
         self._lay_out()
         self.presenter = Presenter(self, session or Session(host))
-        self.inputs_view.show_recent(self.history.runs, self._take_run)
+        self._show_recent()
         self.inputs_view.set_defaults(self.presenter.session.new_request().options)
         self.dialogs = Dialogs(self, self.presenter)
         self._connect()
@@ -146,7 +146,8 @@ class CalibrationWindow(QMainWindow):
         self.inputs_view = InputsView()
         self.iterations = IterationsView()
         self.versions = VersionsView()
-        self.results = ResultsView()
+        self.outcome = OutcomeView()
+        self.results = self.outcome.results
         self.messages = LogView()
         self.run_bar = RunBar()
 
@@ -161,7 +162,7 @@ class CalibrationWindow(QMainWindow):
         ):
             tables.setTabToolTip(tables.addTab(page, title), tip)
         right = self.upright = QSplitter(Qt.Orientation.Vertical)
-        right.addWidget(self.results)
+        right.addWidget(self.outcome)
         right.addWidget(tables)
         right.setStretchFactor(0, 1)
         right.setSizes([560, 300])
@@ -213,6 +214,8 @@ class CalibrationWindow(QMainWindow):
         self._look.failed.connect(lambda _, error: self.log("warning", str(error)))
         self._reading.finished.connect(lambda _, shown: shown())
         self._reading.failed.connect(self._reading_failed)
+        self._aside.finished.connect(lambda _, shown: shown())
+        self._aside.failed.connect(lambda _, error: self.log("warning", str(error)))
         self.inputs_view.changed.connect(presenter.inputs_changed)
         self.inputs_view.new_asked.connect(presenter.new_calibration)
         self.inputs_view.undo_asked.connect(presenter.undo_new_calibration)
@@ -270,7 +273,11 @@ class CalibrationWindow(QMainWindow):
     def remember(self, request: Request) -> None:
         """Offer a run that was calibrated again later."""
         self.history.add(request)
-        self.inputs_view.show_recent(self.history.runs, self._take_run)
+        self._show_recent()
+
+    def _show_recent(self) -> None:
+        for view in (self.inputs_view, self.outcome.welcome):
+            view.show_recent(self.history.runs, self._take_run)
 
     def _take_run(self, runs: str) -> None:
         self.inputs_view.runs.setText(runs)
@@ -319,7 +326,7 @@ class CalibrationWindow(QMainWindow):
     def show_results(self, results: Results | None) -> None:
         """Show results of one iteration."""
         self._results = results
-        self.results.show_results(results)
+        self.outcome.show_results(results)
 
     def show_left_out(self, peaks: Collection[Peak]) -> None:
         """Mark the peaks that the next calibration leaves out."""
@@ -331,7 +338,7 @@ class CalibrationWindow(QMainWindow):
 
     def show_comparison(self, comparison: Comparison) -> None:
         """Show a comparison."""
-        self.results.show_comparison(comparison)
+        self.outcome.show_comparison(comparison)
 
     def show_busy(self, busy: bool, *, cancelling: bool = False) -> None:
         """Say whether a step is running; it is while jobs wait."""
@@ -388,6 +395,14 @@ class CalibrationWindow(QMainWindow):
     def start_reading(self, name: str, job: Job) -> None:
         """Read something to show, also beside a job; of those that are asked for meanwhile only the newest waits."""
         self._reading.start(name, job)
+
+    def start_aside(self, name: str, job: Job) -> None:
+        """Find out something that nobody waits for, beside everything else."""
+        self._aside.start(name, job)
+
+    def show_changes(self, changes: Mapping[int, float]) -> None:
+        """Say how far each iteration is from the one before, ppm by number."""
+        self.iterations.show_changes(changes)
 
     def cancel_job(self) -> None:
         """Ask the running job to end."""
@@ -481,7 +496,7 @@ class CalibrationWindow(QMainWindow):
         """End a running step, remember the layout."""
         self.inputs_view.stop()
         self._settle.stop()
-        workers: tuple[Worker, ...] = (self._work, self._look, self._reading)
+        workers: tuple[Worker, ...] = (self._work, self._look, self._reading, self._aside)
         for worker in workers:
             worker.cancel()
         for worker in workers:

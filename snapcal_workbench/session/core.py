@@ -446,7 +446,8 @@ class Session:
         why_not = store.writable()
         if place is None and not (store.settings.powder_home / iteration.state_id).is_dir():
             why_not = f"state {iteration.state_id} is not initialised in {store.settings.powder_home}"
-        return Outlook(store.home, tuple(store.entries()), iteration.run_number, self.mode_of(iteration), why_not)
+        entries, version = tuple(store.entries()), store.next_version()
+        return Outlook(store.home, entries, iteration.run_number, store.mode_of_entries(), version, why_not)
 
     def versions(self, request: Request) -> dict[str, Any]:
         """The versions of the state of a request's run, as `session.versions.described_versions` gives them."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.errors import NotFoundError, PermissionDeniedError
-from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version
+from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version, next_version
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -73,9 +73,14 @@ class StateStore:
     @patient
     def choose(self, run: int) -> IndexEntry | None:
         """The version that applies to a run, see `formats.index.choose_version`; None if there is none."""
-        return choose_version(self.entries(), run, self._mode_of_entries())
+        return choose_version(self.entries(), run, self.mode_of_entries())
 
-    def _mode_of_entries(self) -> bool | None:
+    @patient
+    def next_version(self) -> int:
+        """The number that the next version has if nobody else saves one."""
+        return next_version(read_snapshot(self.home).taken)
+
+    def mode_of_entries(self) -> bool | None:
         """The mode of the entries that count for a run; None where all are of it."""
         return None if has_mode_level(self.settings, self.state_id) else self.mode.merged
 
@@ -166,7 +171,7 @@ class StateStore:
         """
         run = int(run_number.split("+")[0])
         condition = AppliesTo.from_text(applies_to) if applies_to else AppliesTo.from_run(run)
-        return effect_of(self.entries(), run, condition, self._mode_of_entries())
+        return effect_of(self.entries(), run, condition, self.mode_of_entries())
 
     @patient
     def seed(self) -> dict[str, Any]:

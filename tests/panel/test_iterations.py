@@ -17,10 +17,14 @@ from tests.panel.driving import Open, log
 
 
 def click(qtbot, window: CalibrationWindow, number: int, button: str) -> None:
-    """Select an iteration and press a button below the table."""
+    """Select an iteration and do something with it, by a button below the table or by its menu."""
     window.iterations.table.clearSelection()
     window.iterations.table.select(number)
-    qtbot.mouseClick(window.iterations.buttons[button], Qt.MouseButton.LeftButton)
+    doings = window.iterations.doings
+    if button in doings.buttons:
+        qtbot.mouseClick(doings.buttons[button], Qt.MouseButton.LeftButton)
+    else:
+        doings.actions[button].trigger()
 
 
 def test_its_inputs_and_its_table_are_used_again(qtbot, open_worked: Open) -> None:
@@ -33,6 +37,41 @@ def test_its_inputs_and_its_table_are_used_again(qtbot, open_worked: Open) -> No
     assert window.inputs["start_from"] == "iteration 3"
     assert window.inputs["pixels.skip"] == window.presenter.session.iteration(3).request.options.pixels.skip
     assert window.inputs["groups.model"] == "DIFC"
+
+
+def test_what_is_selected_is_shown_with_its_verdict_and_its_change(
+    qtbot, open_worked: Open, worked: SimulatedTree
+) -> None:
+    window = open_worked()
+    shown = lambda: window.results._results.iteration.number if window.results._results else 0  # noqa: E731
+    qtbot.waitUntil(lambda: shown() == 3, timeout=20_000)
+    table = window.iterations.table
+    table.clearSelection()
+    table.select(1)
+    qtbot.waitUntil(lambda: shown() == 1, timeout=20_000)
+    verdict = window.presenter.session.iteration(1).account.verdict
+    view = window.outcome.verdict
+    assert view.word.text().startswith(f"Iteration 1 of run 58882: {verdict.word}.")
+    assert all(reason in view.reasons.text() for reason in verdict.reasons[:2])
+    assert window.results.currentWidget() is window.results.spectra
+    titles = [table.horizontalHeaderItem(i).text().replace("\n", " ") for i in range(table.columnCount())]
+    change = titles.index("Change (ppm)")
+    qtbot.waitUntil(lambda: table.item(table.row_of(3), change).text() != "", timeout=20_000)
+    before, after = (window.presenter.session.folders.calibration(number) for number in (2, 3))
+    use = ~before.mask.masked & ~after.mask.masked & (after.grouping.group > 0)
+    expected = 1e6 * np.median(np.abs(after.table.difc - before.table.difc)[use] / before.table.difc[use])
+    assert abs(float(table.item(table.row_of(3), change).text()) / expected - 1) < 1e-3
+    assert table.item(table.row_of(1), change).text() == ""
+    assert table.item(table.row_of(1), titles.index("Verdict")).text() == verdict.word
+    last = window.presenter.session.iteration(1).steps[-1].passes[-1].median_ppm
+    assert abs(float(table.item(table.row_of(1), titles.index("Left (ppm)")).text()) / last - 1) < 1e-3
+
+
+def test_an_empty_session_says_what_to_do_first(qtbot, open_window: Open) -> None:
+    window = open_window()
+    assert window.outcome.welcome.isVisible()
+    assert not window.results.isVisible()
+    assert not window.outcome.verdict.isVisible()
 
 
 def test_a_name_of_its_own_is_shown_and_kept(qtbot, open_worked: Open) -> None:

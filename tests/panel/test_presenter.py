@@ -44,7 +44,7 @@ class KeepingView:
             assert callable(shown)
             self.presenter.finished(shown)
 
-    start_reading = start_job
+    start_reading = start_aside = start_job
 
     def start_look(self, job: Job) -> None:
         """Looks are not of interest here."""

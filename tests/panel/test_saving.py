@@ -40,7 +40,7 @@ def close_the_tree(tree: SimulatedTree) -> Path:
 def save_dialog(qtbot, window: CalibrationWindow, number: int) -> SaveDialog:
     """Select an iteration and press Save, as a user does."""
     window.iterations.table.select(number)
-    qtbot.mouseClick(window.iterations.buttons["Save"], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.iterations.doings.buttons["Save"], Qt.MouseButton.LeftButton)
     (dialog,) = window.findChildren(SaveDialog)
     return dialog
 
@@ -62,7 +62,9 @@ def test_another_place_is_offered_where_the_tree_cannot_be_written(
     dialog.set_place(place)
     qtbot.waitUntil(save.isEnabled, timeout=10_000)
     assert dialog.where.text() == str(place / STATE / "diffraction")
-    assert dialog.preview.text() == "Applies to runs >=58882."
+    told = dialog.preview.text().splitlines()
+    assert told[0] == "It becomes version 1 of this state."
+    assert "It takes all runs from 58882 on from no version." in told
     before = window.workspaces_shown()
     qtbot.mouseClick(save, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "Saved as version 1" in log(window), timeout=30_000)

@@ -26,7 +26,7 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     assert "Terms of a group: DIFC+TZERO" in " ".join(cells)
     assert "diffract_consts_058882_01" in window.workspaces_shown()
 
-    qtbot.mouseClick(window.iterations.buttons["Compare"], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.iterations.doings.buttons["Compare"], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.results.compare.comparison is not None, timeout=20_000)
 
     dialog = SaveDialog(window.presenter, [1, 2], 1, "")
@@ -34,10 +34,12 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     qtbot.waitUntil(lambda: "Still missing: author and comments" in dialog.preview.text(), timeout=10_000)
     qtbot.keyClicks(dialog.author, "tester")
     qtbot.keyClicks(dialog.comments, "the first")
-    qtbot.keyClicks(dialog.applies_to, "58882-60000")
+    qtbot.keyClicks(dialog.applies_to, "all of them")
     assert "Write for example" in dialog.preview.text()
     dialog.applies_to.setText("")
-    assert dialog.preview.text() == "Applies to runs >=58882."
+    told = dialog.preview.text().splitlines()
+    assert told[0] == "It becomes version 1 of this state."
+    assert "It takes all runs from 58882 on from the default." in told
     window.presenter.save(1, author="tester", comments="the first", applies_to="")
     qtbot.waitUntil(lambda: "Saved as version 1" in log(window), timeout=30_000)
     qtbot.waitUntil(lambda: window.versions.table.rowCount() == 2, timeout=20_000)

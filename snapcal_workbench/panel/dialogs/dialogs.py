@@ -51,6 +51,7 @@ class Dialogs:
             comments=dialog.comments.toPlainText().strip(),
             applies_to=dialog.applies_to.text().strip(),
             place=dialog.place,
+            force=dialog.force.isChecked(),
         )
 
     def apply(self, reference: str) -> None:

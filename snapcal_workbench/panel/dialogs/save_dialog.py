@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QApplication,
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -58,6 +59,7 @@ class SaveDialog(QDialog):
         self._lay_out()
         for changed in (self.author.textChanged, self.applies_to.textChanged, self.comments.textChanged):
             changed.connect(self._check)
+        self.force.toggled.connect(self._check)
         self.iteration.currentIndexChanged.connect(self._start_look)
         self.elsewhere.clicked.connect(self._choose_place)
         self._start_look()
@@ -73,7 +75,9 @@ class SaveDialog(QDialog):
         self.author.setToolTip("Who accepts the calibration")
         self.applies_to = QLineEdit()
         self.applies_to.setPlaceholderText("this run and all later ones")
-        self.applies_to.setToolTip("Conditions with >=, <=, > or <, separated by commas, as >=58882,<60000")
+        self.applies_to.setToolTip(
+            "Runs as 58882-60000 or 58882, or conditions as >=58882,<60000; empty: this run and all later ones"
+        )
         self.comments = QPlainTextEdit()
         self.comments.setTabChangesFocus(True)
         self.comments.setToolTip("What others should know of it")
@@ -85,6 +89,10 @@ class SaveDialog(QDialog):
         self.elsewhere.setAccessibleName("Save to another place")
         self.preview = PlainLabel("")
         self.preview.setWordWrap(True)
+        self.preview.setMinimumHeight(6 * self.fontMetrics().lineSpacing())
+        self.preview.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.force = QCheckBox("Save it although its verdict is: not to be used")
+        self.force.setToolTip("The record keeps the verdict, and says that it was saved by force")
         self.buttons = QDialogButtonBox()
         save = self.buttons.addButton(QDialogButtonBox.StandardButton.Save)
         cancel = self.buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
@@ -110,6 +118,7 @@ class SaveDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.preview)
+        layout.addWidget(self.force)
         layout.addWidget(self.buttons)
         self.setMinimumWidth(520)
 
@@ -133,6 +142,8 @@ class SaveDialog(QDialog):
 
     def _start_look(self, *_: object) -> None:
         self._outlook, self._failure = None, ""
+        self.force.setVisible(not self._presenter.session.iteration(self.number).account.verdict.savable)
+        self.force.setChecked(False)
         self._asked = f"{self.number} in {self.place}"
         self._look.start(self._asked, self._presenter.outlook(self.number, self.place))
         self._check()
@@ -162,12 +173,16 @@ class SaveDialog(QDialog):
         if self._outlook.why_not:
             return f"It cannot be saved here: {self._outlook.why_not}.\nChoose another place.", False
         try:
-            preview = self._outlook.preview(self.applies_to.text()).text
+            told = self._outlook.sentences(self.applies_to.text())
         except SnapcalError as error:
             return str(error), False
+        verdict = self._presenter.session.iteration(self.number).account.verdict
         texts = (("author", self.author.text()), ("comments", self.comments.toPlainText()))
         lacking = [name for name, text in texts if not text.strip()]
-        return (f"{preview}\nStill missing: {' and '.join(lacking)}.", False) if lacking else (preview, True)
+        refused = not verdict.savable and not self.force.isChecked()
+        told += [f"Its verdict is: {verdict.word}. {' '.join(verdict.reasons)}"] if refused else []
+        told += [f"Still missing: {' and '.join(lacking)}."] if lacking else []
+        return "\n".join(told), not lacking and not refused
 
 
 class SavedBox(QDialog):

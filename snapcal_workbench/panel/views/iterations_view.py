@@ -10,7 +10,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from snapcal_workbench.panel.views.options_view import label_of
-from snapcal_workbench.panel.widgets.table import Cell, Column, Table, button_row
+from snapcal_workbench.panel.widgets.actions import Doing, TableActions
+from snapcal_workbench.panel.widgets.table import Cell, Column, Table, cell
 from snapcal_workbench.session import Iteration, UnreadableIteration
 from snapcal_workbench.session.ledger import Standing
 
@@ -18,26 +19,27 @@ COLUMNS = (
     Column("Iteration", "Name or number"),
     Column("Time", "When it was made, and how long it took (tooltip of the cell, s)"),
     Column("Different inputs", "Inputs that differ from those of the iteration before"),
-    Column("Stopped", "Whether the pixel calibration converged, or why it stopped"),
-    Column("Passes", "Number of passes of the pixel calibration"),
-    Column("Median\n(ppm)", "Median |offset| of the pixels in the first pass, ppm of DIFC"),
-    Column("95 %\n(ppm)", "95 % of the pixels' |offset| in the first pass are below this, ppm of DIFC"),
-    Column("Masked", "Number of masked pixels in the groups"),
-    Column("Peaks", "Number of used peaks over all groups"),
+    Column("Verdict", "What is to be thought of it; the reasons stand above the spectra"),
+    Column("Left\n(ppm)", "Median |offset| that the last pass still found in the pixels, ppm of DIFC"),
+    Column("Change\n(ppm)", "Median |change| of DIFC against the iteration before, in pixels that both use, ppm"),
     Column(
         "Strain\n(ppm)",
         "Median over the groups of the standard deviation of (d observed - d expected) / d expected, ppm",
     ),
     Column("σ/d\n(ppm)", "Median over the groups of the relative width (sigma) of the peaks, ppm of d"),
     Column("χ²", "Median over the groups of chi-squared per degree of freedom of the peak fits"),
+    Column("Peaks", "Number of used peaks over all groups"),
+    Column("Masked", "Number of masked pixels in the groups"),
+    Column("Stopped", "Whether the pixel calibration converged, or why it stopped"),
+    Column("Passes", "Number of passes of the pixel calibration"),
     Column("Workspaces", "What you have done by hand to the workspaces of the iteration; all can be restored"),
 )
-WORKSPACES = len(COLUMNS) - 1
+WORKSPACES, CHANGE = len(COLUMNS) - 1, 5
 COMPARE = "Put the selected iterations and saved versions side by side; all iterations where only one is selected"
 
 
 class IterationsView(QWidget):
-    """The session's iterations.
+    """The session's iterations. One that is selected is shown.
 
     Signals:
         shown, restored, start_asked, inputs_asked, remove_asked, label_asked, apply_asked, save_asked: Number of an
@@ -58,25 +60,31 @@ class IterationsView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.table = Table(COLUMNS, "Iterations")
-        self.table.itemDoubleClicked.connect(lambda item: self._one(self.shown))
-        row, self.buttons = button_row(
+        self._changes: Mapping[int, float] = {}
+        self._shown: int | None = None
+        self._unreadable: set[int] = set()
+        self._quiet = False
+        one = self._one
+        self.doings = TableActions(
+            self.table,
             (
-                ("S&how", "Show the results of the selected iteration", lambda: self._one(self.shown)),
-                ("R&estore", "Put its workspaces back into the list", lambda: self._one(self.restored)),
-                ("Use as st&art", "Start the next calibration from its table", lambda: self._one(self.start_asked)),
-                ("Use in&puts", "Fill the form with its inputs", lambda: self._one(self.inputs_asked)),
-                ("Rename …", "Give it a name", lambda: self._one(self.label_asked)),
-                ("&Delete …", "Forget it, with the workspaces that it made", lambda: self._one(self.remove_asked)),
-                ("C&ompare", COMPARE, self.compare_asked.emit),
-                ("App&ly …", "Focus another run with its table and mask", lambda: self._one(self.apply_asked)),
-                ("Sa&ve …", "Publish it as a new version", lambda: self._one(self.save_asked)),
-            )
+                Doing("Use as st&art", "Start the next calibration from its table", lambda: one(self.start_asked)),
+                Doing("C&ompare", COMPARE, self.compare_asked.emit),
+                Doing("Sa&ve …", "Publish it as a new version", lambda: one(self.save_asked)),
+            ),
+            (
+                Doing("Use inputs", "Fill the form with its inputs", lambda: one(self.inputs_asked)),
+                Doing("Restore", "Put its workspaces back into the list", lambda: one(self.restored)),
+                Doing("Apply …", "Focus another run with its table and mask", lambda: one(self.apply_asked)),
+                Doing("Rename …", "Give it a name", lambda: one(self.label_asked), "F2"),
+                Doing("Delete …", "Forget it and the workspaces that it made", lambda: one(self.remove_asked), "Del"),
+            ),
         )
-        self.table.itemSelectionChanged.connect(self._enable)
+        self.table.itemSelectionChanged.connect(self._selected)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
-        layout.addLayout(row)
+        layout.addLayout(self.doings.row)
         self._enable()
 
     def show_iterations(
@@ -98,22 +106,41 @@ class IterationsView(QWidget):
         for position, iteration in enumerate(iterations):
             before = iterations[position - 1] if position else None
             standing = standings.get(iteration.number, Standing())
-            rows.append((iteration.number, (*_cells(iteration, before), _standing_cell(standing))))
+            change = self._changes.get(iteration.number, float("nan"))
+            rows.append((iteration.number, (*_cells(iteration, before, change), _standing_cell(standing))))
         rows += [(other.number, _cells_of_unreadable(other)) for other in unreadable]
+        self._quiet = True
         self.table.fill(rows)
         if selected is not None:
             self.table.select(selected)
+        self._quiet, self._shown = False, selected
+        self._unreadable = {other.number for other in unreadable}
         self._enable()
+
+    def show_changes(self, changes: Mapping[int, float]) -> None:
+        """Say how far each iteration is from the one before, ppm by number."""
+        self._changes = changes
+        for number, change in changes.items():
+            self.table.set_cell(number, CHANGE, cell(change))
 
     def show_standings(self, standings: Mapping[int, Standing]) -> None:
         """Say what has become of the workspaces of each iteration."""
         for number, standing in standings.items():
             self.table.set_cell(number, WORKSPACES, _standing_cell(standing))
 
+    def _selected(self) -> None:
+        """Show what is selected, where it is one that can be read."""
+        self._enable()
+        chosen = self.table.selected()
+        if self._quiet or len(chosen) != 1 or chosen[0] == self._shown or chosen[0] in self._unreadable:
+            return
+        self._shown = chosen[0]
+        self.shown.emit(chosen[0])
+
     def _enable(self) -> None:
         chosen = self.table.selected()
-        for name, button in self.buttons.items():
-            button.setEnabled(self.table.rowCount() > 0 if name == "Compare" else len(chosen) == 1)
+        for name in self.doings.actions:
+            self.doings.enable(name, self.table.rowCount() > 0 if name == "Compare" else len(chosen) == 1)
 
     def _one(self, signal: Any) -> None:
         chosen = self.table.selected()
@@ -125,24 +152,25 @@ def _standing_cell(standing: Standing) -> Cell:
     return Cell(standing.text, standing.text, standing.details)
 
 
-def _cells(iteration: Iteration, before: Iteration | None) -> Sequence[object]:
+def _cells(iteration: Iteration, before: Iteration | None, change: float) -> Sequence[object]:
     differences = iteration.request.differences(before.request) if before else {}
-    metrics, first = iteration.metrics, iteration.passes[0] if iteration.passes else None
+    metrics, verdict = iteration.metrics, iteration.account.verdict
     time = iteration.started[:16].replace("T", " ")
     changed = [f"{label_of(name)}: {value}" for name, (_, value) in differences.items()]
     return (
         Cell(iteration.number, iteration.name),
         Cell(iteration.started, time, f"{iteration.started}, took {iteration.seconds:.1f} s"),
         Cell("; ".join(changed), "; ".join(changed), "\n".join(changed)),
-        iteration.stop,
-        len(iteration.passes),
-        first.median_ppm if first else float("nan"),
-        first.p95_ppm if first else float("nan"),
-        iteration.n_masked,
-        int(metrics.peaks_used.sum()),
+        Cell(verdict.word, verdict.word, "\n".join(verdict.reasons)),
+        iteration.steps[-1].passes[-1].median_ppm if iteration.steps and iteration.steps[-1].passes else float("nan"),
+        change,
         1e6 * _median(metrics.strain_std),
         1e6 * _median(metrics.sigma),
         _median(metrics.chi2),
+        int(metrics.peaks_used.sum()),
+        iteration.n_masked,
+        iteration.stop,
+        len(iteration.passes),
     )
 
 

@@ -1,0 +1,71 @@
+"""The verdict on the shown iteration and its reasons, above whatever is shown of it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QFrame, QGridLayout, QLabel, QStyle, QToolButton, QWidget
+
+from snapcal_workbench.calibration.types import Verdict
+from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
+
+_ICONS = {
+    "good": QStyle.StandardPixmap.SP_DialogApplyButton,
+    "usable": QStyle.StandardPixmap.SP_MessageBoxWarning,
+    "not to be used": QStyle.StandardPixmap.SP_MessageBoxCritical,
+}
+ICON = 20
+FEW = 2
+"""Reasons that are seen without asking: the gravest, so that the pictures keep their room."""
+
+
+class VerdictView(QFrame):
+    """One line with the word, the gravest reasons below it, and all of them when they are asked for."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setAccessibleName("Verdict")
+        self._reasons: tuple[str, ...] = ()
+        self.icon = QLabel()
+        self.icon.setFixedWidth(ICON)
+        self.word = PlainLabel("")
+        font = self.word.font()
+        font.setBold(True)
+        self.word.setFont(font)
+        self.reasons = PlainLabel("")
+        self.reasons.setWordWrap(True)
+        for label in (self.word, self.reasons):
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.all = QToolButton()
+        self.all.setCheckable(True)
+        self.all.setToolTip("Show every reason, or the gravest alone")
+        self.all.toggled.connect(lambda _: self._say())
+        layout = QGridLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setColumnStretch(1, 1)
+        layout.addWidget(self.icon, 0, 0)
+        layout.addWidget(self.word, 0, 1)
+        layout.addWidget(self.all, 0, 2)
+        layout.addWidget(self.reasons, 1, 1, 1, 2)
+        self.setVisible(False)
+
+    def show_verdict(self, name: str, verdict: Verdict | None) -> None:
+        """Say what is to be thought of an iteration; None hides it."""
+        self.setVisible(verdict is not None)
+        if verdict is None:
+            return
+        self._reasons = verdict.reasons
+        style = self.style() or QApplication.style()
+        if style is not None:
+            self.icon.setPixmap(style.standardIcon(_ICONS[verdict.word]).pixmap(ICON, ICON))
+        self.word.setText(f"{name}: {verdict.word}. {verdict.course}".strip())
+        self.setToolTip(unmarked("\n".join(verdict.reasons)))
+        self.all.setVisible(len(self._reasons) > FEW)
+        self.all.setText(f"All {len(self._reasons)} reasons")
+        self.all.setChecked(False)
+        self._say()
+
+    def _say(self) -> None:
+        shown = self._reasons if self.all.isChecked() else self._reasons[:FEW]
+        self.reasons.setText("\n".join(shown))
+        self.reasons.setVisible(bool(shown))
