@@ -114,7 +114,8 @@ class Presenter:
         except SnapcalError as error:
             self.view.show_error(error)
             return
-        self._start("calibrate", lambda progress: self.session.calibrate(request, progress), self._show_calibrated)
+        name = "calibrate" if request.lite else "calibrate native pixels"
+        self._start(name, lambda progress: self.session.calibrate(request, progress), self._show_calibrated)
 
     def cancel(self) -> None:
         """Ask the running job to end, and forget those that wait; without one, nothing."""

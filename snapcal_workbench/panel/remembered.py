@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QSettings
@@ -41,6 +41,7 @@ class Layout:
             settings.setValue(f"{SETTINGS}/splitter {name}", splitter.saveState())
         for name, table in self._tables.items():
             settings.setValue(f"{SETTINGS}/columns {name}", table.layout_state())
+            settings.setValue(f"{SETTINGS}/own columns {name}", json.dumps(table.own_widths))
 
     def restore(self) -> None:
         """Take back the layout that was kept last."""
@@ -55,7 +56,8 @@ class Layout:
             if state is not None:
                 splitter.restoreState(state)
         for name, table in self._tables.items():
-            table.restore_layout(settings.value(f"{SETTINGS}/columns {name}"))
+            own = json.loads(str(settings.value(f"{SETTINGS}/own columns {name}", "") or "[]"))
+            table.restore_layout(settings.value(f"{SETTINGS}/columns {name}"), own)
 
 
 class History:
@@ -81,6 +83,19 @@ class History:
         wanted = ("runs", "calibrant", "grouping")
         rows = found if isinstance(found, list) else []
         return [{name: str(row.get(name, "")) for name in wanted} for row in rows if isinstance(row, dict)]
+
+    def keep_course(self, name: str, course: Sequence[float]) -> None:
+        """Remember how long a step of a name took on this machine, see `pace`."""
+        if course:
+            QSettings().setValue(f"{SETTINGS}/course {name}", json.dumps(list(course)))
+
+    def course(self, name: str) -> list[float]:
+        """How long the last step of a name took; empty where that is not known."""
+        try:
+            found: Any = json.loads(str(QSettings().value(f"{SETTINGS}/course {name}", "") or "[]"))
+            return [float(value) for value in found]
+        except (ValueError, TypeError):
+            return []
 
     @property
     def runs(self) -> list[str]:

@@ -384,7 +384,7 @@ class CalibrationWindow(QMainWindow):
     def start_job(self, name: str, job: Job) -> None:
         """Run a job off the GUI thread, after those that were started before it."""
         self._jobs += 1
-        self.run_bar.begin()
+        self.run_bar.begin(self.history.course(name))
         self._work.start(name, job)
         self.log("information", f"Started: {name}.")
 
@@ -427,6 +427,7 @@ class CalibrationWindow(QMainWindow):
 
     def _finished(self, name: str, result: object) -> None:
         self._jobs -= 1
+        self.history.keep_course(name, self.run_bar.course)
         if callable(result):
             self.presenter.finished(result)
 

@@ -6,6 +6,7 @@ CONFIG is the settings file of a demonstration (`snapcal demo`), whose session h
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ from qtpy.QtWidgets import QApplication
 
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import Settings
+from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
+from snapcal_workbench.session import Session
 
 TABS = ("spectra", "groups", "detectors", "convergence", "compare")
 PATIENCE = 60.0
@@ -43,11 +46,36 @@ def wait(application: QApplication, until: Callable[[], bool]) -> None:
         application.processEvents()
 
 
+def take_start(application: QApplication, config: Path, folder: Path) -> None:
+    """Write a picture of the window over an empty session."""
+    host = EmbeddedHost(Settings.load(config))
+    with tempfile.TemporaryDirectory() as empty:
+        window = CalibrationWindow(host, session=Session(host, Path(empty)))
+        window.presenter.form.fill_in(window.presenter.session.new_request())
+        window.resize(1400, 820)
+        window.show()
+        wait(application, lambda: "needed" in window.run_bar.step.text())
+        window.grab().save(str(folder / "start.png"), quality=0)
+        window.close()
+
+
+def take_save(application: QApplication, window: CalibrationWindow, folder: Path) -> None:
+    """Write a picture of the dialog that saves."""
+    dialog = SaveDialog(window.presenter, [1, 2], 2, "somebody", window)
+    dialog.comments.setPlainText("silicon after the panels moved")
+    dialog.show()
+    wait(application, lambda: "becomes version" in dialog.preview.text())
+    dialog.where.setText(str(Path(*Path(dialog.where.text()).parts[-3:])))  # the picture is not of one machine
+    dialog.grab().save(str(folder / "save.png"), quality=0)
+    dialog.close()
+
+
 def take(config: Path, folder: Path) -> None:
-    """Write one picture a tab, and one in a dark theme."""
+    """Write the first steps, one picture a tab, the dialog that saves, and one in a dark theme."""
     application = QApplication(sys.argv[:1])
     application.setStyle("Fusion")
     folder.mkdir(parents=True, exist_ok=True)
+    take_start(application, config, folder)
     for theme in ("light", "dark"):
         if theme == "dark":
             application.setPalette(dark_palette())
@@ -55,6 +83,7 @@ def take(config: Path, folder: Path) -> None:
         window.resize(1400, 820)
         window.show()
         results = window.results
+        window.presenter.use_inputs(2)
         wait(application, lambda window=window: "state" in window.inputs_view.run_view.text())
         window.presenter.restore(1)
         window.presenter.select(2)
@@ -65,6 +94,8 @@ def take(config: Path, folder: Path) -> None:
             wait(application, lambda pane=results.panes[index]: not pane.busy and bool(pane.figure.axes))
             if theme == "light" or name == "spectra":
                 window.grab().save(str(folder / f"{name}{'-dark' if theme == 'dark' else ''}.png"), quality=0)
+        if theme == "light":
+            take_save(application, window, folder)
         window.close()
 
 

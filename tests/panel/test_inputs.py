@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QMenu
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QMenu, QWidget
 
 from snapcal_workbench.calibration.types import MaskReason, PixelMask
 from snapcal_workbench.errors import InputError, InputProblemError
@@ -15,6 +17,7 @@ from snapcal_workbench.options import PRESETS, CalibrationOptions, leaves
 from snapcal_workbench.panel.form import inputs_of
 from snapcal_workbench.panel.pace import PATIENCE, Pace
 from snapcal_workbench.panel.views.inputs_view import InputsView
+from snapcal_workbench.panel.widgets.fields import Line, choice
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.session import Request, build_request
 from snapcal_workbench.simulation.tree import SimulatedTree
@@ -198,6 +201,55 @@ def test_runs_that_cannot_be_used_are_said_beside_the_field(qtbot, open_window: 
     assert "µAh" in window.inputs_view.run_view.text()
 
 
+def drop(widget: QWidget, *paths: Path) -> None:
+    """Let files fall on a widget."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    place, action = QPointF(5.0, 5.0), Qt.DropAction.CopyAction
+    none = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+    widget.dropEvent(QDropEvent(place, action, mime, *none))
+
+
+def test_files_can_be_dropped_on_fields_and_form(qtbot, open_window: Open, tree: SimulatedTree, tmp_path: Path) -> None:
+    form = open_window().inputs_view
+    drop(form, tree.run_path(RUN))
+    assert form.values["runs"] == (str(tree.run_path(RUN)),)
+    qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in form.run_view.text(), timeout=20_000)
+    drop(form.masks, tmp_path / "a.xml", tmp_path / "b.xml")
+    assert form.values["masks"] == (str(tmp_path / "a.xml"), str(tmp_path / "b.xml"))
+    drop(form.start_from.lineEdit(), tmp_path / "table.h5")
+    assert form.values["start_from"] == str(tmp_path / "table.h5")
+
+
+def test_recent_runs_come_back_and_the_last_choice_is_proposed(qtbot, open_window: Open) -> None:
+    window = open_window()
+    form = window.inputs_view
+    assert not form.recent.isEnabled()
+    window.remember(Request(runs=("1-3",), calibrant="Diamond_001", grouping="All"))
+    window.remember(Request(runs=(RUN,), calibrant="Diamond_001", grouping="All"))
+    menu = form.recent.menu()
+    assert isinstance(menu, QMenu)
+    assert [action.text() for action in menu.actions()] == [RUN, "1, 2, 3"]
+    menu.actions()[0].trigger()
+    assert form.values["runs"] == (RUN,)
+    qtbot.waitUntil(lambda: form.values["grouping"] == "All", timeout=20_000)
+    assert form.values["calibrant"] == "Silicon_NIST_640d_001"  # the title knows better than the last use
+
+
+def test_a_long_name_is_cut_in_the_middle(qtbot) -> None:
+    field = choice("Calibrant", "The known powder")
+    qtbot.addWidget(field)
+    field.resize(120, 30)
+    field.setEditText("Silicon_NIST_640d_001")
+    field.show()
+    edit = field.lineEdit()
+    assert isinstance(edit, Line)
+    assert "Silicon_NIST_640d_001" in edit.toolTip()
+    assert edit.elided().startswith("Si")
+    assert edit.elided().endswith("1")
+    assert len(edit.elided()) < len(edit.text())
+
+
 def test_the_time_left_at_a_constant_rate() -> None:
     pace = Pace()
     for second in range(11):
@@ -214,6 +266,25 @@ def test_the_time_left_follows_a_change_of_rate_and_is_never_negative() -> None:
     assert pace.text() == "about 13 min left"
     pace.add(60.0, 1.0)
     assert pace.left() == 0.0
+
+
+def test_an_earlier_run_tells_the_time_left_from_the_first_second() -> None:
+    """A step whose first half takes 80 s and whose second 20 s, done again at twice the speed."""
+    first, again = Pace(), Pace()
+    seconds = np.linspace(0.0, 100.0, 401)
+    fractions = np.interp(seconds, [0.0, 80.0, 100.0], [0.0, 0.5, 1.0])
+    for second, fraction in zip(seconds, fractions, strict=True):
+        first.add(1000.0 + second, fraction)
+    course = first.course()
+    assert course[-1] == pytest.approx(100.0)
+    again.restart(course)
+    again.add(0.0, 0.0)
+    assert again.left() == pytest.approx(100.0)
+    for second, fraction in zip(seconds[seconds <= 80.0], fractions, strict=False):
+        again.add(0.5 * second, fraction)
+    assert again.left() == pytest.approx(10.0, rel=0.2)  # the rate of the first half would say 40 s
+    again.add(50.0, 1.0)
+    assert again.left() == 0.0
 
 
 def test_nothing_is_said_of_the_first_seconds_or_of_a_step_that_stands_still() -> None:

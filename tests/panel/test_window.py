@@ -74,9 +74,12 @@ def check_versions(qtbot, window: CalibrationWindow, tree: SimulatedTree) -> Non
 def test_cancel_answers_at_once_and_keeps_nothing(qtbot, open_window: Open) -> None:
     window = open_window()
     fill_in(qtbot, window)
-    qtbot.mouseClick(window.run_bar.calibrate, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(window.run_bar.calibrate.isEnabled, timeout=20_000)
+    window.activateWindow()
+    qtbot.waitActive(window)
+    qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: window.run_bar.bar.value() > 150, timeout=LONG)
-    qtbot.mouseClick(window.run_bar.cancel, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
     assert window.run_bar.cancel.text() == "Cancelling …"
     qtbot.waitUntil(lambda: "Cancelled." in log(window), timeout=10_000)
     assert window.run_bar.calibrate.isEnabled()

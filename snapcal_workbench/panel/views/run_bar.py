@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QWidget
 
 from snapcal_workbench.panel.pace import Pace
@@ -45,9 +47,9 @@ class RunBar(QWidget):
             layout.addWidget(widget)
         self.show_busy(False)
 
-    def begin(self) -> None:
-        """A new step begins."""
-        self._pace.restart()
+    def begin(self, earlier: Sequence[float] = ()) -> None:
+        """A new step begins; `earlier` is the course of one like it, see `pace`."""
+        self._pace.restart(earlier)
         self._doing, self._found, self._outcome = "", "", ""
         self.bar.setValue(0)
 
@@ -57,6 +59,11 @@ class RunBar(QWidget):
         self._pace.add(seconds, fraction)
         self._doing = message or self._doing
         self._say()
+
+    @property
+    def course(self) -> list[float]:
+        """How long the step took, see `pace`."""
+        return self._pace.course()
 
     def found(self, text: str) -> None:
         """The step has found something."""

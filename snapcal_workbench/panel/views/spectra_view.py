@@ -7,12 +7,13 @@ from collections.abc import Collection
 from matplotlib.backend_bases import MouseEvent
 from matplotlib.figure import Figure
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
+from qtpy.QtGui import QCursor
+from qtpy.QtWidgets import QDoubleSpinBox, QSizePolicy, QToolTip, QWidget
 
 from snapcal_workbench.panel.contract import Peak, Results
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import button, combo, offer, stacked
-from snapcal_workbench.panel.widgets.text import PlainLabel
+from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 from snapcal_workbench.report.spectra import Hkl, PeakMark, draw_group_spectrum, hkl_text, peak_marks
 from snapcal_workbench.report.theme import Theme
 
@@ -109,7 +110,9 @@ class SpectraView(QWidget):
     def _hovered(self, event: object) -> None:
         if isinstance(event, MouseEvent):
             mark = self.mark_at(event.xdata) if event.xdata is not None else None
-            self.hover.setText(HINT if mark is None else self.mark_text(mark))
+            text = HINT if mark is None else self.mark_text(mark)
+            self.hover.setText(text)
+            QToolTip.showText(QCursor.pos(), "" if mark is None else unmarked(text), self.pane.canvas)
 
     def _clicked(self, event: object) -> None:
         if not isinstance(event, MouseEvent) or event.xdata is None or event.button != 1 or self.pane.toolbar.mode:

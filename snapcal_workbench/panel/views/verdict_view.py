@@ -32,6 +32,7 @@ class VerdictView(QFrame):
         font = self.word.font()
         font.setBold(True)
         self.word.setFont(font)
+        self.word.setWordWrap(True)
         self.reasons = PlainLabel("")
         self.reasons.setWordWrap(True)
         for label in (self.word, self.reasons):

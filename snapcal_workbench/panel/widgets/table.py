@@ -170,12 +170,18 @@ class Table(QTableWidget):
         """Widths and sort order, for `restore_layout`."""
         return self._across.saveState()
 
-    def restore_layout(self, state: Any) -> None:
-        """Take back widths and sort order; columns that then are wide enough stay as the user set them."""
+    @property
+    def own_widths(self) -> list[int]:
+        """The columns whose widths the user has set."""
+        return sorted(self._own_widths)
+
+    def restore_layout(self, state: Any, own_widths: Sequence[int]) -> None:
+        """Take back sort order and widths; columns whose widths the user has not set go on following their contents."""
         self._fitting = True
         if state is not None and self._across.restoreState(state):
-            self._own_widths = set(range(self.columnCount() - 1))
+            self._own_widths = set(own_widths)
         self._fitting = False
+        self.fit()
 
 
 def button_row(actions: Sequence[tuple[str, str, Callable[[], Any]]]) -> tuple[QHBoxLayout, dict[str, QPushButton]]:
