@@ -25,9 +25,23 @@ MAX_THREADS = 4
 """Most threads that are ever used at once: memory budgets are divided by it."""
 
 
+_allowed = MAX_THREADS
+
+
+def limit_threads(count: int) -> None:
+    """Use no more threads than `count` in this process, which is one of several on its machine."""
+    global _allowed
+    _allowed = max(1, min(MAX_THREADS, count))
+
+
 def default_threads() -> int:
-    """Number of threads: the cores of the machine, at most `MAX_THREADS`."""
-    return max(1, min(MAX_THREADS, os.cpu_count() or 1))
+    """Number of threads: the cores that the process may use, at most `MAX_THREADS` and what `limit_threads` allows."""
+    return max(1, min(_allowed, usable_cores()))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: a queue gives a job only some of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

@@ -50,6 +50,7 @@ _MODULES = {
     "learning": ("learn-profile",),
     "calibrating": ("calibrate", "iterate", "iterations", "report", "compare", "save", "apply"),
     "tree": ("states", "history"),
+    "batch": ("batch",),
     "store": ("versions", "show", "retire", "unretire", "verify", "repair"),
     "panel": ("panel",),
     "workbench": ("workbench",),

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -98,14 +99,45 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     if len(cells) > _LONG_TABLE:
         _show_lines(title, columns, cells)
         return
+    table = _table(title, columns, cells)
+    with _writing("\n".join([title, *("\t".join(row) for row in cells)])):
+        _out.print(table)
+
+
+def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
     table = Table(title=plain(title), title_justify="left", title_style="bold", header_style="bold")
     for position, column in enumerate(columns):
         numbers = position > 0 and all(_begins_as_number(row[position]) for row in cells)
         table.add_column(plain(column), justify="right" if numbers else "left", overflow="fold")
     for row in cells:
         table.add_row(*(plain(text, limit=_LONGEST_CELL) for text in row))
-    with _writing("\n".join([title, *("\t".join(row) for row in cells)])):
-        _out.print(table)
+    return table
+
+
+@contextmanager
+def live_table(
+    title: Callable[[], str], columns: Sequence[str], rows: Callable[[], Sequence[Sequence[object]]], *, quiet: bool
+) -> Iterator[bool]:
+    """A table on the terminal that is drawn anew while the block runs, and goes with it.
+
+    Args:
+        title: Asked each time.
+        columns: Heads.
+        rows: Asked each time.
+        quiet: Draw nothing.
+
+    Yields:
+        Whether it is drawn: not where there is no terminal.
+    """
+    if quiet or not _err.is_terminal:
+        yield False
+        return
+
+    def table() -> Table:
+        return _table(title(), columns, [[cell(value) for value in row] for row in rows()])
+
+    with Live(get_renderable=table, console=_err, refresh_per_second=2, transient=True):
+        yield True
 
 
 def _show_lines(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

@@ -119,6 +119,23 @@ class Settings(BaseSettings):
         default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state") / "snapcal" / "session",
         description="Folder of the iterations of the current work",
     )
+    batch_cluster: Literal["local", "slurm"] = Field(
+        "local", description="Where the workers of a batch run: processes of this machine, or jobs of SLURM"
+    )
+    batch_scheduler: str = Field("", description="Address of a Dask scheduler, as tcp://HOST:8786; empty: none")
+    batch_workers: int | None = Field(
+        None, ge=1, le=1000, description="Workers of a batch; empty: one a core of this machine, one of SLURM"
+    )
+    batch_memory: float | None = Field(
+        None, gt=0, description="GiB that a worker may use; empty: its share of this machine's, 8 of SLURM's"
+    )
+    slurm_partition: str = Field("", description="SLURM's partition; empty: its default")
+    slurm_account: str = Field("", description="SLURM's account; empty: the user's default")
+    slurm_walltime: str = Field("02:00:00", description="Longest time of a SLURM job, after which another is asked for")
+    slurm_directives: tuple[str, ...] = Field((), description="More #SBATCH directives, as ['--qos=high']")
+    slurm_prologue: tuple[str, ...] = Field(
+        (), description="Lines of a shell that make the environment of a SLURM job, as ['module load python']"
+    )
     option_changes: CalibrationOptions = Field(
         default_factory=lambda: CalibrationOptions(),
         alias="options",

@@ -35,7 +35,7 @@ from snapcal_workbench.report.plots import (
 from snapcal_workbench.report.tables import Table
 from snapcal_workbench.text import visible
 
-__all__ = ["ComparisonEntry", "ReportContents", "comparison_report", "save_report"]
+__all__ = ["ComparisonEntry", "Picture", "ReportContents", "Section", "comparison_report", "save_report", "write_page"]
 
 REPORT_NAME = "report.html"
 COMPARISON_NAME = "comparison.html"
@@ -44,7 +44,7 @@ MAX_SPECTRA = 24
 
 
 @dataclass(frozen=True)
-class _Picture:
+class Picture:
     """One picture: name of its file, caption, size in inches, and what draws it."""
 
     name: str
@@ -55,13 +55,13 @@ class _Picture:
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
     """A part of the page: text, tables, pictures, more tables, and tables that start closed behind their captions."""
 
     title: str
     text: str = ""
     tables: Sequence[Table] = ()
-    pictures: Sequence[_Picture] = ()
+    pictures: Sequence[Picture] = ()
     below: Sequence[Table] = ()
     folded: Sequence[Table] = ()
 
@@ -79,7 +79,7 @@ def save_report(folder: Path, contents: ReportContents, progress: Progress) -> P
     """
     findings = tables.verdict(contents)
     sections = list(_sections(contents))
-    return _write_page(
+    return write_page(
         folder / REPORT_NAME,
         contents.title,
         headline=tables.headline(findings),
@@ -114,7 +114,7 @@ def comparison_report(
     headline = (
         f"{len(entries)} calibrations; changes of DIFC are relative to the first." if entries else "Nothing given."
     )
-    return _write_page(
+    return write_page(
         folder / COMPARISON_NAME,
         title,
         headline=headline,
@@ -124,17 +124,17 @@ def comparison_report(
     )
 
 
-def _sections(contents: ReportContents) -> Iterator[_Section]:
-    yield _Section("Inputs", tables=[tables.inputs_table(contents)], folded=[tables.options_table(contents)])
+def _sections(contents: ReportContents) -> Iterator[Section]:
+    yield Section("Inputs", tables=[tables.inputs_table(contents)], folded=[tables.options_table(contents)])
     yield _pixel_section(contents)
     yield _group_section(contents)
     yield _mask_section(contents.geometry, contents.mask)
-    yield _Section(
+    yield Section(
         "Compared with the start",
         "Each pixel's DIFC after this calibration against the table that it started from. Masked pixels are grey.",
         tables=[tables.start_table(contents)],
         pictures=[
-            _Picture(
+            Picture(
                 "difc_change.png",
                 "Change of DIFC on the detectors, as seen from the sample",
                 9.0,
@@ -147,27 +147,27 @@ def _sections(contents: ReportContents) -> Iterator[_Section]:
     )
     yield from _spectrum_sections(contents)
     if contents.provenance:
-        yield _Section("Where this comes from", tables=[tables.provenance_table(contents.provenance)])
+        yield Section("Where this comes from", tables=[tables.provenance_table(contents.provenance)])
 
 
-def _pixel_section(contents: ReportContents) -> _Section:
+def _pixel_section(contents: ReportContents) -> Section:
     pixel = contents.pixel
     if pixel is None:
-        return _Section("Pixels", "The pixel calibration was skipped.")
+        return Section("Pixels", "The pixel calibration was skipped.")
     threshold = _threshold_ppm(contents)
-    return _Section(
+    return Section(
         "Pixels",
         f"{pixel.message} The standard error is the median over the pixels of what their own events allow.",
         tables=[tables.passes_table(pixel.passes)],
         pictures=[
-            _Picture(
+            Picture(
                 "convergence.png",
                 "Shifts of the pixels in each pass, and masked pixels",
                 9.0,
                 3.8,
                 lambda figure: draw_convergence(figure, pixel.passes, threshold_ppm=threshold),
             ),
-            _Picture(
+            Picture(
                 "offsets.png",
                 "Total shift of the pixels in use and its standard error",
                 9.0,
@@ -187,18 +187,18 @@ def _threshold_ppm(contents: ReportContents) -> float | None:
     return 1e6 * options.threshold * float(np.log(edges[-1] / edges[0])) / (len(edges) - 1)
 
 
-def _group_section(contents: ReportContents) -> _Section:
+def _group_section(contents: ReportContents) -> Section:
     panels = panels_of_groups(contents.geometry, contents.pixels_of_groups)
     text = "All figures are of the spectra after the correction. Strain is (d observed − d expected) / d expected: the "
     text += f"median over the peaks in use ± its standard deviation. {contents.groups.results.criterion}"
-    strain = _Picture(
+    strain = Picture(
         "strain.png",
         "Strain of each group",
         7.5,
         3.8,
         lambda figure: draw_group_figures(figure, {"": contents.metrics}, quantity="strain", panels=panels),
     )
-    sigma = _Picture(
+    sigma = Picture(
         "sigma.png",
         "Mean relative width of the peaks of each group",
         7.5,
@@ -209,32 +209,32 @@ def _group_section(contents: ReportContents) -> _Section:
     if contents.joint is not None:
         text += f" {joint.convention_text(contents.joint)} the values of the last table."
         found += [joint.predictions_table(contents.joint), joint.convention_table(contents.joint)]
-    return _Section("Groups", text.strip(), tables=found, pictures=[strain, sigma])
+    return Section("Groups", text.strip(), tables=found, pictures=[strain, sigma])
 
 
-def _mask_section(geometry: Geometry, mask: PixelMask) -> _Section:
-    picture = _Picture(
+def _mask_section(geometry: Geometry, mask: PixelMask) -> Section:
+    picture = Picture(
         "mask.png",
         "Masked pixels by reason, on the detectors and as a share of each module",
         9.0,
         6.6,
         lambda figure: draw_mask_reasons(figure, geometry, mask),
     )
-    return _Section("Mask", pictures=[picture])
+    return Section("Mask", pictures=[picture])
 
 
-def _spectrum_sections(contents: ReportContents) -> Iterator[_Section]:
+def _spectrum_sections(contents: ReportContents) -> Iterator[Section]:
     shown = _groups_with_spectra(contents)
     everything = contents.group_ids
     if len(shown) < len(everything):
         text = f"Spectra are shown for the {len(shown)} groups with the largest residuals, of {len(everything)}."
-        yield _Section("Spectra", text)
+        yield Section("Spectra", text)
     for group in everything:
         pictures = [_spectrum_picture(contents, group)] if group in shown else []
         found = [t for t in [tables.peaks_table(contents.final_fits, group)] if t.rows]
         dropped = [t for t in [tables.dropped_table(contents, group)] if t.rows]
         text = "" if found else "No peaks were fitted in this group."
-        yield _Section(f"Group {group}", text, pictures=pictures, below=found, folded=dropped)
+        yield Section(f"Group {group}", text, pictures=pictures, below=found, folded=dropped)
 
 
 def _groups_with_spectra(contents: ReportContents) -> set[int]:
@@ -244,8 +244,8 @@ def _groups_with_spectra(contents: ReportContents) -> set[int]:
     return set(sorted(contents.group_ids, key=lambda group: -residual.get(group, np.inf))[:MAX_SPECTRA])
 
 
-def _spectrum_picture(contents: ReportContents, group: int) -> _Picture:
-    return _Picture(
+def _spectrum_picture(contents: ReportContents, group: int) -> Picture:
+    return Picture(
         f"spectrum_group_{group}.png",
         f"Focused spectrum of group {group} after the correction",
         10.0,
@@ -264,18 +264,18 @@ def _spectrum_picture(contents: ReportContents, group: int) -> _Picture:
 
 def _comparison_sections(
     entries: Mapping[str, ComparisonEntry], geometry: Geometry, panels: Mapping[int, str] | None
-) -> Iterator[_Section]:
+) -> Iterator[Section]:
     metrics = {label: entry.metrics for label, entry in entries.items()}
     sources = [(label, entry.description) for label, entry in entries.items()]
-    yield _Section(
+    yield Section(
         "Calibrations",
         tables=[tables.comparison_table(entries), Table(("Calibration", "From"), sources, words=tables.WORDS)],
     )
     pictures = [
-        _Picture("strain.png", "Strain of each group", 9.0, 4.2, _draw_strain(metrics, panels)),
-        _Picture("sigma.png", "Mean relative width of the peaks of each group", 9.0, 4.2, _draw_sigma(metrics, panels)),
+        Picture("strain.png", "Strain of each group", 9.0, 4.2, _draw_strain(metrics, panels)),
+        Picture("sigma.png", "Mean relative width of the peaks of each group", 9.0, 4.2, _draw_sigma(metrics, panels)),
     ]
-    yield _Section("Groups", tables=[tables.comparison_groups_table(entries)], pictures=pictures)
+    yield Section("Groups", tables=[tables.comparison_groups_table(entries)], pictures=pictures)
     baseline, *others = entries or [""]
     for i, label in enumerate(others, start=1):
         yield _difference_section(i, baseline, label, entries, geometry)
@@ -291,31 +291,44 @@ def _draw_sigma(metrics: Mapping, panels: Mapping[int, str] | None) -> Callable[
 
 def _difference_section(
     index: int, baseline: str, label: str, entries: Mapping[str, ComparisonEntry], geometry: Geometry
-) -> _Section:
+) -> Section:
     first, other = entries[baseline], entries[label]
     title = f"DIFC of {label} against {baseline}"
     if not np.array_equal(first.table.detid, other.table.detid):
-        return _Section(title, "These two have different pixels (native and lite?), so their DIFC are not compared.")
+        return Section(title, "These two have different pixels (native and lite?), so their DIFC are not compared.")
     mask = first.mask.combined(other.mask)
-    picture = _Picture(
+    picture = Picture(
         f"difc_difference_{index}.png",
         "Change of DIFC on the detectors; pixels that either of the two masks are grey",
         9.0,
         4.6,
         lambda figure: draw_difc_change(figure, geometry, first.table, other.table, mask),
     )
-    return _Section(title, pictures=[picture])
+    return Section(title, pictures=[picture])
 
 
-def _write_page(
+def write_page(
     path: Path,
     title: str,
     *,
     headline: str,
     findings: Sequence[tables.Finding],
-    sections: Sequence[_Section],
+    sections: Sequence[Section],
     progress: Progress,
 ) -> Path:
+    """Write a page and its pictures; the page holds the pictures, too.
+
+    Args:
+        path: Of the page; its folder is made if it does not exist.
+        title: Heading of the page.
+        headline: What it says, in one line.
+        findings: The line's reasons.
+        sections: What follows.
+        progress: Told of every picture; lets the user cancel.
+
+    Returns:
+        Path of the page.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     embedded = _save_pictures(path.parent, [p for section in sections for p in section.pictures], progress)
     page = _template().render(
@@ -326,7 +339,7 @@ def _write_page(
     return path
 
 
-def _save_pictures(folder: Path, pictures: Sequence[_Picture], progress: Progress) -> dict[str, str]:
+def _save_pictures(folder: Path, pictures: Sequence[Picture], progress: Progress) -> dict[str, str]:
     """Write the PNG files; their contents as base64 by file name."""
     embedded = {}
     for i, picture in enumerate(pictures):
