@@ -188,8 +188,8 @@ def _picture(index: int, family: str, rows: Sequence[BatchRow]) -> Picture:
 
 
 def draw_errors(figure: Figure, rows: Sequence[BatchRow], theme: Theme = LIGHT) -> None:
-    """Draw the error of each task with its error bar, the smallest at the top; those as good as the best are filled. Good
-    calibrations, usable ones and others differ in colour.
+    """Draw the error of each task with its error bar, the smallest at the top; those as good as the best are filled.
+    Good calibrations, usable ones and others differ in colour.
 
     Args:
         figure: Is cleared first.
