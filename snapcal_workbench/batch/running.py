@@ -178,7 +178,7 @@ def _submitted(
     """The tasks at the scheduler, by their keys; what happens goes into `events`."""
     start = f"snapcal-{uuid.uuid4().hex[:12]}"  # a scheduler that others use, too, must not take it for another start
     client.subscribe_topic(start, lambda event: events.put(("told", event[1]["key"], event[1])))
-    if not client.scheduler_info(n_workers=-1)["workers"]:
+    if not client.scheduler_info()["workers"]:
         events.put(("warn", "", "There are no workers yet; the tasks wait for them."))
     futures = {}
     for task in tasks:
