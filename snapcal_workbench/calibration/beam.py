@@ -37,7 +37,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.calibration.types.pattern import Phase
-from snapcal_workbench.calibration.types.sample import BeamFindings, CellShift, Foreign
+from snapcal_workbench.calibration.types.sample import BeamFindings, CalibrantIndex, CellShift, Foreign
 from snapcal_workbench.errors import CalibrationError
 from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.progress import Progress
@@ -102,7 +102,7 @@ def examine(
     index = index_of(calibrant, on_it or explained, reflections, float(np.mean(combs)) if combs else 0.0)
     in_spite = not index.fits
     if in_spite:
-        _refuse_or_warn(index.text, calibrant, options, progress)
+        _refuse_or_warn(index, calibrant, options, progress)
     findings = BeamFindings(index, tuple(shifts), in_spite)
     if in_spite or options.pixels.skip or not options.pixels.search:
         return Examined(table, mask, findings, np.zeros(len(table)))
@@ -115,15 +115,22 @@ def _comparable(patterns: Sequence[Pattern], options: CalibrationOptions) -> lis
     return [within(pattern, low, options.peaks.crystal_d_max) for pattern in patterns]
 
 
-def _refuse_or_warn(found: str, calibrant: str, options: CalibrationOptions, progress: Progress) -> None:
-    if not options.groups.any_calibrant:
-        raise CalibrationError(
-            f"The data are not of the calibrant {calibrant}.",
-            found=found,
-            fix="Choose the calibrant that was measured (`snapcal identify RUN` ranks them). To calibrate all the "
-            "same, set the option groups.any_calibrant; the record will say so.",
-        )
-    progress.warn(f"THE DATA ARE NOT OF THE CALIBRANT {calibrant}, as far as can be seen: {found}.")
+def _refuse_or_warn(index: CalibrantIndex, calibrant: str, options: CalibrationOptions, progress: Progress) -> None:
+    """Raise the refusal of a run that is not of its calibrant or has no peaks, or warn where it is wanted in spite."""
+    if index.faint:
+        what = "The run has no Bragg peaks of the calibrant"
+        fix = "Check that the sample was in the beam, that the run is long enough, and the mask."
+    else:
+        what = "The data are not of the calibrant"
+        fix = "Choose the calibrant that was measured (`snapcal identify RUN` ranks them)."
+    if options.groups.any_calibrant:
+        progress.warn(f"{what.upper()} {calibrant}, as far as can be seen: {index.text}.")
+        return
+    raise CalibrationError(
+        f"{what} {calibrant}.",
+        found=index.text,
+        fix=f"{fix} To calibrate all the same, set the option groups.any_calibrant; the record will say so.",
+    )
 
 
 def _moved(

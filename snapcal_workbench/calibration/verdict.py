@@ -152,7 +152,8 @@ def _calibrant(evidence: Evidence) -> list[_Reason]:
     index = evidence.index
     if index is None:
         return [_Reason("usable", "Whether it is this calibrant was not looked at.")]
-    return [] if index.fits else [_Reason("not to be used", f"The data are not of the calibrant: {index.text}.")]
+    what = "The run has no Bragg peaks of the calibrant" if index.faint else "The data are not of the calibrant"
+    return [] if index.fits else [_Reason("not to be used", f"{what}: {index.text}.")]
 
 
 def _foreign(evidence: Evidence) -> list[_Reason]:

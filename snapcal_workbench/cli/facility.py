@@ -61,7 +61,7 @@ def state(
     from snapcal_workbench.store.summary import summarise_run
 
     settings = context.obj.load()
-    found = summarise_run(run_request(Request(runs=tuple(runs), lite=not native), settings), settings)
+    found = summarise_run(run_request(Request(runs=tuple(runs), lite=not native), settings), settings, count=True)
     if as_json:
         show_json(found.model_dump(mode="json"))
         return

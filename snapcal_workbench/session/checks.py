@@ -48,8 +48,8 @@ def problem_of(field: str, error: SnapcalError) -> Problem:
     return Problem(field=field, severity="error", message=error.what + found, fix=error.fix)
 
 
-def identify(request: Request, host: Host) -> RunSummary:
-    """What is known of the request's run without reading its events.
+def identify(request: Request, host: Host, *, count: bool = False) -> RunSummary:
+    """What is known of the request's run without reading its events; how many they are if asked for.
 
     Raises:
         SnapcalError: The run cannot be found or read, or its state cannot be told.
@@ -58,7 +58,7 @@ def identify(request: Request, host: Host) -> RunSummary:
     if request.workspace:
         info, state = identified(request, host)
         return summary_of(info, state, mode, host.settings, files=(request.workspace,))
-    return summarise_run(host.resolve(run_request(request, host.settings)), host.settings)
+    return summarise_run(host.resolve(run_request(request, host.settings)), host.settings, count=count)
 
 
 def identified(request: Request, host: Host) -> tuple[RunInfo, InstrumentState]:

@@ -114,12 +114,12 @@ class Session:
         return build_request({"preset": settings.preset, "options": settings.options().model_dump(), **inputs})
 
     def identify(self, request: Request) -> RunSummary:
-        """What is known of the request's run, without reading its events.
+        """What is known of the request's run and how many events it has, without reading them.
 
         Raises:
             SnapcalError: The run cannot be found or read.
         """
-        return identify(request, self.host)
+        return identify(request, self.host, count=True)
 
     def check(self, request: Request) -> list[Problem]:
         """Everything that speaks against a request, found without reading events; empty when it can run."""
@@ -404,7 +404,7 @@ class Session:
         Returns:
             What `apply` says, and `files`: the paths that were written.
         """
-        name = f"focused_{run_token(self.identify(request).run_number)}"
+        name = f"focused_{run_token(identify(request, self.host).run_number)}"
         found = self.apply(reference, request, name, progress)
         spectra = self.host.workspaces.read(self._ledger.names(_APPLIED)[name], Spectra)
         definition = instrument_of(self.host.settings).modes[0].native.definition
@@ -451,7 +451,7 @@ class Session:
 
     def versions(self, request: Request) -> dict[str, Any]:
         """The versions of the state of a request's run, as `session.versions.described_versions` gives them."""
-        summary = self.identify(request)
+        summary = identify(request, self.host)
         return described_versions(
             self.host.settings,
             summary.state_id,

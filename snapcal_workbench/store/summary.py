@@ -38,7 +38,7 @@ class RunSummary(BaseModel):
     state_name: str = Field("", description="What people call the state")
     wavelength: float | None = Field(None, description="Centre of the wavelength band, A")
     arcs: tuple[float, ...] = Field((), description="Angles of the detector arcs, degrees")
-    events: int | None = Field(None, description="Events in the files; None where they cannot be counted")
+    events: int | None = Field(None, description="Events in the files; None where they are not counted")
     ipts: str
     files: tuple[str, ...]
     groupings: tuple[str, ...]
@@ -46,8 +46,8 @@ class RunSummary(BaseModel):
     warnings: tuple[str, ...] = Field((), description="What is odd about the run, such as detectors that moved")
 
 
-def summarise_run(request: RunRequest, settings: Settings) -> RunSummary:
-    """What is known of the runs of a request.
+def summarise_run(request: RunRequest, settings: Settings, *, count: bool = False) -> RunSummary:
+    """What is known of the runs of a request; the number of its events if asked for, which opens each file once more.
 
     Raises:
         SnapcalError: A run cannot be found or read, or its state cannot be told.
@@ -56,7 +56,7 @@ def summarise_run(request: RunRequest, settings: Settings) -> RunSummary:
     found = identify_run(request, settings, Progress().remembering(warnings))
     ipts = next((str(file.ipts) for file in found.files if file.ipts is not None), "")
     files = tuple(str(file.path) for file in found.files)
-    counts = [count_events(file.path) for file in found.files]
+    counts = [count_events(file.path) if count else None for file in found.files]
     events = None if None in counts else sum(filter(None, counts))
     summary = summary_of(found.info, found.state, request.mode, settings, ipts=ipts, files=files)
     return summary.model_copy(update={"warnings": tuple(warnings), "events": events})

@@ -67,6 +67,9 @@ def test_another_crystal_is_not_to_be_used() -> None:
     assert (found.word, found.savable) == ("not to be used", False)
     assert "diamond explains 6% of the counts" in found.reasons[0]
     assert judge(replace(GOOD, index=None)).word == "usable"
+    empty = judge(replace(GOOD, index=CalibrantIndex("diamond", False, 1.0, 0.0, 0.0, 2.0, faint=True)))
+    assert empty.word == "not to be used"
+    assert empty.reasons[0].startswith("The run has no Bragg peaks")
 
 
 def test_other_phases_are_told_with_their_part() -> None:

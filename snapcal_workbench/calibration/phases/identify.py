@@ -97,7 +97,7 @@ def index_of(name: str, found: Sequence[Explained], reflections: Reflections, co
     total = explained + sum(cell.unexplained for cell in found)
     lost = missing_areas(found, len(reflections))
     if total <= 0:
-        return CalibrantIndex(name, False, 0.0, 0.0, 0.0, comb_score)
+        return CalibrantIndex(name, False, 0.0, 0.0, 0.0, comb_score, faint=True)
     share, missing = explained / total, float(lost.sum() / max(explained + lost.sum(), 1e-300))
     return CalibrantIndex(
         name=name,
@@ -109,6 +109,8 @@ def index_of(name: str, found: Sequence[Explained], reflections: Reflections, co
         counts=total,
         unexplained=_strongest_unexplained(found, total),
         missing_reflections=_strongest_missing(lost, reflections, total),
+        # without peaks there is nothing unexplained either, and the share says nothing
+        faint=comb_score < CLEAR and share >= INDEX_LIMIT,
     )
 
 

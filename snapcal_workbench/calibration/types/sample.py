@@ -42,6 +42,7 @@ class CalibrantIndex:
         counts: Counts in peaks.
         unexplained: The strongest, descending.
         missing_reflections: The strongest, descending.
+        faint: Whether no peaks stand out, so that what is explained is noise.
     """
 
     name: str
@@ -53,6 +54,7 @@ class CalibrantIndex:
     counts: float = 0.0
     unexplained: tuple[UnexplainedPeak, ...] = ()
     missing_reflections: tuple[MissingReflection, ...] = ()
+    faint: bool = False
 
     @property
     def index(self) -> float:
@@ -62,6 +64,8 @@ class CalibrantIndex:
     @property
     def text(self) -> str:
         """The figures in words."""
+        if self.faint:
+            return f"no peaks stand out of the background, neither where {self.name} has reflections nor elsewhere"
         if self.explained != self.explained:
             return f"{self.name}: no comb of its reflections fits"
         text = f"{self.name} explains {self.explained:.0%} of the counts in peaks"
