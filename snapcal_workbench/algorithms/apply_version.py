@@ -9,6 +9,7 @@ from pydantic import Field
 from snapcal_workbench.algorithms.ingredients import StepInputs, check_pixels, pixel_ingredients
 from snapcal_workbench.calibration import chain
 from snapcal_workbench.calibration.types import Spectra
+from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
@@ -48,6 +49,9 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
                 f"Version {inputs.version} belongs to state {stored.state_id}, "
                 f"but run {found.events.run.run_number} is of state {found.sources.state_id}."
             )
+        beyond = beyond_cycle(host.settings, stored.entry.run_number, found.events.run.run_number)
+        if beyond and stored.entry.version > 0:
+            progress.warn(f"Version {inputs.version} is used beyond its cycle: {beyond}.")
         found = replace(found, table=stored.table, mask=found.mask.combined(stored.mask))
     options = CalibrationOptions(peaks=inputs.peaks, delta_theta=inputs.delta_theta)
     parameters = chain.parameters_of(found, found.mask, inputs.peaks)

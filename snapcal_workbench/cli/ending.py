@@ -24,6 +24,8 @@ EXIT_CODES = {
     5: "the data do not allow the calibration",
     6: "the calibration tree cannot be written, locked or trusted",
     7: "done, but the output could not be written",
+    8: "the calibration that was checked no longer holds",
+    9: "the run cannot tell whether the calibration holds",
     130: "cancelled",
     141: "the reader of the output has gone, as `head` does",
 }

@@ -1,4 +1,4 @@
-"""Commands about a whole tree of calibrations: states, history."""
+"""Commands about a whole tree of calibrations: states, history, propagate, cycles."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snapcal_workbench.cli.common import AsJson
+from snapcal_workbench.cli.common import AsJson, user_name
 from snapcal_workbench.cli.console import note, say, show_json, show_table, step
+from snapcal_workbench.errors import StoreError
 
 if TYPE_CHECKING:
     from snapcal_workbench.facility.history import Course, History
+    from snapcal_workbench.facility.propagate import Propagation
     from snapcal_workbench.facility.states import StateRow
 
 Native = Annotated[bool, typer.Option("--native", help="Versions for native pixels instead of lite ones")]
@@ -150,7 +152,90 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.4g} ± {error:.2g}" if error == error else f"{value:.4g}"
 
 
+def propagate(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="The version: STATE/N or RUN:N")],
+    to: Annotated[list[str] | None, typer.Option(metavar="STATE", help="A target state; may be repeated")] = None,
+    same_arcs: Annotated[
+        bool, typer.Option("--same-arcs", help="All other states with the same detector position")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done")] = False,
+    author: Annotated[str, typer.Option(help="Who accepts it; default: the login name")] = "",
+    comments: Annotated[str, typer.Option(help="What others should know; default: where it came from")] = "",
+    applies_to: Annotated[str, typer.Option(help="Runs that it applies to; default: those of the source")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Save a calibration for other states with the same detector position; `snapcal retire` undoes it."""
+    from snapcal_workbench.facility.propagate import propagate as propagate_version
+
+    with step("Propagating", quiet=as_json) as progress:
+        done = propagate_version(
+            context.obj.load(),
+            version,
+            to=to or [],
+            same_arcs=same_arcs,
+            author=author or user_name(),
+            comments=comments,
+            applies_to=applies_to,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if as_json:
+        show_json([asdict(item) | {"added_ppm": item.added_ppm if item.terms_ppm else None} for item in done])
+    else:
+        _show_propagations(version, done, dry_run)
+    if any(item.why_not for item in done):
+        raise typer.Exit(StoreError.exit_code)
+
+
+def _show_propagations(version: str, done: list[Propagation], dry_run: bool) -> None:
+    rows = [
+        (
+            item.state_id,
+            item.name,
+            item.wavelength,
+            f"{item.added_ppm:.0f}" if item.terms_ppm else "",
+            ", ".join(f"{name} {value:.0f}" for name, value in (item.terms_ppm or {}).items()),
+            "not possible" if item.why_not else "would be saved" if dry_run else f"saved as version {item.version}",
+        )
+        for item in done
+    ]
+    columns = ["state", "name", "λ (Å)", "adds (ppm)", "of which", ""]
+    show_table(f"Version {version} for other states", columns, rows)
+    for item in done:
+        for sentence in item.effect:
+            say(f"{item.state_id}: {sentence}")
+        if item.why_not:
+            note(f"Error: state {item.state_id}: {item.why_not}")
+
+
+def cycles(
+    context: typer.Context,
+    run: Annotated[int | None, typer.Argument(help="Say of which cycle this run is")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the beam cycles, from the settings or the instrument parameters, and the rule for versions of others."""
+    from snapcal_workbench.instrument.cycles import cycle_of, known_cycles
+
+    settings = context.obj.load()
+    known = known_cycles(settings)
+    own = cycle_of(known, run) if run is not None else None
+    if as_json:
+        listed = [cycle.model_dump() for cycle in known]
+        show_json({"cycles": listed, "rule": settings.beyond_cycle, "cycle": own.name if own else None})
+        return
+    rows = [(cycle.name, cycle.first_run, cycle.last_run or "", cycle.start, cycle.stop) for cycle in known]
+    origin = "settings" if settings.cycles else "instrument parameters"
+    show_table(f"Beam cycles of the {origin}", ["cycle", "first run", "last run", "from", "to"], rows)
+    rules = {"warn": "counts with a warning", "refuse": "does not count", "allow": "counts"}
+    say(f"A version {rules[settings.beyond_cycle]} beyond its cycle (setting beyond_cycle).")
+    if run is not None:
+        say(f"Run {run} is of cycle {own.name}." if own else f"Run {run} is of no cycle that is known.")
+
+
 COMMANDS = {
     "states": states,
     "history": history,
+    "propagate": propagate,
+    "cycles": cycles,
 }

@@ -14,13 +14,15 @@ from snapcal_workbench.options.model import (
 )
 from snapcal_workbench.options.request import ExcludedPeak, Request, build_request
 from snapcal_workbench.options.runs import MOST_RUNS, Runs, expand_runs
-from snapcal_workbench.options.settings import ENVIRONMENT_PREFIX, Home, IndexLayout, Settings
+from snapcal_workbench.options.settings import ENVIRONMENT_PREFIX, BeamCycle, BeyondCycle, Home, IndexLayout, Settings
 from snapcal_workbench.options.tree import Leaf, flattened, leaves, nested, value_at
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "MOST_RUNS",
     "PRESETS",
+    "BeamCycle",
+    "BeyondCycle",
     "CalibrationOptions",
     "EstimatorName",
     "ExcludedPeak",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -66,6 +66,21 @@ def _xdg(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / fallback)
 
 
+class BeamCycle(BaseModel):
+    """A run cycle of the facility: its name, its first run, and its last run and dates where they are known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    first_run: int = Field(ge=0)
+    last_run: int | None = Field(None, ge=0)
+    start: str = ""
+    stop: str = ""
+
+
+BeyondCycle = Literal["warn", "refuse", "allow"]
+
+
 class Settings(BaseSettings):
     """Where things are, and the defaults. `Settings(...)` takes what is given and reads nothing; `Settings.load` reads.
 
@@ -114,6 +129,12 @@ class Settings(BaseSettings):
     )
     minimum_run: int | None = Field(
         None, ge=0, description="Lowest run number of which the state can be known; empty: the instrument's own"
+    )
+    cycles: tuple[BeamCycle, ...] = Field(
+        (), description="Run cycles (name, first_run, last_run); empty: those of the instrument parameters"
+    )
+    beyond_cycle: BeyondCycle = Field(
+        "warn", description="Whether a version counts for runs of another cycle: warn, refuse or allow"
     )
     session_directory: Home = Field(
         default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state") / "snapcal" / "session",

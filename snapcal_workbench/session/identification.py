@@ -10,14 +10,12 @@ import numpy as np
 
 from snapcal_workbench.algorithms.ingredients import pixel_mode, state_of
 from snapcal_workbench.calibration.focus import focus
-from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.peaks.expected import group_parameters
-from snapcal_workbench.calibration.phases.identify import SCALE, Identification, identify
+from snapcal_workbench.calibration.phases.identify import Identification, identify
 from snapcal_workbench.calibration.phases.pattern import Pattern, patterns_of
 from snapcal_workbench.calibration.pixels.modules import cells_of
-from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping, PixelMask, Reflections
-from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
+from snapcal_workbench.calibration.types import DiffCalTable, Events, PixelGrouping, PixelMask
+from snapcal_workbench.instrument.candidates import candidate_reflections
 from snapcal_workbench.instrument.identifying import run_request
 from snapcal_workbench.options import PeakOptions, Request
 from snapcal_workbench.progress import Progress
@@ -80,9 +78,7 @@ def identify_calibrant(request: Request, host: Host, progress: Progress) -> Cali
 def identify_events(events: Events, host: Host, progress: Progress) -> CalibrantFinding:
     """The same for a run that is loaded: its modules are focused with the DIFC that the geometry says."""
     patterns = _module_patterns(events, host, progress.part(0.0, 0.4))
-    seen = [np.exp(np.array(pattern.range)) for pattern in patterns if pattern.total > 0]
-    d_range = (min(low for low, _ in seen), max(high for _, high in seen)) if seen else (0.5, 5.0)
-    candidates, unreadable = _candidates(host, d_range)
+    candidates, unreadable = candidate_reflections(host.settings, patterns)
     found = identify(patterns, candidates, progress=progress.part(0.4, 1.0))
     named = title_names(events.run.title, list(candidates))
     return CalibrantFinding(events.run.run_number, events.run.title, found, named, unreadable)
@@ -99,20 +95,6 @@ def _module_patterns(events: Events, host: Host, progress: Progress) -> list[Pat
     table = DiffCalTable.from_geometry(geometry)
     spectra = focus(events, table, cells, mask, parameters, bins_per_delta_d=BINS_PER_WIDTH, progress=progress)
     return patterns_of(spectra, parameters)
-
-
-def _candidates(host: Host, d_range: tuple[float, float]) -> tuple[dict[str, Reflections], tuple[tuple[str, str], ...]]:
-    """Reflections of every calibrant that can be read, and why the others cannot."""
-    low, high = d_range[0] * np.exp(-SCALE), d_range[1] * np.exp(SCALE)
-    found: dict[str, Reflections] = {}
-    unreadable = []
-    for path in find_calibrants(host.settings):
-        try:
-            cif = read_calibrant(path, host.settings)
-            found[path.stem] = reflections_from_cif(cif.cif_text, d_min=low, d_max=high, source=str(cif.cif_path))
-        except SnapcalError as error:
-            unreadable.append((path.name, error.what))
-    return found, tuple(unreadable)
 
 
 def title_names(title: str, calibrants: Sequence[str]) -> str:

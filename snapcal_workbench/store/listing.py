@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.model import PixelMode, RunRequest
 from snapcal_workbench.options import Settings, expand_runs
@@ -57,6 +59,14 @@ def _different_versions(store: StateStore, runs: list[int]) -> list[str]:
     return [f"Not one version applies to all of these runs; the first run's is marked ({each})."]
 
 
+def _cycle_problem(settings: Settings, chosen: IndexEntry | None, run: int | None) -> list[str]:
+    """What is to be said of the version that applies to a run of another cycle."""
+    if chosen is None or chosen.version == 0 or run is None:
+        return []
+    why = beyond_cycle(settings, chosen.run_number, run)
+    return [f"Version {chosen.version} counts beyond its cycle: {why}."] if why else []
+
+
 def versions_of_state(settings: Settings, state_id: str, mode: PixelMode, *, run: int | None = None) -> dict[str, Any]:
     """As `list_versions`, for a state; `applies` is None without a run."""
     store = StateStore(settings, state_id, mode)
@@ -73,5 +83,5 @@ def versions_of_state(settings: Settings, state_id: str, mode: PixelMode, *, run
             for entry in store.entries()
         ],
         "applies": chosen.version if chosen else None,
-        "problems": store.problems(),
+        "problems": [*store.problems(), *_cycle_problem(settings, chosen, run)],
     }

@@ -311,3 +311,26 @@ def _metrics(contents: VersionContents, good: list[int]) -> dict[str, Any]:
         if int(group) in good
     ]
     return {"focusGroupName": contents.grouping_name, "calibrationMetric": rows}
+
+
+def propagated_record_json(
+    source: CalibrationRecord,
+    entry: IndexEntry,
+    parameters: Mapping[str, Any],
+    names: OutputNames,
+    hashes: Mapping[str, str],
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The record of a version that has table and mask of another state's: peaks and figures are those of the source.
+
+    It names no spectra, as none were measured in its state.
+    """
+    workspaces = {"diffCalTable": [names.table], "diffCalMask": [names.mask]}
+    known = source.own or OwnFields(runs=str(source.run_number))
+    own = known.model_copy(update={"content_hashes": dict(hashes), "provenance": dict(provenance), "format": FORMAT})
+    return _head(entry, parameters, workspaces) | {
+        "crystalInfo": source.crystal_info,
+        "pixelGroups": source.pixel_groups,
+        "focusGroupCalibrationMetrics": source.focus_group_calibration_metrics,
+        "snapcalWorkbench": own.model_copy(update={"written_by": __version__}).model_dump(by_alias=True),
+    }

@@ -11,6 +11,7 @@ from typing import Any
 
 from snapcal_workbench.errors import NotFoundError, PermissionDeniedError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version, next_version
+from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -72,8 +73,17 @@ class StateStore:
 
     @patient
     def choose(self, run: int) -> IndexEntry | None:
-        """The version that applies to a run, see `formats.index.choose_version`; None if there is none."""
-        return choose_version(self.entries(), run, self.mode_of_entries())
+        """The version that applies to a run, see `formats.index.choose_version`; None if there is none.
+
+        Where the settings refuse versions of other cycles, these do not count; the default does.
+        """
+        return choose_version(self._counting(run), run, self.mode_of_entries())
+
+    def _counting(self, run: int) -> list[IndexEntry]:
+        entries = self.entries()
+        if self.settings.beyond_cycle != "refuse":
+            return entries
+        return [e for e in entries if e.version == 0 or not beyond_cycle(self.settings, e.run_number, run)]
 
     @patient
     def next_version(self) -> int:

@@ -1,0 +1,136 @@
+"""Whether a calibration holds, for runs simulated with and without a module that moved since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from snapcal_workbench.cli.app import app
+from snapcal_workbench.cli.demo import simulate_into_tree
+from snapcal_workbench.errors import InputError, NotFoundError
+from snapcal_workbench.facility.check import RunCheck, _module_verdict, check_run
+from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.snap import SNAP
+from snapcal_workbench.progress import Progress
+from snapcal_workbench.session import Session
+from snapcal_workbench.simulation.tree import SimulatedTree
+from tests.support import copy_tree
+
+SAME, MOVED, FAR = 58890, 58891, 58892
+MODULE = 3
+"""Index of the module that moved."""
+SHIFT = 0.0008
+TOLERANCE = 400.0
+"""ppm; of a million events a module's error is up to 94."""
+NAMES = SNAP.lite.layout.arrangement.modules
+
+
+@pytest.fixture(scope="module")
+def tree(calibrated_tree: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
+    """A tree with a version, and two later runs: nothing moved, and a module a little."""
+    tree = copy_tree(calibrated_tree, tmp_path_factory.mktemp("checked") / "tree")
+    session = Session(EmbeddedHost(tree.settings))
+    session.save(2, author="tester", comments="c", force=True, progress=Progress())
+    session.close()
+    simulated(tree, SAME, {})
+    simulated(tree, MOVED, {MODULE: SHIFT})
+    return tree
+
+
+def simulated(tree: SimulatedTree, run: int, moved: Mapping[int, float]) -> None:
+    """Simulate a run with the alignment of the calibrated one, but for modules that moved."""
+    simulate_into_tree(
+        tree.directory,
+        run=run,
+        calibrant="Silicon_NIST_640d_001",
+        events=1_200_000,
+        seed=7,
+        time_offset=-8.0,
+        peak_shape="gaussian",
+        moved=moved,
+        progress=Progress(),
+    )
+
+
+def checked(tree: SimulatedTree, run: int, **more: Any) -> RunCheck:
+    """The check of a run."""
+    return check_run(str(run), tree.settings, SNAP.lite, **{"tolerance_ppm": TOLERANCE, **more})
+
+
+def test_it_holds_for_a_run_of_the_same_alignment(tree: SimulatedTree) -> None:
+    found = checked(tree, SAME)
+    assert (found.method, found.powder) == ("peaks", "Silicon_NIST_640d_001")
+    assert found.verdict == "holds", found.text
+    assert [module.module for module in found.modules] == list(NAMES)
+    pulls = np.array([module.ppm / module.error_ppm for module in found.modules])
+    assert np.abs(pulls).max() < 4.5, "the errors explain the deviations"
+
+
+def test_a_module_that_moved_is_named_and_the_exit_code_says_so(tree: SimulatedTree) -> None:
+    arguments = ["--config", str(tree.config_path), "check", str(MOVED), "--tolerance", str(TOLERANCE), "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 8, done.output
+    found = json.loads(done.stdout)
+    assert found["verdict"] == "does not hold"
+    (module,) = [module for module in found["modules"] if module["verdict"] == "moved"]
+    assert module["module"] == NAMES[MODULE]
+    assert abs(module["ppm"] - 1e6 * SHIFT) < 4.0 * module["error_ppm"]
+    assert module["error_ppm"] < 100.0
+    assert f"module {module['module']} is off by" in found["text"]
+
+
+def test_without_a_powder_pixels_tell_which_module_moved_against_the_others(tree: SimulatedTree) -> None:
+    found = checked(tree, MOVED, method="pixels")
+    assert (found.method, found.powder, found.verdict) == ("pixels", "", "does not hold")
+    (module,) = [module for module in found.modules if module.verdict == "moved"]
+    assert module.module == NAMES[MODULE]
+    assert abs(module.ppm - 1e6 * SHIFT) < 4.0 * module.error_ppm
+
+
+def test_what_cannot_be_told_has_an_exit_code_of_its_own(tree: SimulatedTree) -> None:
+    arguments = ["--config", str(tree.config_path), "check", str(SAME), "--pixels", "--tolerance", "1"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 9, done.output
+    assert NAMES[MODULE] in done.stdout
+    assert "cannot tell" in done.stdout
+
+
+@pytest.mark.long
+def test_a_module_that_went_far_is_found_there(tree: SimulatedTree) -> None:
+    simulated(tree, FAR, {MODULE: 0.03})
+    found = checked(tree, FAR, powder="Silicon_NIST_640d_001")
+    (module,) = [module for module in found.modules if module.verdict in ("moved", "lost")]
+    assert (module.module, module.verdict) == (NAMES[MODULE], "moved")
+    assert abs(module.ppm - 3e4) < 4.0 * module.error_ppm
+
+
+@pytest.mark.parametrize(
+    ("ppm", "error", "verdict"),
+    [
+        (10.0, 20.0, "holds"),
+        (-150.0, 20.0, "cannot tell"),
+        (250.0, 20.0, "cannot tell"),
+        (-270.0, 20.0, "moved"),
+        (0.0, 100.0, "cannot tell"),
+        (np.nan, np.nan, "cannot tell"),
+    ],
+)
+def test_a_module_holds_or_moved_only_where_its_error_allows_to_say_so(ppm: float, error: float, verdict: str) -> None:
+    assert _module_verdict(ppm, error, 200.0, lost=False, in_use=True) == verdict
+
+
+def test_wrong_inputs_are_told(tree: SimulatedTree) -> None:
+    with pytest.raises(InputError, match="positive"):
+        checked(tree, SAME, tolerance_ppm=0.0)
+    arguments = ["--config", str(tree.config_path), "check", str(SAME), "--pixels", "--powder", "x"]
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_a_run_that_no_calibration_applies_to_is_told(small_tree: SimulatedTree) -> None:
+    with pytest.raises(NotFoundError, match="No calibration applies"):
+        checked(small_tree, 58882)
