@@ -181,6 +181,7 @@ def _slurm(cluster: Cluster, folder: Path) -> Any:
             job_extra_directives=list(settings.slurm_directives),
             job_script_prologue=[*settings.slurm_prologue, "export DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE=False"],
             log_directory=str(logs),
+            scheduler_options={"dashboard": False},
             silence_logs=logging.CRITICAL,
         )
         made.adapt(minimum_jobs=1, maximum_jobs=cluster.workers)  # asks for another job where one has ended
