@@ -115,15 +115,24 @@ def test_text_is_shown_as_it_is(hostile: SimulatedTree, command: tuple[str, ...]
         assert said(result.output, text), result.output
 
 
-def _fields() -> Iterator[tuple[str, str, bool]]:
-    """Every parameter of every command that takes a text: command, parameter, and whether it is an argument."""
+def _fields() -> Iterator[tuple[str, str, bool, bool]]:
+    """Every parameter that takes a text: command, parameter, whether it is an argument, and whether it was met before.
+
+    An option that several commands share is declared once: it is tried with the first, in the long form with all.
+    """
+    seen: set[str] = set()
     for name, command in COMMANDS.items():
         for parameter in command.params:
-            if not getattr(parameter, "is_flag", False) and (name, parameter.opts[0]) not in SLOW:
-                yield name, parameter.opts[0], parameter.param_type_name == "argument"
+            field, is_argument = parameter.opts[0], parameter.param_type_name == "argument"
+            if not getattr(parameter, "is_flag", False) and (name, field) not in SLOW:
+                yield name, field, is_argument, field in seen and not is_argument
+                seen.add(field)
 
 
-@pytest.mark.parametrize(("command", "field", "is_argument"), list(_fields()))
+@pytest.mark.parametrize(
+    ("command", "field", "is_argument"),
+    [pytest.param(*field, marks=[pytest.mark.long] * again) for *field, again in _fields()],
+)
 def test_hostile_text_in_every_field(hostile: SimulatedTree, command: str, field: str, is_argument: bool) -> None:
     required = REQUIRED[command]
     if command == "panel":

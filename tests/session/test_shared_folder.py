@@ -122,20 +122,22 @@ def test_a_session_folder_that_cannot_be_written_is_said_before_the_work(session
     assert session.host.workspaces.names() == []
 
 
-def test_two_calibrations_at_once_are_both_kept_and_each_is_saved_as_itself(
-    tree: SimulatedTree, session: Session
+@pytest.mark.parametrize(
+    "models", [("DIFC+DIFA",), pytest.param(("DIFC", "DIFC+DIFA", "DIFC+DIFA+TZERO"), marks=pytest.mark.long)]
+)
+def test_calibrations_at_once_are_all_kept_and_each_is_saved_as_itself(
+    tree: SimulatedTree, session: Session, models: tuple[str, ...]
 ) -> None:
-    """The panel's session in this process, and two shells, all in the same folder at the same time."""
+    """The panel's session in this process, and shells, all in the same folder at the same time."""
     command = [sys.executable, "-m", "snapcal_workbench.cli", "--config", str(tree.config_path)]
     shared = ["--grouping", "Column", "--skip-pixels", "--no-report", "--json", "--calibrant", "Silicon_NIST_640d_001"]
-    models = ("DIFC", "DIFC+DIFA")
     shells = [
         subprocess.Popen([*command, "calibrate", RUN, *shared, "--model", model], stdout=subprocess.PIPE, text=True)
         for model in models
     ]
     own = session.iterate({"groups.model": "DIFC+TZERO", "pixels.skip": True}, Progress(), report=False)
     told = [json.loads(shell.communicate(timeout=200)[0]) for shell in shells]
-    assert sorted([own.number, *(each["number"] for each in told)]) == [3, 4, 5]
+    assert sorted([own.number, *(each["number"] for each in told)]) == [3 + i for i in range(1 + len(models))]
     expected = {each["number"]: model for each, model in zip(told, models, strict=True)} | {own.number: "DIFC+TZERO"}
     for number, model in expected.items():
         assert session.iteration(number).request.options.groups.model == model
