@@ -63,9 +63,12 @@ def samples(
 
     write_diffcal(folder / "diffcal.h5", table, mask, pixel_grouping, instrument="SNAP")
     write_grouping(folder / "grouping.hdf", pixel_grouping, instrument="SNAP")
-    contents = {"dsp": spectra, "table": Table({"n": np.arange(3), "x": np.ones(3), "why": ["", "a", "b"]})}
+    contents: dict[str, Spectra | Table] = {
+        "dsp": spectra,
+        "table": Table({"n": np.arange(3), "x": np.ones(3), "why": ["", "a", "b"]}),
+    }
     write_processed(folder / "processed.nxs", contents, instrument="SNAP", geometry=geometry, history=["a step"])
-    single = Spectra(np.array([0.0, 1.0]), np.ones((40, 1)), np.ones((40, 1)), "TOF", detid.reshape(40, 1), detid)
+    single = Spectra(np.array([0.0, 1.0]), np.ones((40, 1)), np.ones((40, 1)), "TOF", list(detid.reshape(40, 1)), detid)
     write_processed(folder / "grouping.nxs", {"g": single}, instrument="SNAP")
     (folder / "grouping.xml").write_text(
         '<detector-grouping><group ID="1"><detids>10-29</detids></group></detector-grouping>'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -25,6 +27,20 @@ from snapcal_workbench.formats.index import (
 
 HALF_PAST = 1_715_000_000_500_000_000  # 2024-05-06 12:53:20.5 UTC
 MIDNIGHT = 1_714_953_600_000_000_000
+
+
+def chosen(entries: Sequence[IndexEntry], run: int, lite: bool | None) -> IndexEntry:
+    """The entry of the version that applies, of which there is one."""
+    found = choose_version(entries, run, lite)
+    assert found is not None
+    return found
+
+
+def parsed(item: Any) -> tuple[IndexEntry, list[str]]:
+    """An entry that can be read, and what is odd about it."""
+    found, problems = parse_entry(item)
+    assert found is not None
+    return found, problems
 
 
 @pytest.mark.parametrize(
@@ -150,43 +166,41 @@ def test_choice_is_snapreds_on_well_formed_indices(entries, run):
 def test_latest_timestamp_wins_and_then_the_later_in_the_file():
     """Neither a higher number nor the default's timestamp decides."""
     entries = [entry(0, second=9), entry(3, second=5), entry(7, second=2), entry(2, second=5)]
-    assert choose_version(entries, 1, True).version == 2
+    assert chosen(entries, 1, True).version == 2
 
 
 def test_default_is_chosen_only_when_alone():
     """Version 0 applies when no other does, even if it is the newest."""
     entries = [entry(0, second=9), entry(1, "<5")]
-    assert choose_version(entries, 4, True).version == 1
-    assert choose_version(entries, 5, True).version == 0
+    assert chosen(entries, 4, True).version == 1
+    assert chosen(entries, 5, True).version == 0
 
 
 def test_choice_where_snapred_fails():
     """Null and odd conditions, and a default that does not apply beside two that do, are passed over."""
     entries = [entry(0, "<5"), entry(1), entry(2, second=1), entry(3, None, 9), entry(4, "often", 9)]
-    assert choose_version(entries, 9, True).version == 2
+    assert chosen(entries, 9, True).version == 2
 
 
 def test_entries_of_the_runs_mode_come_first():
     """With shared numbers the lite default is not a native run's, and a newer version of the other mode is not."""
     entries = [entry(0), entry(1, lite=False), entry(2, second=5)]
-    assert choose_version(entries, 9, True).version == 2
-    assert choose_version(entries, 9, False).version == 1
+    assert chosen(entries, 9, True).version == 2
+    assert chosen(entries, 9, False).version == 1
     assert choose_version(entries[:1], 9, False) is None
 
 
 def test_unknown_timestamp_is_older_than_all_others():
     """An entry without a readable timestamp never hides one with."""
-    unknown, _ = parse_entry(
-        {"version": 5, "runNumber": "1", "useLiteMode": True, "appliesTo": ">=0", "timestamp": "?"}
-    )
-    assert choose_version([entry(1), unknown], 9, True).version == 1
-    assert choose_version([entry(0), unknown], 9, True).version == 5
+    unknown, _ = parsed({"version": 5, "runNumber": "1", "useLiteMode": True, "appliesTo": ">=0", "timestamp": "?"})
+    assert chosen([entry(1), unknown], 9, True).version == 1
+    assert chosen([entry(0), unknown], 9, True).version == 5
 
 
 def test_timestamp_of_the_right_shape_that_is_no_date():
     """Nine digits do not make a date."""
     item = {"version": 1, "runNumber": "1", "useLiteMode": True, "appliesTo": "1"}
-    found, problems = parse_entry({**item, "timestamp": "2024-13-99T12:53:20.500000000+0000"})
+    found, problems = parsed({**item, "timestamp": "2024-13-99T12:53:20.500000000+0000"})
     assert (found.timestamp, found.time) == ("", UNKNOWN_TIME)
     assert len(problems) == 2
 
@@ -200,16 +214,14 @@ def test_entries_of_the_wrong_types_are_mended_and_reported():
         "appliesTo": None,
         "timestamp": "2024-05-06T12:53:20.5Z",
     }
-    found, problems = parse_entry(item)
+    found, problems = parsed(item)
     assert (found.version, found.run_number, found.use_lite_mode, found.time) == (2, "58882", True, HALF_PAST)
     assert [name for name in item if sum(name in problem for problem in problems) == 1] == list(item)
 
 
 def test_written_entry_can_be_read_by_snapred():
     """No null condition, nine digits, and unknown fields kept."""
-    found, _ = parse_entry(
-        {"version": 1, "runNumber": "1", "useLiteMode": True, "timestamp": "2024-05-06", "colour": [1]}
-    )
+    found, _ = parsed({"version": 1, "runNumber": "1", "useLiteMode": True, "timestamp": "2024-05-06", "colour": [1]})
     written = found.to_json()
     assert written["appliesTo"] == "<0"
     assert written["colour"] == [1]

@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,6 @@ def _faults(kind: Kind, seeds: Iterator[int] | range) -> list[str]:
 @pytest.mark.parametrize("form", ["short", pytest.param("long", marks=pytest.mark.long)])
 def test_only_our_errors_come_out_and_name_the_file(kinds: dict[str, Kind], form: str, tmp_path: Path) -> None:
     """Of 112 files, in the long form of 10,080."""
-    faults = {name: _in_limits(lambda k=kind: _faults(k, range(FILES[form])), tmp_path) for name, kind in kinds.items()}
+    faults = {name: _in_limits(partial(_faults, kind, range(FILES[form])), tmp_path) for name, kind in kinds.items()}
     told = [f"{name}: {fault}" for name, found in faults.items() for fault in found]
     assert not told, "\n".join(told[:20])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,8 +40,9 @@ def test_peak_fits_survive_a_file(tmp_path: Path, fits: FitTable) -> None:
 
 def test_a_table_without_rows_survives(tmp_path: Path, fits: FitTable) -> None:
     """A calibration whose groups all failed has no peaks."""
-    cut = {f.name: getattr(fits, f.name) for f in fields(FitTable)}
-    empty = FitTable(**{k: v[:0] if isinstance(v, np.ndarray) else v for k, v in cut.items()} | {"why_not": ()})
+    cut: dict[str, Any] = {f.name: getattr(fits, f.name) for f in fields(FitTable)}
+    cut = {name: value[:0] if isinstance(value, np.ndarray) else value for name, value in cut.items()}
+    empty = FitTable(**{**cut, "why_not": ()})
     _assert_equal(table_to_fit_table(fit_table_to_table(empty)), empty)
     write_processed(tmp_path / "a.nxs", {"fits": empty}, instrument="SNAP")
     found = read_processed(tmp_path / "a.nxs")["fits"]

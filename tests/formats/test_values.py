@@ -32,16 +32,16 @@ def values(
 ) -> dict[str, Any]:
     """One value of every kind."""
     n = len(table)
-    columns = [np.linspace(i, i + 1, n) for i in range(6)]
-    columns[1][3] = np.inf
-    columns[5][4] = np.nan
+    shift, sigma, own_shift, own_sigma, events, chi2 = (np.linspace(i, i + 1, n) for i in range(6))
+    sigma[3] = np.inf
+    chi2[4] = np.nan
     logs = {**spectra.run.logs, "phase": "in", "odd": float("nan")}
     return {
         "table": table,
         "mask": mask,
         "grouping": pixel_grouping,
         "map": PixelMap(table.detid, np.arange(n, dtype=float), "change"),
-        "results": PixelResults(table.detid, *columns, mask.reason),
+        "results": PixelResults(table.detid, shift, sigma, own_shift, own_sigma, events, chi2, mask.reason),
         "output": replace(spectra, run=replace(spectra.run, logs=logs)),
         "fits": fits,
     }

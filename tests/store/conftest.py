@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -43,6 +43,7 @@ from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.strict_json import content_hash
 
+Value = TypeVar("Value", DiffCalTable, PixelMask, PixelResults)
 RUN = "58882"
 N_PIXELS = 18432
 
@@ -111,6 +112,7 @@ def make_contents(
         )
         for g in groups
     }
+    x = column * 1e-3
     counts = rng.poisson(100, (6, 20)).astype(float)
     return VersionContents(
         run_number=run_number,
@@ -129,7 +131,7 @@ def make_contents(
         grouping_name="Column",
         grouping_definition="SNAPFocGroup_Column.lite.hdf",
         peaks=peaks,
-        metrics=GroupMetrics(groups, *([column * 1e-3] * 9), groups, groups),
+        metrics=GroupMetrics(groups, x, x, x, x, x, x, x, x, x, groups, groups),
         state=state,
         calibrant_path="/data/Silicon_NIST_640D_001.json",
         options=CalibrationOptions(),
@@ -244,16 +246,16 @@ def few_of(geometry: Geometry) -> Geometry:
 def few_pixels(contents: VersionContents) -> VersionContents:
     """Contents of twelve pixels, for tests that save often; use with `small_instrument`."""
 
-    def cut(value: object, **arrays: np.ndarray) -> object:
-        return replace(value, **{name: array[:: N_PIXELS // 12] for name, array in arrays.items()})  # type: ignore[type-var]
+    def cut(value: Value) -> Value:
+        return replace(value, **{name: array[:: N_PIXELS // 12] for name, array in vars(value).items()})
 
     table, results, mask = contents.table, contents.pixel_results, contents.mask
     assert results is not None
     return replace(
         contents,
-        table=cut(table, **vars(table)),
-        mask=cut(mask, **vars(mask)),
-        pixel_results=cut(results, **vars(results)),
+        table=cut(table),
+        mask=cut(mask),
+        pixel_results=cut(results),
         spectra=replace(contents.spectra, detids=[np.arange(g, g + 2, dtype=np.int32) for g in range(6)]),
     )
 

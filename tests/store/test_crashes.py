@@ -94,7 +94,8 @@ def complaints(store, contents, known):
 
 def kill_after_each_call(fresh_store, contents):
     """Kill a save after its first call, its second, and so on to its end or the first complaints."""
-    kills, wrong = 0, []
+    kills = 0
+    wrong: list[str] = []
     while not wrong:
         if kills % VERSIONS_A_TREE == 0:
             store, known = fresh_store(), {0}

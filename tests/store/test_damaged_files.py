@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from snapcal_workbench.store.publish import publish
 from snapcal_workbench.store.repair import repair
 from snapcal_workbench.store.verify import verify_home
 
-ODD_VALUES = [
+ODD_VALUES: list[Any] = [
     None,
     True,
     -1,

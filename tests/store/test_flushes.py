@@ -40,6 +40,12 @@ class Inode:
     target: str | None = None
     names: dict[str, int] | None = None
 
+    @property
+    def entries(self) -> dict[str, int]:
+        """The names in a folder."""
+        assert self.names is not None
+        return self.names
+
 
 @dataclass
 class Pending:
@@ -68,7 +74,7 @@ class Disk:
             inode.target = str(path.readlink())
         elif path.is_dir():
             inode.names = {}
-            inode.names.update({child.name: self._load(child) for child in sorted(path.iterdir())})
+            inode.entries.update({child.name: self._load(child) for child in sorted(path.iterdir())})
         else:
             inode.data = path.read_bytes()
         return number
@@ -76,16 +82,16 @@ class Disk:
     def find(self, path: Path) -> int:
         number = 0
         for name in path.relative_to(self.root).parts:
-            number = self.seen[number].names[name]
+            number = self.seen[number].entries[name]
         return number
 
     def _change_names(self, folder: Path, changes: dict[str, int | None]) -> None:
         number = self.find(folder)
         for name, target in changes.items():
             if target is None:
-                self.seen[number].names.pop(name, None)
+                self.seen[number].entries.pop(name, None)
             else:
-                self.seen[number].names[name] = target
+                self.seen[number].entries[name] = target
         self.pending.append(Pending(number, names=changes))
 
     def make(self, path: Path, inode: Inode) -> None:
@@ -108,7 +114,7 @@ class Disk:
         self._change_names(source.parent, {source.name: None, target.name: self.find(source)})
 
     def remove(self, path: Path) -> None:
-        if path.name in self.seen[self.find(path.parent)].names:
+        if path.name in self.seen[self.find(path.parent)].entries:
             self._change_names(path.parent, {path.name: None})
 
     def sync(self, path: Path, kind: str) -> None:
@@ -124,9 +130,9 @@ class Disk:
                 inodes[item.inode].data = item.data
             for name, target in item.names.items():
                 if target is None:
-                    inodes[item.inode].names.pop(name, None)
+                    inodes[item.inode].entries.pop(name, None)
                 else:
-                    inodes[item.inode].names[name] = target
+                    inodes[item.inode].entries[name] = target
 
     def after_power_cut(self):
         """Every state that the disk can be in: {path: bytes, link or None for a folder}."""

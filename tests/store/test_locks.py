@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import socket
@@ -70,8 +71,8 @@ def test_second_writer_goes_on_when_the_first_has_ended(tmp_path, settings):
 
 def test_waiting_can_be_cancelled(tmp_path, settings):
     """A cancelled wait leaves the first writer's lock alone."""
-    asked = []
-    progress = Progress(is_cancelled=lambda: len(asked) > 3 or asked.append(1) is not None)
+    asked = itertools.count()
+    progress = Progress(is_cancelled=lambda: next(asked) > 3)
     with hold(tmp_path, settings):
         with pytest.raises(Cancelled), hold(tmp_path, settings, progress, wait=30):
             pass

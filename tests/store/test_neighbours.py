@@ -33,7 +33,7 @@ class Told(Progress):
     """Keeps what a user would be told."""
 
     def __init__(self):
-        self.messages = []
+        self.messages: list[str] = []
         super().__init__(on_message=lambda level, message: self.messages.append(message))
 
 
@@ -53,6 +53,7 @@ def zombie():
     """The owner text of a process that has ended and whose parent has not asked for it."""
     code = "import os, time; pid = os.fork() or os._exit(0); print(pid, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         stat = Path(f"/proc/{pid}/stat")
         while (fields := stat.read_text().rpartition(")")[2].split())[0] != "Z":

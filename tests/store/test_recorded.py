@@ -35,7 +35,8 @@ def _record(**changes: Any) -> CalibrationRecord:
 
 def _own(**changes: Any) -> dict[str, Any]:
     n = np.arange(1, 3)
-    metrics = GroupMetrics(n.astype(np.int32), *[n / 7.0] * 9, n.astype(np.int32), n.astype(np.int32))
+    ids, x = n.astype(np.int32), n / 7.0
+    metrics = GroupMetrics(ids, x, x, x, x, x, x, x, x, x, ids, ids)
     return {"snapcalWorkbench": {"metrics": {**as_dict(metrics), **changes}}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 
@@ -96,10 +97,10 @@ def test_full_disk_leaves_nothing(settings, state, monkeypatch, call):
 @pytest.mark.parametrize("after", range(6))
 def test_cancelling_leaves_nothing(settings, state, after):
     """At any of the moments at which it is asked."""
-    asked = []
+    asked = itertools.count()
     before = visible(settings.powder_home)
     try:
-        init(settings, state, Progress(is_cancelled=lambda: len(asked) >= after or asked.append(1) is not None))
+        init(settings, state, Progress(is_cancelled=lambda: next(asked) >= after))
     except Cancelled:
         assert visible(settings.powder_home) == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def faults_of_a_save(fresh_store, contents, call, error, numbers):
     tally = Tally()
     for number in numbers:
         store = fresh_store()
-        code = with_fault(lambda store=store: save(store, contents), call, error, number)
+        code = with_fault(partial(save, store, contents), call, error, number)
         tally.add(code, f"{error} in {call} {number}", complaints(store, contents, code))
     return tally
 
