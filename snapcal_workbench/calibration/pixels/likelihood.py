@@ -56,7 +56,7 @@ At half of it (2.2 times) it finds pixels that see another crystal, but texture 
 `off_pattern`. At twice nothing changes."""
 BAD_SHAPE_FACTOR = 20.0
 """And so many times the group's median, so that a group is not masked for a shape that all of it has. At half and twice
-the same pixels are masked while the median is that of the counts."""
+the same pixels are masked."""
 SMALL_SHARE = 0.25
 """A group with less than this part of the events is left to one thread; other groups keep the others busy."""
 

@@ -30,7 +30,7 @@ PIXELS_PER_CHUNK = 20_000
 
 LEAST_RATIO = 3.0
 """ln L above a spectrum without peaks that a top needs to tell anything: 20 to 1. At half (4 to 1) and twice (400 to 1)
-the results are the same, as a top that is wrong is searched for again in the rounds."""
+the results are the same."""
 ENOUGH_EVENTS = 1_000_000
 """So many events of a group make a template that is good enough to begin with. At half and twice the errors differ by
 1 %, since the rounds make the template anew from all events."""

@@ -24,14 +24,15 @@ from scipy.stats import norm
 from snapcal_workbench.calibration.types import FloatArray, Geometry
 
 MAX_DEGREE = 4
-"""Of the polynomial over a module: tilts, bows and their mixtures. With 2 and with 8 bent modules come out the same, but 8
-takes half as long again."""
+"""Of the polynomial over a module: tilts, bows and their mixtures. With 2 and 8 bent modules come out the same, but
+8 takes longer."""
 SMALLEST_DEVIATION = 5e-6
-"""Least standard deviation of a pixel from its field: other effects than counts are not smaller. Pixels stray by 100 ppm
-and more, so half and twice are the same; it keeps a field that fits too well from being believed."""
+"""Least standard deviation of a pixel from its field: other effects than counts are not smaller. Simulated pixels
+stray by 200 ppm, so half and twice are the same; it keeps a field that fits too well from being believed."""
 CLIP = 4.0
-"""Residuals are cut at so many standard deviations before the field is fitted again: good pixels hardly reach it. With a
-tenth of bad pixels half of it makes the errors of the good ones smaller by a fifth and more; twice changes nothing."""
+"""Residuals are cut at so many standard deviations before the field is fitted again: good pixels hardly reach it. With
+a tenth of bad pixels half of it makes the errors of the good ones smaller by a fifth and more, twice changes them by a
+tenth at most; half of it with good pixels alone has not been looked at."""
 
 Index = NDArray[np.int64]
 

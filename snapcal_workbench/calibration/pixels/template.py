@@ -25,8 +25,8 @@ from scipy.signal import fftconvolve
 from snapcal_workbench.calibration.types import FloatArray
 
 ENVELOPE_WIDTHS = 25.0
-"""Width of the envelope's smoothing in relative resolutions: wide against a peak, narrow against the beam's spectrum. At
-half of it the errors are the same; at twice half as many bad pixels again are kept."""
+"""Width of the envelope's smoothing in relative resolutions: wide against a peak, narrow against the beam's spectrum.
+At half of it the errors are the same; at twice half as many bad pixels again are kept."""
 NARROWEST_ENVELOPE = 0.06
 """And no narrower than this in ln TOF, where the resolution is fine; half and twice change errors by 1 and 5 %."""
 NOISE_FACTOR = 2.0
