@@ -36,6 +36,7 @@ REQUIRED = {
     "simulate": ("{occupied}",),
     "demo": ("--directory", "{occupied}"),
     "calibrate": (RUN, "--calibrant", "Silicon_NIST_640d_001", "--max-passes", "0"),
+    "batch": (RUN, "--calibrant", "Silicon_NIST_640d_001", "--max-passes", "0"),
     "iterate": ("--max-passes", "0"),
     "iterations": (),
     "report": ("99",),
