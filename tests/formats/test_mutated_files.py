@@ -55,7 +55,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 
 SECONDS = 20
 MEMORY = 1 << 30
-FILES = {"short": 8, "long": 720}
+FILES = {"short": 20, "long": 720}
 """Files of each of the 14 kinds; the long form reads 10,080."""
 
 SILICON = """data_test
@@ -232,7 +232,7 @@ def _faults(kind: Kind, seeds: Iterator[int] | range) -> list[str]:
 
 @pytest.mark.parametrize("form", ["short", pytest.param("long", marks=pytest.mark.long)])
 def test_only_our_errors_come_out_and_name_the_file(kinds: dict[str, Kind], form: str, tmp_path: Path) -> None:
-    """Of 112 files, in the long form of 10,080."""
+    """Of 280 files, in the long form of 10,080."""
     faults = {name: _in_limits(partial(_faults, kind, range(FILES[form])), tmp_path) for name, kind in kinds.items()}
     told = [f"{name}: {fault}" for name, found in faults.items() for fault in found]
     assert not told, "\n".join(told[:20])
