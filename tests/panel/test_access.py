@@ -47,6 +47,7 @@ def test_the_tab_key_goes_down_the_form_and_through_the_window(qtbot, open_worke
     window = open_worked()
     window.inputs_view.more.setChecked(True)
     qtbot.waitExposed(window)
+    qtbot.waitUntil(window.results.isVisible, timeout=20_000)
     form = window.inputs_view
     visited = reached_by_tab(qtbot, window, form.new)
     in_form = [widget for widget in visited if form.isAncestorOf(widget)]

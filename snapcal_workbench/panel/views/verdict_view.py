@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFrame, QGridLayout, QLabel, QStyle, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QGridLayout, QStyle, QToolButton, QWidget
 
 from snapcal_workbench.calibration.types import Verdict
 from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
@@ -26,7 +26,7 @@ class VerdictView(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAccessibleName("Verdict")
         self._reasons: tuple[str, ...] = ()
-        self.icon = QLabel()
+        self.icon = PlainLabel("")
         self.icon.setFixedWidth(ICON)
         self.word = PlainLabel("")
         font = self.word.font()
