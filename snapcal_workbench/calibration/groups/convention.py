@@ -31,6 +31,10 @@ POINTS = 24
 REPRESENTED = 15e-6
 """Relative rms deviation of the terms from the curve that is not worth another term: half of the 30 ppm that the
 instrument is calibrated to. At half of it every group has three terms, at twice DIFA is hardly ever used."""
+FORM = 5e-6
+"""Relative error of a maximum that the profile's form leaves, whatever the counts are: with a pulse that has no slow
+decay and pixels without extent, both of which the model has, maxima of simulated groups lie 3 to 8 ppm too late.
+Without it their pulls are 1.2 wide, with half of it 1.1, with twice 0.6."""
 _STEP = 1e-4
 _SHAPES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "difc": lambda d: d,
@@ -94,7 +98,8 @@ def group_curve(
     for row, place in enumerate(places):
         ends = [_moved(fit, pattern, index, place, step, tof, later[:, 1], convention) for step in (_STEP, -_STEP)]
         slopes[row] = (ends[0] - ends[1]) / (2.0 * _STEP)
-    return Curve(d, tof, slopes.T @ fit.covariance[np.ix_(places, places)] @ slopes)
+    form = FORM * tof
+    return Curve(d, tof, slopes.T @ fit.covariance[np.ix_(places, places)] @ slopes + np.outer(form, form))
 
 
 def _lattice(fit: PatternFit, parameters: GroupParameters, index: int, d: FloatArray) -> GroupPattern:
