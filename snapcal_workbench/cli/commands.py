@@ -51,6 +51,7 @@ _MODULES = {
     "calibrating": ("calibrate", "iterate", "iterations", "report", "compare", "save", "apply"),
     "tree": ("states", "history", "propagate", "cycles"),
     "batch": ("batch",),
+    "watching": ("watch",),
     "checking": ("check",),
     "parameters": ("parameters",),
     "store": ("versions", "show", "retire", "unretire", "verify", "repair"),
