@@ -49,6 +49,7 @@ REQUIRED = {
     "history": (RUN,),
     "check": (RUN, "--version", "999"),
     "propagate": (VERSION, "--same-arcs", "--dry-run"),
+    "watch": ("nowhere",),
     "cycles": (),
     "parameters": (),
     "show": (VERSION,),
