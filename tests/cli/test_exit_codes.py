@@ -23,6 +23,8 @@ from tests.cli.test_hostile_text import COMMANDS, REQUIRED, WITHOUT_SETTINGS
 WITH_SETTINGS = sorted(set(COMMANDS) - WITHOUT_SETTINGS)
 """Commands that need settings; the others work without."""
 WITH_JSON = sorted(set(COMMANDS) - {"simulate", "demo", "panel"})
+NO_ERRORS = {0, 8, 9, 141}
+"""Codes of ends that are no errors: done, the answers of a check, and a reader that has gone."""
 
 
 def run(*arguments: str, config: Path | None = None) -> Result:
@@ -33,7 +35,7 @@ def run(*arguments: str, config: Path | None = None) -> Result:
 
 def test_the_table_is_that_of_the_errors_and_of_the_readme() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SnapcalError)]
-    assert {kind.exit_code for kind in [*kinds, errors.Cancelled]} == set(EXIT_CODES) - {0, 8, 9, 141}  # 8 and 9 are answers of a check
+    assert {kind.exit_code for kind in [*kinds, errors.Cancelled]} == set(EXIT_CODES) - NO_ERRORS
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert dict(re.findall(r"^\| (\d+) \| (.*) \|$", readme, re.MULTILINE)) == {
         str(code): meaning for code, meaning in EXIT_CODES.items()
