@@ -3,4 +3,4 @@
 The package is imported by Mantid Workbench at start-up, so this module imports neither Mantid, nor Qt, nor numpy.
 """
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
