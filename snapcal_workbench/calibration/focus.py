@@ -29,7 +29,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.calibration.units import log_step
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import CalibrationError, InputError
 from snapcal_workbench.progress import Progress
 
 _EVENTS_PER_CHUNK = 2_000_000
@@ -85,7 +85,17 @@ class LogGrid:
 
 
 def shared_grid(parameters: GroupParameters, bins_per_delta_d: int) -> LogGrid:
-    """The grid of the focused spectra: from the least d_min to the largest d_max of all groups."""
+    """The grid of the focused spectra: from the least d_min to the largest d_max of all groups.
+
+    Raises:
+        CalibrationError: If no group has a pixel in use.
+    """
+    if len(parameters) == 0:
+        raise CalibrationError(
+            "No group has a pixel that can be used.",
+            found="all pixels of the groups are masked",
+            fix="Check the mask and the grouping.",
+        )
     return LogGrid.between(
         float(np.min(parameters.d_min)),
         float(np.max(parameters.d_max)),

@@ -56,7 +56,11 @@ def exit_code_of(command: Callable[[], object], *, as_json: bool) -> int:
 
 def _told(command: Callable[[], object], as_json: bool) -> int:
     try:
-        code = command()
+        try:
+            code = command()
+        finally:
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()  # a help page may still wait there
     except (BrokenPipeError, OutputError):
         raise
     except SnapcalError as error:
@@ -106,6 +110,7 @@ def _system_trouble(error: Exception) -> SnapcalError | None:
         fix = "Calibrate lite pixels or fewer runs, or use a machine with more memory."
         return SnapcalError("There is not enough memory.", found=str(error), fix=fix)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        _flush_into_nothing()
         return OutputError("", str(error))  # a help page
     if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
         return StoreError(
@@ -158,7 +163,10 @@ def _drop_oldest(folder: Path) -> None:
 
 
 def _without_reader() -> int:
-    """Let the interpreter flush into nothing, instead of complaining at its end."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    _flush_into_nothing()
     return _NO_READER
+
+
+def _flush_into_nothing() -> None:
+    """Let the interpreter flush what is left into nothing, instead of complaining at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -240,7 +240,7 @@ def interrupted(tree: SimulatedTree, until: str, *arguments: str) -> subprocess.
     return subprocess.CompletedProcess(command, process.returncode, out, said + rest)
 
 
-@pytest.mark.parametrize("until", ["Reading", "Aligning", "Fitting"])
+@pytest.mark.parametrize("until", ["Reading", "Aligning", "once more"])
 def test_control_c_ends_cleanly(small_tree: SimulatedTree, until: str) -> None:
     done = interrupted(small_tree, until, "calibrate", RUN, *SILICON)
     assert done.returncode == 130, done.stderr

@@ -120,7 +120,11 @@ def answer(qtbot, window: CalibrationWindow, *texts: str) -> None:
 def click(qtbot, view: IterationsView | VersionsView, key: object, button: str) -> None:
     """Select a row and press a button below the table."""
     view.table.select(key)
-    qtbot.mouseClick(view.buttons[button], Qt.MouseButton.LeftButton)
+    buttons = view.doings.buttons if isinstance(view, IterationsView) else view.buttons
+    if button in buttons:
+        qtbot.mouseClick(buttons[button], Qt.MouseButton.LeftButton)
+    else:
+        view.doings.actions[button].trigger()
 
 
 def test_versions_are_listed_retired_and_brought_back(qtbot, open_worked: Open, worked: SimulatedTree) -> None:
@@ -307,8 +311,8 @@ def test_iterations_sort_by_value_and_nothing_is_cut_off(qtbot, open_worked: Ope
     table = window.iterations.table
     titles = [table.horizontalHeaderItem(column).text().replace("\n", " ") for column in range(table.columnCount())]
     assert titles == [
-        "Iteration", "Time", "Different inputs", "Stopped", "Passes", "Median (ppm)", "95 % (ppm)", "Masked", "Peaks",
-        "Strain (ppm)", "σ/d (ppm)", "χ²", "Workspaces",
+        "Iteration", "Time", "Different inputs", "Verdict", "Left (ppm)", "Change (ppm)",
+        "Strain (ppm)", "σ/d (ppm)", "χ²", "Peaks", "Masked", "Stopped", "Passes", "Workspaces",
     ]  # fmt: skip
     assert all(table.horizontalHeaderItem(column).toolTip() for column in range(table.columnCount()))
     for column in range(table.columnCount()):
@@ -316,7 +320,12 @@ def test_iterations_sort_by_value_and_nothing_is_cut_off(qtbot, open_worked: Ope
             item = table.item(row, column)
             needed = table.fontMetrics().horizontalAdvance(item.text())
             assert needed + 4 <= table.columnWidth(column), titles[column]
-            assert item.toolTip() == item.text() or titles[column] in ("Time", "Workspaces", "Different inputs")
+            assert item.toolTip() == item.text() or titles[column] in (
+                "Time",
+                "Workspaces",
+                "Different inputs",
+                "Verdict",
+            )
     values = {n: window.presenter.session.iteration(n) for n in (1, 2, 3)}
     for title, figure in (
         ("Strain (ppm)", lambda it: np.nanmedian(it.metrics.strain_std)),
