@@ -16,11 +16,13 @@ from snapcal_workbench.simulation.tree import SimulatedTree
 GIB = 1 << 30
 
 MEASURED = """
-import json, resource, sys
+import json, sys
 from snapcal_workbench.cli.app import app
 app(sys.argv[1:], standalone_mode=False)
 app([*sys.argv[1:3], "report"], standalone_mode=False)
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+# not getrusage: it keeps the peak of the process that started this one
+(peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps(int(peak) * 1024))
 """
 
 

@@ -12,10 +12,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
 from snapcal_workbench.calibration.types import DiffCalTable, Events, FitTable, Spectra
+from snapcal_workbench.instrument.identifying import run_request
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
 from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
 from snapcal_workbench.panel.widgets.questions import TextsDialog
 from snapcal_workbench.panel.window import CalibrationWindow
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import WorkspaceList
 from tests.panel.driving import Open, log
 
@@ -76,10 +78,10 @@ def test_spectra_are_plotted_as_they_are(qtbot, restored: CalibrationWindow) -> 
 def test_a_run_is_plotted_as_the_sum_of_its_pixels(qtbot, restored: CalibrationWindow) -> None:
     window = restored
     iteration = window.presenter.session.iteration(1)
-    window.presenter.report(1)  # loads the run
-    qtbot.waitUntil(lambda: bool(window.presenter.workspaces_of_kind("Events")), timeout=60_000)
-    qtbot.waitUntil(lambda: not window.busy, timeout=60_000)
+    host = window.presenter.session.host
+    host.load_run(host.resolve(run_request(iteration.request, host.settings)), "run", Progress())
     (name,) = window.presenter.workspaces_of_kind("Events")
+    qtbot.waitUntil(lambda: name in window.workspaces_shown(), timeout=20_000)
     (shown,) = plotted(qtbot, window, name)
     events = parts(window)[1].read(name, Events)
     (line,) = shown.pane.figure.axes[0].lines
