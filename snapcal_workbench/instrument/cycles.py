@@ -8,10 +8,13 @@ one.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,6 +25,18 @@ from snapcal_workbench.instrument.parameters import Cycle
 from snapcal_workbench.options import BeamCycle, Settings
 
 _VERSION = re.compile(r"v_\d{1,12}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Runs from `first` to `last` (infinite for all later ones) of one cycle; `cycle` is None where none is known."""
+
+    first: int
+    last: float
+    cycle: BeamCycle | None
+
+    def __contains__(self, run: int) -> bool:
+        return self.first <= run <= self.last
 
 
 def known_cycles(settings: Settings) -> tuple[BeamCycle, ...]:
@@ -66,6 +81,18 @@ def cycle_of(cycles: Sequence[BeamCycle], run: int) -> BeamCycle | None:
     if not begun or (begun[-1].last_run is not None and run > begun[-1].last_run):
         return None
     return begun[-1]
+
+
+def spans_of(cycles: Sequence[BeamCycle]) -> list[Span]:
+    """All runs from 1 on, by their cycles, which are given by first run."""
+    begins = sorted({1, *(c.first_run for c in cycles), *(c.last_run + 1 for c in cycles if c.last_run is not None)})
+    ends = [*(later - 1 for _, later in pairwise(begins)), math.inf]
+    return [Span(first, last, cycle_of(cycles, first)) for first, last in zip(begins, ends, strict=True) if last >= 1]
+
+
+def refusing_cycles(settings: Settings) -> tuple[BeamCycle, ...]:
+    """The cycles beyond which no version counts; none where the settings do not refuse it."""
+    return known_cycles(settings) if settings.beyond_cycle == "refuse" else ()
 
 
 def beyond_cycle(settings: Settings, version_run: str, run: int | str) -> str:

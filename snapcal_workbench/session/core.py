@@ -32,6 +32,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.calibration.types.calibration import with_account
 from snapcal_workbench.errors import Cancelled, InputError, SnapcalError
+from snapcal_workbench.instrument.cycles import refusing_cycles
 from snapcal_workbench.instrument.known import instrument_of, mode_called, requested_mode
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
@@ -447,7 +448,8 @@ class Session:
         if place is None and not (store.settings.powder_home / iteration.state_id).is_dir():
             why_not = f"state {iteration.state_id} is not initialised in {store.settings.powder_home}"
         entries, version = tuple(store.entries()), store.next_version()
-        return Outlook(store.home, entries, iteration.run_number, store.mode_of_entries(), version, why_not)
+        cycles = refusing_cycles(store.settings)
+        return Outlook(store.home, entries, iteration.run_number, store.mode_of_entries(), cycles, version, why_not)
 
     def versions(self, request: Request) -> dict[str, Any]:
         """The versions of the state of a request's run, as `session.versions.described_versions` gives them."""

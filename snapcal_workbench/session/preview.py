@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry
+from snapcal_workbench.options import BeamCycle
 from snapcal_workbench.store.effect import effect_of
 
 
@@ -18,6 +19,7 @@ class Outlook:
         entries: Of the index there.
         run_number: The calibrated run; of summed runs the first.
         mode_of_entries: The mode of the entries that count for the run; None where all are of it.
+        cycles: Those beyond which no version counts.
         version: Number of the new version, if nobody else saves one meanwhile.
         why_not: Why it cannot be saved there; None where it can.
     """
@@ -26,6 +28,7 @@ class Outlook:
     entries: tuple[IndexEntry, ...]
     run_number: str
     mode_of_entries: bool | None
+    cycles: tuple[BeamCycle, ...]
     version: int
     why_not: str | None
 
@@ -40,5 +43,5 @@ class Outlook:
         """
         run = int(self.run_number.split("+")[0])
         condition = AppliesTo.from_text(applies_to) if applies_to.strip() else AppliesTo.from_run(run)
-        effect = effect_of(self.entries, run, condition, self.mode_of_entries)
+        effect = effect_of(self.entries, run, condition, self.mode_of_entries, self.cycles)
         return [f"It becomes version {self.version} of this state.", *effect.sentences()]

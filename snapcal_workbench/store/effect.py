@@ -1,7 +1,8 @@
 """What a new version would do to the runs of its state, told before it is saved: which it takes, from which versions.
 
-The new version is the newest, so that it is chosen for every run that its condition accepts. What is chosen today is
-constant between the ends of the conditions of the versions that there are, so that ranges of runs tell all of it.
+The new version is the newest, so that it is chosen for every run that its condition accepts; where the settings refuse
+versions of other cycles, only for those of its own cycle, or of none that is known. What is chosen today is constant
+between the ends of cycles and of the conditions of the versions that there are, so that ranges of runs tell all of it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry
+from snapcal_workbench.instrument.cycles import Span, cycle_of, spans_of
+from snapcal_workbench.options import BeamCycle
 
 _SHOWN = 6
 """Ranges that are told one by one."""
@@ -37,12 +41,14 @@ class Effect:
         taken: All runs that it would take, in ascending order.
         known: The runs of the state that are known, each with the version that it uses today.
         takes: Those of them that it would take.
+        only: Name of the cycle beyond which its condition reaches, but it does not count; "" where nothing is cut off.
     """
 
     applies_to: str
     taken: tuple[Taken, ...]
     known: dict[int, int | None]
     takes: tuple[int, ...]
+    only: str = ""
 
     def sentences(self) -> list[str]:
         """What is to be told before the version is saved."""
@@ -50,13 +56,22 @@ class Effect:
         told += [f"It takes {_range(part)} from {_version(part.version)}." for part in self.taken[:_SHOWN]]
         if len(self.taken) > _SHOWN:
             told.append(f"It takes runs of {len(self.taken) - _SHOWN} more ranges.")
+        if self.only:
+            told.append(f"It does not count beyond its own cycle, {self.only}: the setting beyond_cycle says so.")
         left = [run for run in self.known if run not in self.takes]
         if left:
-            told.append(f"It leaves run{'s' if len(left) > 1 else ''} {_listed(left)} as they are.")
+            which, are = ("runs", "they are") if len(left) > 1 else ("run", "it is")
+            told.append(f"It leaves {which} {_listed(left)} as {are}.")
         return told
 
 
-def effect_of(entries: Sequence[IndexEntry], run: int, condition: AppliesTo, use_lite_mode: bool | None) -> Effect:
+def effect_of(
+    entries: Sequence[IndexEntry],
+    run: int,
+    condition: AppliesTo,
+    use_lite_mode: bool | None,
+    cycles: Sequence[BeamCycle] = (),
+) -> Effect:
     """What a version with a condition would do, see `Effect`.
 
     Args:
@@ -64,28 +79,54 @@ def effect_of(entries: Sequence[IndexEntry], run: int, condition: AppliesTo, use
         run: The run that the version was made from.
         condition: Of the new version.
         use_lite_mode: Mode of the version; None where all entries are of it.
+        cycles: By first run: those beyond which no version counts (`instrument.cycles.refusing_cycles`).
 
     Raises:
         InputError: It would take none of the known runs: neither its own nor one of another version.
     """
     own = [entry for entry in entries if use_lite_mode in (None, entry.use_lite_mode)]
     numbers = {run, *(int(entry.run_number) for entry in own if entry.run_number.isdecimal())}
-    choices = list(_choices(own))
+    spans, cycle, (low, high) = spans_of(cycles), cycle_of(cycles, run), condition.interval
+    choices = [choice for span in spans for choice in _choices_in(span, own, cycles)]
     starts = [start for start, _ in choices]
     known = {number: choices[bisect_right(starts, number) - 1][1] for number in sorted(numbers) if number > 0}
-    takes = tuple(number for number in known if condition.accepts(number))
+    counting = [span for span in spans if _counts(cycle, span)]
+    takes = tuple(run for run in known if condition.accepts(run) and any(run in span for span in counting))
+    cut = any(span.first <= high and span.last >= low for span in spans if span not in counting)
+    only = cycle.name if cycle and cut else ""
     if not takes:
-        raise InputError(
-            "'Applies to' must take at least one run that is known: the calibrated one or that of another version.",
-            found=f"{condition}, which takes none of {_listed(list(known))}",
-            fix=f"Write for example '>={run}' or '{run}-{run + 100}'.",
-        )
-    return Effect(str(condition), tuple(_taken(choices, condition)), known, takes)
+        raise _takes_none(condition, run, list(known), only)
+    parts = (_taken(choices, max(low, span.first), min(high, span.last)) for span in _joined(counting))
+    return Effect(str(condition), tuple(chain.from_iterable(parts)), known, takes, only)
 
 
-def _taken(choices: Sequence[tuple[int, int | None]], condition: AppliesTo) -> Iterator[Taken]:
-    """The runs that a condition takes, cut where what they use today changes."""
-    low, high = condition.interval
+def _takes_none(condition: AppliesTo, run: int, known: Sequence[int], only: str) -> InputError:
+    within = f" in cycle {only}, and counts in no other (setting beyond_cycle)" if only else ""
+    return InputError(
+        "'Applies to' must take at least one run that is known: the calibrated one or that of another version.",
+        found=f"{condition}, which takes none of {_listed(known)}{within}",
+        fix=f"Write for example '>={run}' or '{run}-{run + 100}'.",
+    )
+
+
+def _counts(made: BeamCycle | None, span: Span) -> bool:
+    """Whether a version that was made in a cycle counts for runs of a span."""
+    return made is None or span.cycle is None or made == span.cycle
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Spans that follow on each other in one."""
+    joined: list[Span] = []
+    for span in spans:
+        if joined and joined[-1].last + 1 == span.first:
+            joined[-1] = Span(joined[-1].first, span.last, None)
+        else:
+            joined.append(span)
+    return joined
+
+
+def _taken(choices: Sequence[tuple[int, int | None]], low: float, high: float) -> Iterator[Taken]:
+    """The runs from `low` to `high`, cut where what they use today changes."""
     first = int(max(low, 1))
     parts: list[Taken] = []
     for start, current in choices:
@@ -98,6 +139,21 @@ def _taken(choices: Sequence[tuple[int, int | None]], condition: AppliesTo) -> I
             parts[-1] = Taken(parts[-1].first, begin - 1, parts[-1].version)
         parts.append(Taken(begin, high, current))
     yield from (part for part in parts if part.last >= part.first)
+
+
+def _choices_in(
+    span: Span, entries: Sequence[IndexEntry], cycles: Sequence[BeamCycle]
+) -> Iterator[tuple[int, int | None]]:
+    """As `_choices`, within a span, among the versions that count there."""
+    counting = [e for e in entries if e.version == 0 or _counts(_cycle_of_version(e, cycles), span)]
+    choices = list(_choices(counting))
+    first = bisect_right([start for start, _ in choices], span.first) - 1
+    yield span.first, choices[first][1]
+    yield from (choice for choice in choices[first + 1 :] if choice[0] <= span.last)
+
+
+def _cycle_of_version(entry: IndexEntry, cycles: Sequence[BeamCycle]) -> BeamCycle | None:
+    return cycle_of(cycles, int(entry.run_number)) if entry.run_number.isdecimal() else None
 
 
 def _choices(entries: Sequence[IndexEntry]) -> Iterator[tuple[int, int | None]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from snapcal_workbench.errors import NotFoundError, PermissionDeniedError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version, next_version
-from snapcal_workbench.instrument.cycles import beyond_cycle
+from snapcal_workbench.instrument.cycles import beyond_cycle, refusing_cycles
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -181,7 +181,7 @@ class StateStore:
         """
         run = int(run_number.split("+")[0])
         condition = AppliesTo.from_text(applies_to) if applies_to else AppliesTo.from_run(run)
-        return effect_of(self.entries(), run, condition, self.mode_of_entries())
+        return effect_of(self.entries(), run, condition, self.mode_of_entries(), refusing_cycles(self.settings))
 
     @patient
     def seed(self) -> dict[str, Any]:

@@ -97,3 +97,11 @@ def test_the_table_is_read_from_the_settings_file_and_shown(tmp_path: Path) -> N
     assert wrong.exit_code == 2
     assert "first_run" in wrong.stderr
     assert CliRunner().invoke(app, ["--config", str(config), "config"]).exit_code == 2
+
+
+def test_before_a_save_the_effect_says_where_the_rule_cuts_it(state: SnapredState) -> None:
+    told = with_rule(state, "refuse").effect("58820").sentences()
+    assert "It does not count beyond its own cycle, 2024-A: the setting beyond_cycle says so." in told
+    assert "It takes runs 58820 to 58829 from version 1." in told
+    for rule in ("warn", "allow"):
+        assert not any("cycle" in text for text in with_rule(state, rule).effect("58820").sentences())

@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version, format_timestamp
+from snapcal_workbench.instrument.cycles import beyond_cycle
+from snapcal_workbench.options import BeamCycle, Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.effect import effect_of
 
 pytestmark = pytest.mark.usefixtures("small_instrument")
+
+CYCLES = (
+    BeamCycle(name="A", first_run=3, last_run=5),
+    BeamCycle(name="B", first_run=6),
+    BeamCycle(name="C", first_run=9, last_run=11),
+)
+REFUSING = Settings(cycles=CYCLES, beyond_cycle="refuse")
 
 conditions = st.lists(
     st.tuples(st.sampled_from([">=", "<=", ">", "<", ""]), st.integers(0, 12)), min_size=1, max_size=2
@@ -52,6 +61,37 @@ def test_the_effect_is_what_the_rule_gives_for_each_run(versions, condition):
     assert all(one.last + 1 == two.first for one, two in zip(effect.taken, effect.taken[1:], strict=False))
 
 
+@given(
+    st.lists(st.tuples(conditions, st.integers(0, 3), st.integers(1, 14)), max_size=5), conditions, st.integers(1, 14)
+)
+def test_where_other_cycles_are_refused_the_effect_is_what_the_rule_gives_for_each_run(versions, condition, made):
+    """As above; a version but for the default is chosen only among those that do not count beyond their cycle."""
+    entries = [
+        entry(number, ",".join(f"{operator}{run}" for operator, run in terms), seconds, str(run))
+        for number, (terms, seconds, run) in enumerate(versions)
+    ]
+    wanted = AppliesTo(tuple(condition))
+    new = entry(99, str(wanted), 10, str(made))
+
+    def chosen(run, among):
+        counting = [e for e in among if e.version == 0 or not beyond_cycle(REFUSING, e.run_number, run)]
+        found = choose_version(counting, run, True)
+        return found.version if found else None
+
+    taken = {run: chosen(run, entries) for run in range(1, 20) if chosen(run, [*entries, new]) == 99}
+    try:
+        effect = effect_of(entries, made, wanted, True, CYCLES)
+    except InputError:
+        assert made not in taken
+        return
+    told = {run: part.version for part in effect.taken for run in range(1, 20) if part.first <= run <= part.last}
+    assert told == taken
+    assert {run for run in effect.known if run in taken} == set(effect.takes)
+    assert {run: chosen(run, entries) for run in effect.known} == effect.known
+    refused = [run for run in range(1, 20) if wanted.accepts(run) and run not in taken]
+    assert bool(effect.only) == bool(refused)
+
+
 def test_the_effect_in_words():
     """Which known runs, from which versions, and which it leaves."""
     entries = [
@@ -66,6 +106,25 @@ def test_the_effect_in_words():
         "It takes runs 59000 to 59500 from version 2.",
         "It leaves runs 58810, 58882 as they are.",
     ]
+
+
+def test_a_cycle_that_limits_the_effect_is_told_and_only_where_it_does():
+    """The version of the next cycle stays in use, and a range within the cycle is not said to be cut."""
+    entries = [entry(0, ">=0", 0, "4"), entry(1, ">=8", 1, "8")]
+    told = effect_of(entries, 7, AppliesTo.from_text(">=7"), True, CYCLES).sentences()
+    assert told == [
+        "It applies to >=7: of the 3 runs that are known it takes runs 7, 8.",
+        "It takes run 7 from the default.",
+        "It takes run 8 from version 1.",
+        "It takes all runs from 12 on from version 1.",
+        "It does not count beyond its own cycle, B: the setting beyond_cycle says so.",
+        "It leaves run 4 as it is.",
+    ]
+    assert not any(
+        "cycle" in text for text in effect_of(entries, 7, AppliesTo.from_text("7-8"), True, CYCLES).sentences()
+    )
+    with pytest.raises(InputError, match=r"none of 4, 7, 8 in cycle B"):
+        effect_of(entries, 7, AppliesTo.from_text("4"), True, CYCLES)
 
 
 def test_entries_of_the_other_mode_do_not_count():
