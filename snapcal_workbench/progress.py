@@ -7,7 +7,7 @@ long loop calls one of them at least every 0.2 s and keeps its data consistent a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from snapcal_workbench.errors import Cancelled
 
@@ -24,6 +24,7 @@ class Progress:
         on_report: Called with (fraction of the whole, message).
         on_message: Called with (level, message); level is "information" or "warning".
         is_cancelled: Asked at every report and check.
+        on_interim: Called with what a step has found so far, which is shown or dropped: `calibration.types.PixelPass`.
         start: Fraction of the whole at which this part starts.
         end: Fraction of the whole at which this part ends.
     """
@@ -33,6 +34,7 @@ class Progress:
     is_cancelled: Callable[[], bool] = field(default=lambda: False)
     start: float = 0.0
     end: float = 1.0
+    on_interim: Callable[[object], None] = _silent
 
     def report(self, fraction: float, message: str = "") -> None:
         """Say how far the step is.
@@ -55,9 +57,7 @@ class Progress:
     def part(self, start: float, end: float) -> Progress:
         """The progress of a part of this step, from `start` to `end` of it."""
         width = self.end - self.start
-        return Progress(
-            self.on_report, self.on_message, self.is_cancelled, self.start + width * start, self.start + width * end
-        )
+        return replace(self, start=self.start + width * start, end=self.start + width * end)
 
     def remembering(self, warnings: list[str]) -> Progress:
         """This progress, which also appends every new warning to `warnings`."""
@@ -67,11 +67,15 @@ class Progress:
                 warnings.append(message)
             self.on_message(level, message)
 
-        return Progress(self.on_report, on_message, self.is_cancelled, self.start, self.end)
+        return replace(self, on_message=on_message)
 
     def inform(self, message: str) -> None:
         """Tell the user something worth knowing."""
         self.on_message("information", message)
+
+    def show(self, interim: object) -> None:
+        """Hand on what was found so far, for whoever watches; it costs nothing where nobody does."""
+        self.on_interim(interim)
 
     def warn(self, message: str) -> None:
         """Tell the user something that may spoil the result."""

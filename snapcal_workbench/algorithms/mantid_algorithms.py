@@ -286,7 +286,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._last, self._fraction, self._message = 0.0, 0.0, ""
         self._cancelled = threading.Event()
-        self.progress = Progress(self._report, self._say, self._is_cancelled)
+        self.progress = Progress(self._report, self._say, self._is_cancelled, on_interim=caller.on_interim)
 
     @contextmanager
     def following(self, host: Host) -> Iterator[None]:

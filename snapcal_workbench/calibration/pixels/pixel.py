@@ -24,12 +24,14 @@ from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
     FloatArray,
+    Geometry,
     GroupParameters,
     MaskReason,
     PassRecord,
     PixelCalibration,
     PixelGrouping,
     PixelMask,
+    PixelPass,
     PixelResults,
 )
 from snapcal_workbench.calibration.units import log_step, offset_from_shift
@@ -52,6 +54,7 @@ class _PixelStep:
     """One pass of the loop: called with the state before it."""
 
     estimator: PixelEstimator
+    geometry: Geometry
     table: DiffCalTable
     grouping: PixelGrouping
     parameters: GroupParameters
@@ -67,11 +70,17 @@ class _PixelStep:
         shift = np.where(used, state.shift + estimate.shift, 0.0)
         width = self.parameters.bin_width(self.options.bins_per_delta_d)
         offset = offset_from_shift(estimate.shift, bin_width=width)
+        median_ppm = 1e6 * float(np.median(np.abs(estimate.shift[used])))
+        progress.show(PixelPass(number, self.geometry, shift, reason, median_ppm, self.masked_in_groups(reason)))
         return _State(shift, reason, estimate), Increments(offset, used, self.grouping.group)
 
     def in_use(self, reason: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """bool[n], the pixels that take part."""
         return pixels_in_use(self.grouping, reason, self.parameters)
+
+    def masked_in_groups(self, reason: NDArray[np.uint8]) -> int:
+        """Number of masked pixels in the groups that are calibrated."""
+        return int(np.count_nonzero(reason[np.isin(self.grouping.group, self.parameters.group)]))
 
     def table_of(self, state: _State) -> DiffCalTable:
         """The start table with the shifts so far."""
@@ -126,7 +135,13 @@ def calibrate_pixels(
     _check_inputs(events, table, grouping, mask, parameters)
     events = with_sorted_weights(events)
     step = _PixelStep(
-        make_estimator(events, grouping, parameters, options), table, grouping, parameters, mask.reason, options
+        make_estimator(events, grouping, parameters, options),
+        events.geometry,
+        table,
+        grouping,
+        parameters,
+        mask.reason,
+        options,
     )
     _check_events(events, step.in_use(mask.reason))
     loop = converge(
@@ -225,7 +240,7 @@ def _records(loop: Convergence[_State], step: _PixelStep) -> tuple[PassRecord, .
                 p95_ppm=float(np.percentile(size, 95)),
                 bound_ppm=float(np.median(own_sigma)) * 1e6 if len(own_sigma) else float("nan"),
                 group_median_ppm={group: bins * ppm for group, bins in entry.part_measures.items()},
-                masked=int(np.count_nonzero(state.reason[np.isin(step.grouping.group, step.parameters.group)])),
+                masked=step.masked_in_groups(state.reason),
                 newly_masked=int(np.count_nonzero((state.reason != 0) & (before == 0))),
                 kept=entry is loop.kept,
             )

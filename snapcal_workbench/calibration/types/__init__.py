@@ -54,6 +54,7 @@ from snapcal_workbench.calibration.types.results import (
     GroupResults,
     PassRecord,
     PixelCalibration,
+    PixelPass,
     PixelResults,
     StopReason,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "PixelLayout",
     "PixelMap",
     "PixelMask",
+    "PixelPass",
     "PixelResults",
     "PixelStep",
     "Prediction",

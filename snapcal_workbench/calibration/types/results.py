@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types._arrays import FloatArray, IntArray, check_lengths
 from snapcal_workbench.calibration.types.pattern import PatternFit
-from snapcal_workbench.calibration.types.pixels import DiffCalTable, PixelMask
+from snapcal_workbench.calibration.types.pixels import DiffCalTable, Geometry, PixelMask
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +146,27 @@ class PassRecord:
     masked: int
     newly_masked: int
     kept: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PixelPass:
+    """Where a pixel calibration stands after a pass, for whoever watches it; it is no result.
+
+    Attributes:
+        number: Of the pass, from 1.
+        geometry: Of the n pixels.
+        shift: float64[n], sum of the shifts of all passes so far, of ln(DIFC); 0 for masked pixels.
+        reason: uint8[n], why a pixel is masked after this pass.
+        median_ppm: Median |shift| of this pass alone, of the pixels in use, ppm.
+        masked: Number of masked pixels in the groups.
+    """
+
+    number: int
+    geometry: Geometry
+    shift: FloatArray
+    reason: NDArray[np.uint8]
+    median_ppm: float
+    masked: int
 
 
 StopReason = Literal["converged", "max iterations", "diverging", "cancelled"]

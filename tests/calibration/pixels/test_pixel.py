@@ -11,7 +11,15 @@ from snapcal_workbench.calibration.focus import focus
 from snapcal_workbench.calibration.pixels import pixel
 from snapcal_workbench.calibration.pixels.estimator import PassEstimate
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
-from snapcal_workbench.calibration.types import DiffCalTable, Events, MaskReason, PixelGrouping, PixelMask, Spectra
+from snapcal_workbench.calibration.types import (
+    DiffCalTable,
+    Events,
+    MaskReason,
+    PixelGrouping,
+    PixelMask,
+    PixelPass,
+    Spectra,
+)
 from snapcal_workbench.errors import CalibrationError, Cancelled, InputError
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
@@ -236,6 +244,18 @@ def fwhm(spectra: Spectra, row: int, d: float) -> float:
     left = np.interp(0.5 * y[top], np.maximum.accumulate(y[: top + 1]), x[: top + 1])
     right = np.interp(0.5 * y[top], np.maximum.accumulate(y[top:][::-1]), x[top:][::-1])
     return float(right - left)
+
+
+def test_whoever_watches_sees_each_pass(events):
+    seen: list[PixelPass] = []
+    result = calibrate(events, progress=Progress(on_interim=seen.append))
+    assert [found.number for found in seen] == [record.number for record in result.passes]
+    assert [found.median_ppm for found in seen] == [record.median_ppm for record in result.passes]
+    assert [found.masked for found in seen] == [record.masked for record in result.passes]
+    kept = next(found for found, record in zip(seen, result.passes, strict=True) if record.kept)
+    np.testing.assert_array_equal(kept.shift, result.results.shift)
+    np.testing.assert_array_equal(kept.reason, result.results.reason)
+    assert kept.geometry is events.geometry
 
 
 @pytest.mark.parametrize("options", BOTH, ids=lambda o: o.estimator)
