@@ -125,7 +125,7 @@ def check_verdict(verdict: Verdict, progress: Progress, *, force: bool) -> None:
         raise CalibrationError(
             "The verdict on this calibration is: not to be used.",
             found=reasons,
-            fix="Mend what is wrong and calibrate again. To save it all the same, force it (`snapcal save --force`); "
+            fix="Mend what is wrong and calibrate again. To save it all the same, force it (in a shell with --force); "
             "the record keeps the verdict.",
         )
     progress.warn(f"SAVED BY FORCE, although the verdict is: not to be used. {reasons}")

@@ -122,7 +122,7 @@ def _refuse_or_warn(index: CalibrantIndex, calibrant: str, options: CalibrationO
         fix = "Check that the sample was in the beam, that the run is long enough, and the mask."
     else:
         what = "The data are not of the calibrant"
-        fix = "Choose the calibrant that was measured (`snapcal identify RUN` ranks them)."
+        fix = "Choose the calibrant that was measured: Identify in the panel, or `snapcal identify RUN`, ranks them."
     if options.groups.any_calibrant:
         progress.warn(f"{what.upper()} {calibrant}, as far as can be seen: {index.text}.")
         return

@@ -138,7 +138,7 @@ def compare_entries(entries: Sequence[Entry]) -> Comparison:
         raise InputError(
             "A comparison needs at least two calibrations.",
             found=", ".join(entry.label for entry in entries) or "none",
-            fix="Choose two or more iterations or saved versions, as in `snapcal compare 1 2`.",
+            fix="Choose two or more iterations or saved versions; in a shell: `snapcal compare 1 2`.",
         )
     return Comparison(tuple(entries), tuple(row for entry in entries for row in _rows(entry, entries[0])))
 

@@ -134,7 +134,7 @@ def checked_state(state_id: str) -> str:
         raise InputError(
             "A state id is hexadecimal digits.",
             found=repr(state_id)[:80],
-            fix="Take the id that `snapcal state RUN` prints.",
+            fix="Take the id that stands below the run in the panel, and that `snapcal state RUN` prints.",
         )
     return state_id
 

@@ -85,5 +85,5 @@ def _wrong(folder: Path, what: str, found: str) -> FileFormatError:
     return FileFormatError(
         f"{folder / RECORD} must state {what}.",
         found=found,
-        fix="Choose another version; `snapcal verify` lists what is wrong.",
+        fix="Choose another version; Check in the panel, or `snapcal verify`, lists what is wrong.",
     )

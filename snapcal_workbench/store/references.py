@@ -92,7 +92,7 @@ def _without_level(settings: Settings, state_id: str, reference: Reference) -> S
 def _not_found(text: str, state_id: str) -> NotFoundError:
     return NotFoundError(
         f"There is no version {text} of state {state_id}.",
-        fix="List the versions with `snapcal versions RUN`.",
+        fix="Choose one that is saved: the panel's table of saved versions and `snapcal versions RUN` list them.",
     )
 
 

@@ -62,7 +62,7 @@ def _condition(snapshot: Snapshot, action: str, version: int, applies_to: str | 
     if (version in snapshot.retired) == (action == "retire"):
         raise InputError(
             f"Version {version} is {'retired already' if action == 'retire' else 'not retired'}.",
-            fix="Nothing is to be done; `snapcal versions` lists the retired versions.",
+            fix="Nothing is to be done; the saved versions (in a shell `snapcal versions`) say which are retired.",
         )
     if action == "retire":
         return next(entry.applies_to for entry in snapshot.entries if entry.version == version)
@@ -71,7 +71,7 @@ def _condition(snapshot: Snapshot, action: str, version: int, applies_to: str | 
     if known is None:
         raise InputError(
             f"Nothing tells which runs version {version} applied to before another program retired it.",
-            fix="Say it with --applies-to, for example --applies-to '>=58882'.",
+            fix="Say it in a shell: `snapcal unretire VERSION --reason … --applies-to '>=58882'`, with your runs.",
         )
     return known
 

@@ -118,7 +118,7 @@ class StateStore:
         return NotFoundError(
             f"There is no usable version {version} of state {self.state_id} ({self.mode.name}).",
             found=f"versions in {self.home}: {known}",
-            fix="Choose one of these; `snapcal verify` says why others cannot be used.",
+            fix="Choose one of these; Check in the panel, or `snapcal verify`, says why others cannot be used.",
         )
 
     @patient
@@ -160,7 +160,7 @@ class StateStore:
             raise NotFoundError(
                 f"State {self.state_id} is not initialised.",
                 found=f"no folder {self.settings.powder_home / self.state_id}",
-                fix="Run `snapcal init-state RUN --name …` first.",
+                fix="Initialise it first: in the panel below the run, in a shell `snapcal init-state RUN --name …`.",
             )
         self.check_writable()
         progress = progress or Progress()

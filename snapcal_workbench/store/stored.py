@@ -152,7 +152,7 @@ def _bad_record(folder: Path, found: str) -> FileFormatError:
     return FileFormatError(
         f"{folder / RECORD} must be the record of that version.",
         found=found,
-        fix="Choose another version; `snapcal verify` lists what is wrong.",
+        fix="Choose another version; Check in the panel, or `snapcal verify`, lists what is wrong.",
     )
 
 
@@ -198,7 +198,7 @@ def _table_path(folder: Path, record: CalibrationRecord) -> Path:
         raise FileFormatError(
             f"The record in {folder} must name the file of the calibration table.",
             found=f"diffCalTable: {names!r:.120}, which is no regular file there",
-            fix="Choose another version; `snapcal verify` lists what is wrong.",
+            fix="Choose another version; Check in the panel, or `snapcal verify`, lists what is wrong.",
         )
     return path
 
