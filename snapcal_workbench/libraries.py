@@ -135,7 +135,7 @@ def in_process(
     try:
         process = subprocess.Popen(
             command,
-            env=_environment(),
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
@@ -161,7 +161,7 @@ def in_process(
     return Outcome("", said)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The environment of a process that finds the plugin and Mantid where this one does."""
     mantid = getattr(sys.modules.get("mantid"), "__file__", None)
     places = [Path(__file__).parents[1], *([Path(mantid).parents[1]] if mantid else [])]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -44,27 +42,9 @@ def calibrate(
     _warn(current, request)
     with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
         done = current.calibrate(request, progress, report=False)
-    _draw(context, current, done.number, report)
+    if report:
+        current.draw_report_aside(done.number, context.obj.arguments)
     _show_iteration(current, done, as_json)
-
-
-_drawing: list[subprocess.Popen[bytes]] = []
-
-
-def _draw(context: typer.Context, session: Session, number: int, wanted: bool) -> None:
-    """Let another process draw the report: its pictures take as long as a third of the calibration."""
-    if wanted:
-        session.ask_report(number)
-        command = ("report", str(number), "--session", str(session.directory.absolute()))
-        _drawing.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "snapcal_workbench.cli", *context.obj.arguments, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C and the end of the terminal are not for it
-            )
-        )
 
 
 def report(
@@ -115,7 +95,8 @@ def iterate(
     _warn(current, current.next_request(changes))
     with step("Iterating", quiet=as_json) as progress:
         done = current.iterate(changes, progress, report=False)
-    _draw(context, current, done.number, report)
+    if report:
+        current.draw_report_aside(done.number, context.obj.arguments)
     _show_iteration(current, done, as_json)
 
 

@@ -38,6 +38,7 @@ from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Request, build_request
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.session.aside import start_command
 from snapcal_workbench.session.calibrant import CalibrantPreview, calibrant_preview
 from snapcal_workbench.session.checks import (
     Problem,
@@ -175,7 +176,8 @@ class Session:
         request = request.changed({"lite": mode.merged})  # an instrument of one mode has no choice: keep what is used
         number = self.folders.claim()
         try:
-            iteration, calibration, geometry = self._calibrated(number, request, progress)
+            whole = progress.part(0.0, 0.9) if report else progress
+            iteration, calibration, geometry = self._calibrated(number, request, whole)
         except BaseException:
             self.folders.release(number)
             raise
@@ -191,15 +193,15 @@ class Session:
         warnings = [problem.message for problem in overruled(request, self.host)]
         progress = progress.remembering(warnings)
         with trial(self.host.workspaces, self._ledger) as work:
-            loaded = self._ingredients.load(request, work, progress.part(0.0, 0.15))
+            loaded = self._ingredients.load(request, work, progress.part(0.0, 0.17))
             events = self.host.workspaces.read(loaded.run, Events)
             names = OutputNames(events.run.run_number, loaded.grouping_name)
             outputs = chain.output_names_as_inputs(names, skip_pixels=request.options.pixels.skip)
             roles = {field: role for role, field in chain.OUTPUT_FIELDS.items()}
             made = {field: name and work.name(_owner(number), roles[field], name) for field, name in outputs.items()}
-            inputs = self._ingredients.chain_inputs(request, loaded, made, work, progress.part(0.15, 0.18))
+            inputs = self._ingredients.chain_inputs(request, loaded, made, work, progress.part(0.17, 0.2))
             with self._ledger.writing():
-                outcome = self.host.run(chain.CALIBRATE_DIFFRACTION, inputs, progress.part(0.18, 0.9))
+                outcome = self.host.run(chain.CALIBRATE_DIFFRACTION, inputs, progress.part(0.2, 1.0))
             calibration = self._outcome(inputs, outcome.account, warnings)
             self._suffix_earlier()
         self._ingredients.kept(request)
@@ -280,6 +282,17 @@ class Session:
     def ask_report(self, number: int) -> None:
         """Say that a report will be drawn, by another process or at the latest by `save`."""
         self.folders.asked(number).touch()
+
+    def draw_report_aside(self, number: int, settings: Sequence[str] = ()) -> None:
+        """Ask for a report, and let another process draw it: that takes as long as a third of the calibration.
+
+        Args:
+            number: Of the iteration.
+            settings: Arguments of the shell tool that say where its settings are; a report itself needs none.
+        """
+        self.ask_report(number)
+        with suppress(OSError):  # then it is drawn when it is needed
+            start_command([*settings, "report", str(number), "--session", str(self.directory.absolute())])
 
     def remarks(self) -> list[str]:
         """What was done by hand to this calibration session's workspaces since the last call."""

@@ -249,7 +249,7 @@ class IterationFolders:
             raise StoreError(
                 f"The session's folder {self.directory} must be writable.",
                 found=str(error),
-                fix="Free space or choose another folder with --session DIR.",
+                fix="Free space, or choose another folder: setting session_directory, in a shell also --session DIR.",
             ) from error
 
     def release(self, number: int) -> None:
@@ -302,7 +302,7 @@ class IterationFolders:
             raise StoreError(
                 f"The iteration cannot be kept in {folder}.",
                 found=error.found if isinstance(error, StoreError) else str(error),
-                fix="Free space or choose another place with --session DIR; the workspaces are still in the list.",
+                fix="Free space, or choose another folder (setting session_directory). The workspaces are still there.",
             ) from error
 
     def label(self, number: int, text: str) -> Iteration:
@@ -348,7 +348,8 @@ class IterationFolders:
             self.read(number)
         self._record(number).unlink(missing_ok=True)
         for path in list(self.path(number).iterdir()):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            # what another process draws just now may come or go meanwhile: without its record nothing of it counts
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _claimed(self) -> list[int]:
         found = (_FOLDER.fullmatch(path.name) for path in self.directory.glob("iteration_*"))

@@ -154,7 +154,7 @@ def test_calibrations_at_once_are_all_kept_and_each_is_saved_as_itself(
         (0.1, {"lite": False}),  # while another run is loaded
         (0.2, {"pixels.skip": False}),
         # while the result is assessed
-        (0.83, {"groups.model": "DIFC", "masks": ("mine",), "inherit_mask": True, "start_from": "1"}),
+        (0.92, {"groups.model": "DIFC", "masks": ("mine",), "inherit_mask": True, "start_from": "1"}),
     ],
 )
 def test_a_cancelled_calibration_leaves_workspaces_and_names_as_they_were(
