@@ -76,11 +76,13 @@ class Looked:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the inputs offer: iterations to start from, runs and masks of the workspace list."""
+    """What the inputs offer: iterations to start from, runs and masks of the workspace list, and whether native pixels
+    can be chosen, which an instrument of one mode does not offer."""
 
     starts: Sequence[str]
     runs: Sequence[str]
     masks: Sequence[str]
+    native: bool = True
 
 
 class View(Protocol):

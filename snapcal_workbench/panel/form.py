@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from snapcal_workbench.errors import InputProblemError, SnapcalError
@@ -16,7 +17,7 @@ from snapcal_workbench.options.tree import flattened
 from snapcal_workbench.panel.contract import Looked, Peak, View
 from snapcal_workbench.session import CalibrantPreview, Problem, Request, Session
 from snapcal_workbench.session.checks import problem_of
-from snapcal_workbench.session.identification import title_names
+from snapcal_workbench.session.identification import CalibrantFinding, title_names
 
 
 class Form:
@@ -30,7 +31,9 @@ class Form:
         self.view, self.session = view, session
         self.left_out: set[Peak] = set()
         self._emptied: tuple[Mapping[str, Any], set[Peak]] | None = None
-        self._suggested_for: tuple[Any, ...] = ()
+        self._suggested_for: tuple[str, ...] = ()
+        self._found_of: tuple[str, ...] = ()
+        self._found: CalibrantFinding | None = None
 
     def request(self) -> Request:
         """The request that the inputs make.
@@ -58,6 +61,10 @@ class Form:
                 if known not in inputs:
                     return self.session.new_request(), problems
                 del inputs[known]
+
+    def request_of_run(self) -> Request:
+        """What the form says of the run, whether or not its other inputs fit."""
+        return self._fitting()[0]
 
     # -- filling in ---------------------------------------------------------------------------------------------
 
@@ -87,6 +94,18 @@ class Form:
             self.leave_out(peaks)
             self.view.offer_undo(False)
 
+    def identified(self, request: Request, found: CalibrantFinding) -> str:
+        """Choose the calibrant that the data of a request's run are of; returns what came out."""
+        best = found.identification.best
+        if _run_of(request) == _run_of(self.request_of_run()):
+            self._found_of, self._found = _run_of(request), found
+            if best is not None:
+                self.view.set_inputs({"calibrant": best.name})
+            self.changed()
+        if best is None:
+            return "None of the known calibrants explains the run; the log says how near they come."
+        return f"By its data the run is of {best.name}. {found.disagreement}".rstrip()
+
     # -- looking ------------------------------------------------------------------------------------------------
 
     def changed(self) -> None:
@@ -98,7 +117,7 @@ class Form:
         calibrants = tuple(path.stem for path in find_calibrants(self.session.host.settings))
         said = {problem.field for problem in unfit}
         found = [problem for problem in self.session.check(request) if problem.field not in said]
-        problems = (*unfit, *found)
+        problems = (*unfit, *found, *self._said_by_the_data(request))
         looked = Looked(problems, request, calibrant=self._calibrant(request), calibrants=calibrants)
         try:
             summary = self.session.identify(request)
@@ -107,6 +126,17 @@ class Form:
             return replace(looked, problems=(*problems, *odd), summary=summary, named=named, versions=versions)
         except SnapcalError:
             return looked  # said beside the run
+
+    def _said_by_the_data(self, request: Request) -> list[Problem]:
+        """A warning where the data of the run, as far as they were asked, do not agree with title or calibrant."""
+        found = self._found
+        best = found.identification.best if found is not None and self._found_of == _run_of(request) else None
+        if found is None or best is None:
+            return []
+        texts = [found.disagreement] if found.disagreement else []
+        if request.calibrant and Path(request.calibrant).stem != best.name:
+            texts.append(f"The data are of {best.name}, not of {Path(request.calibrant).stem}.")
+        return [Problem(field="calibrant", severity="warning", message=text) for text in texts]
 
     def _calibrant(self, request: Request) -> CalibrantPreview | None:
         try:
@@ -123,7 +153,7 @@ class Form:
     def _suggest(self, looked: Looked) -> None:
         """Fill in calibrant and grouping of a run that was recognised, where nothing was chosen; once a run."""
         summary, request = looked.summary, looked.request
-        run = (*request.runs, request.workspace)
+        run = _run_of(request)
         if summary is None or run == self._suggested_for:
             return
         self._suggested_for = run
@@ -138,6 +168,10 @@ class Form:
         if missing:
             self.view.set_inputs(missing)
             self.changed()
+
+
+def _run_of(request: Request) -> tuple[str, ...]:
+    return (*request.runs, request.workspace)
 
 
 def _first_choice(groupings: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from snapcal_workbench.panel.form import Form
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
+from snapcal_workbench.session.identification import CalibrantFinding
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.session.script import script_of
 from snapcal_workbench.session.starting import iteration_number
@@ -36,10 +37,17 @@ MAX_BASELINES = 8
 
 
 class Presenter:
-    """The panel's behaviour over one session."""
+    """The panel's behaviour over one session.
 
-    def __init__(self, view: View, session: Session) -> None:
+    Args:
+        view: The window.
+        session: The session.
+        draw_aside: Whether another process draws the report of each new iteration; else it is drawn when it is wanted.
+    """
+
+    def __init__(self, view: View, session: Session, *, draw_aside: bool = False) -> None:
         self.view, self.session = view, session
+        self._draw_aside = draw_aside
         self.selected: int | None = None
         self.form = Form(view, session)
         self._differences = Differences(session)
@@ -76,6 +84,22 @@ class Presenter:
         """A look at the inputs has ended."""
         self.form.looked(looked)
 
+    def identify_calibrant(self) -> None:
+        """Find out by the data which of the facility's calibrants the form's run is of, and choose it."""
+        request = self.form.request_of_run()
+        self._start(
+            "identify the calibrant",
+            lambda progress: self.session.identify_calibrant(request, progress),
+            lambda found: self._show_identified(request, found),
+        )
+
+    def _show_identified(self, request: Request, found: CalibrantFinding) -> None:
+        for name, why in found.unreadable:
+            self.view.log("warning", f"The calibrant {name} could not be tried: {why}")
+        for calibrant in found.identification.ranking[:2]:
+            self.view.log("information", f"{calibrant.text[:1].upper()}{calibrant.text[1:]}.")
+        self._tell(self.form.identified(request, found))
+
     def new_calibration(self) -> None:
         """Empty the form, which can be undone, and offer to clear the session's workspaces; iterations stay."""
         self.form.begin_anew()
@@ -91,7 +115,8 @@ class Presenter:
         """Offer what there is to choose from now."""
         starts = ["default", *(f"iteration {number}" for number in self.session.folders.numbers())]
         runs, masks = self.workspaces_of_kind("Events"), self.workspaces_of_kind("PixelMask")
-        self.view.show_choices(Choices(starts, runs, masks))
+        native = len(instrument_of(self.session.host.settings).modes) > 1
+        self.view.show_choices(Choices(starts, runs, masks, native))
 
     def workspaces_of_kind(self, kind: str) -> list[str]:
         """Names of the workspaces of a kind."""
@@ -115,7 +140,16 @@ class Presenter:
             self.view.show_error(error)
             return
         name = "calibrate" if request.lite else "calibrate native pixels"
-        self._start(name, lambda progress: self.session.calibrate(request, progress), self._show_calibrated)
+        self._start(name, lambda progress: self._calibrated(request, progress), self._show_calibrated)
+
+    def _calibrated(self, request: Request, progress: Progress) -> Iteration:
+        """A new iteration, whose report is drawn later: its pictures would hold up the result."""
+        iteration = self.session.calibrate(request, progress, report=False)
+        if self._draw_aside:
+            self.session.draw_report_aside(iteration.number)
+        else:
+            self.session.ask_report(iteration.number)
+        return iteration
 
     def cancel(self) -> None:
         """Ask the running job to end, and forget those that wait; without one, nothing."""
@@ -262,7 +296,7 @@ class Presenter:
 
     def report(self, number: int) -> None:
         """Open the HTML report of an iteration."""
-        self._start("write the report", lambda progress: self.session.report(number), self._show_report)
+        self._start("draw the report", lambda progress: self.session.report(number, progress), self._show_report)
 
     def restore(self, number: int) -> None:
         """Put an iteration's workspaces back into the list."""

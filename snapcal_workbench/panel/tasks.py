@@ -28,12 +28,14 @@ class Worker(QObject):
     Signals:
         progressed: (fraction, message).
         said: (level, message).
+        interim: What the job has found so far.
         finished: (name of the job, result).
         failed: (name of the job, exception); `Cancelled` when it was cancelled.
     """
 
     progressed = Signal(float, str)
     said = Signal(str, str)
+    interim = Signal(object)
     finished = Signal(str, object)
     failed = Signal(str, object)
 
@@ -80,7 +82,8 @@ class Worker(QObject):
                     return
                 name, job = self._waiting.pop(0)
                 self._cancel, self._last = threading.Event(), 0.0
-            self._do(name, job, Progress(self._report, self.said.emit, self._cancel.is_set))
+            tell = Progress(self._report, self.said.emit, self._cancel.is_set, on_interim=self.interim.emit)
+            self._do(name, job, tell)
 
     def _do(self, name: str, job: Job, progress: Progress) -> None:
         with suppress(RuntimeError):  # the window was closed and deleted meanwhile

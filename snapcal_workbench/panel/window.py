@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSettings, Qt, QTimer, QUrl
+from qtpy.QtCore import QEvent, QSettings, Qt, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from snapcal_workbench.calibration.types import DiffCalTable
+from snapcal_workbench.calibration.types import DiffCalTable, PixelPass
 from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.hosts.default import default_host
 from snapcal_workbench.options import Settings
@@ -48,6 +48,7 @@ from snapcal_workbench.panel.views.run_bar import CALIBRATE, ITERATE, RunBar
 from snapcal_workbench.panel.views.spectra_view import peak_text
 from snapcal_workbench.panel.views.versions_view import VersionsView
 from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
+from snapcal_workbench.panel.widgets.colours import faded
 from snapcal_workbench.panel.widgets.layouts import FormArea
 from snapcal_workbench.panel.widgets.questions import show_error
 from snapcal_workbench.panel.workspace_plots import Plot
@@ -69,7 +70,7 @@ def show(host: Host | None = None) -> CalibrationWindow:
     global _window
     if _window is None:
         parent, flags = _workbench_window()
-        _window = CalibrationWindow(host or default_host(), parent)
+        _window = CalibrationWindow(host or default_host(), parent, draw_aside=True)
         if flags is not None:
             _window.setWindowFlags(flags)
         _window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -115,9 +116,23 @@ def run(settings: Settings) -> int:
 
 
 class CalibrationWindow(QMainWindow):
-    """The panel. It is the presenter's view."""
+    """The panel. It is the presenter's view.
 
-    def __init__(self, host: Host, parent: QWidget | None = None, session: Session | None = None) -> None:
+    Args:
+        host: Where workspaces are and algorithms run.
+        parent: A window that it belongs to.
+        session: Default: the user's own.
+        draw_aside: Whether another process draws the report of each new iteration, see `Presenter`.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        parent: QWidget | None = None,
+        session: Session | None = None,
+        *,
+        draw_aside: bool = False,
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("CalibrationWindow")
         self.setWindowTitle("SNAP Calibration")
@@ -132,7 +147,8 @@ class CalibrationWindow(QMainWindow):
         self._settle.setInterval(SETTLE_MS)
         self._make_views()
         self._lay_out()
-        self.presenter = Presenter(self, session or Session(host))
+        self._fade_disabled()
+        self.presenter = Presenter(self, session or Session(host), draw_aside=draw_aside)
         self._show_recent()
         self.inputs_view.set_defaults(self.presenter.session.new_request().options)
         self.dialogs = Dialogs(self, self.presenter)
@@ -208,6 +224,7 @@ class CalibrationWindow(QMainWindow):
         presenter, iterations = self.presenter, self.iterations
         self._work.progressed.connect(self._progressed)
         self._work.said.connect(self._said)
+        self._work.interim.connect(self._show_interim)
         self._work.finished.connect(self._finished)
         self._work.failed.connect(self._failed)
         self._look.finished.connect(lambda _, looked: self.presenter.looked(looked))
@@ -217,6 +234,7 @@ class CalibrationWindow(QMainWindow):
         self._aside.finished.connect(lambda _, shown: shown())
         self._aside.failed.connect(lambda _, error: self.log("warning", str(error)))
         self.inputs_view.changed.connect(presenter.inputs_changed)
+        self.inputs_view.identify_asked.connect(presenter.identify_calibrant)
         self.inputs_view.new_asked.connect(presenter.new_calibration)
         self.inputs_view.undo_asked.connect(presenter.undo_new_calibration)
         self.inputs_view.initialise_asked.connect(self.dialogs.initialise)
@@ -422,16 +440,22 @@ class CalibrationWindow(QMainWindow):
         if level == "information":
             self.run_bar.found(text)
 
+    def _show_interim(self, found: object) -> None:
+        if isinstance(found, PixelPass):
+            self.outcome.show_pass(found)
+
     def _reading_failed(self, name: str, error: BaseException) -> None:
         self.presenter.failed(name, error)
 
     def _finished(self, name: str, result: object) -> None:
         self._jobs -= 1
+        self.outcome.end_passes()
         self.history.keep_course(name, self.run_bar.course)
         if callable(result):
             self.presenter.finished(result)
 
     def _failed(self, name: str, error: BaseException) -> None:
+        self.outcome.end_passes()
         self._jobs = 0 if isinstance(error, Cancelled) else self._jobs - 1
         self.presenter.failed(name, error)
 
@@ -470,6 +494,15 @@ class CalibrationWindow(QMainWindow):
     def _help(self) -> None:
         self.help_dialog.show()
         self.help_dialog.raise_()
+
+    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Tell disabled buttons from others in another theme, too."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ApplicationPaletteChange:
+            self._fade_disabled()
+
+    def _fade_disabled(self) -> None:
+        self.setPalette(faded(QApplication.palette()))
 
     # -- settings and end -------------------------------------------------------------------------------------------
 

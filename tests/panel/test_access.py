@@ -18,6 +18,7 @@ from snapcal_workbench.panel.dialogs.dialogs import ApplyDialog
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from tests.panel.driving import Open
+from tests.panel.screenshots import dark_palette
 
 
 def reached_by_tab(qtbot, window: QWidget, first: QWidget) -> list[QWidget]:
@@ -144,3 +145,29 @@ def test_the_window_fits_a_small_screen(qtbot, usual_font: None, open_worked: Op
     smallest = window.minimumSizeHint()
     assert smallest.width() <= 1280
     assert smallest.height() <= 720
+
+
+@pytest.fixture
+def dark(qapp: QApplication) -> Iterator[None]:
+    """A dark theme that says nothing of disabled text."""
+    before = qapp.palette()
+    qapp.setPalette(dark_palette())
+    yield
+    qapp.setPalette(before)
+
+
+def brightest(button: QAbstractButton) -> int:
+    """The lightness of the text of a button on a dark ground."""
+    image = button.grab().toImage()
+    margin = 5  # the frame is not the text
+    across, down = range(margin, image.width() - margin), range(margin, image.height() - margin)
+    return max(image.pixelColor(x, y).lightness() for x in across for y in down)
+
+
+def test_a_disabled_button_is_told_from_others_in_a_dark_theme(qtbot, dark: None, open_window: Open) -> None:
+    window = open_window()
+    enabled, disabled = window.run_bar.script, window.run_bar.cancel
+    assert enabled.isEnabled()
+    assert not disabled.isEnabled()
+    assert brightest(disabled) < 0.75 * brightest(enabled)
+    assert brightest(disabled) > 1.5 * window.palette().window().color().lightness()  # it can still be read

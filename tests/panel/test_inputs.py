@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QMenu, QWidget
 
 from snapcal_workbench.calibration.types import MaskReason, PixelMask
 from snapcal_workbench.errors import InputError, InputProblemError
+from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import PRESETS, CalibrationOptions, leaves
 from snapcal_workbench.panel.form import inputs_of
 from snapcal_workbench.panel.pace import PATIENCE, Pace
@@ -234,6 +236,43 @@ def test_recent_runs_come_back_and_the_last_choice_is_proposed(qtbot, open_windo
     assert form.values["runs"] == (RUN,)
     qtbot.waitUntil(lambda: form.values["grouping"] == "All", timeout=20_000)
     assert form.values["calibrant"] == "Silicon_NIST_640d_001"  # the title knows better than the last use
+
+
+def test_the_data_say_which_calibrant_it_is_where_the_title_is_wrong(
+    qtbot, open_window: Open, tree: SimulatedTree
+) -> None:
+    path = tree.run_path(RUN)
+    content = path.read_bytes()
+    path.unlink()  # it is a hard link to that of other tests
+    path.write_bytes(content)
+    with h5py.File(path, "r+") as file:
+        del file["entry/title"]
+        file["entry/title"] = [b"Diamond powder"]
+    window = open_window()
+    form = window.inputs_view
+    assert not form.identify.isEnabled()
+    type_run(qtbot, window, RUN, "")
+    qtbot.waitUntil(lambda: form.values["calibrant"] == "Diamond_001", timeout=20_000)  # as the title says
+    form.identify.click()
+    qtbot.waitUntil(lambda: form.values["calibrant"] == "Silicon_NIST_640d_001", timeout=60_000)
+    qtbot.waitUntil(lambda: "names Diamond_001, but the data are of" in form.problem("calibrant"), timeout=20_000)
+    assert window.run_bar.step.text().startswith("By its data the run is of Silicon_NIST_640d_001.")
+    assert "Silicon_NIST_640d_001 explains" in log(window)
+    form.calibrant.setCurrentText("Diamond_001")
+    expected = "The data are of Silicon_NIST_640d_001, not of Diamond_001."
+    qtbot.waitUntil(lambda: expected in form.problem("calibrant"), timeout=20_000)
+    assert window.run_bar.calibrate.isEnabled()  # a warning: whoever knows better may go on
+
+
+def test_native_pixels_are_no_choice_where_there_are_no_others(
+    qtbot, settings: None, small_tree: SimulatedTree
+) -> None:
+    for instrument, offered in (("SNAP", True), ("POWGEN", False)):
+        window = CalibrationWindow(EmbeddedHost(small_tree.settings.model_copy(update={"instrument": instrument})))
+        qtbot.addWidget(window)
+        window.show()
+        assert window.inputs_view.native.isVisible() == offered
+        window.close()
 
 
 def test_a_long_name_is_cut_in_the_middle(qtbot) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,19 @@ def test_a_click_leaves_a_peak_out_and_takes_it_in_again(qtbot, shown: tuple[Cal
     drawn(qtbot, pane, click)
     assert window.presenter.request().excluded_peaks == ()
     assert not [p for p in pane.figure.axes[0].patches if "left out" in str(p.get_gid())]
+
+
+def test_a_peak_that_was_left_out_says_why_at_its_tick(qtbot, shown: tuple[CalibrationWindow, Results]) -> None:
+    window, results = shown
+    view, fits = window.results.spectra, results.values["fit_table"]
+    at = int(np.flatnonzero(fits.group == 1)[2])
+    why = ["the fit did not converge" if i == at else "" for i in range(len(fits.chi2))]
+    rejected = replace(fits, used=np.arange(len(why)) != at, why_not=tuple(why))
+    window.show_results(replace(results, values={**results.values, "fit_table": rejected}))
+    pane = show_tab(qtbot, window, SPECTRA)
+    QTest.mouseMove(pane.canvas, place(pane, 0, float(fits.d[at]), 0.98 * pane.figure.axes[0].get_ylim()[1]))
+    qtbot.waitUntil(lambda: view.hover.text().startswith("peak "), timeout=5_000)
+    assert view.hover.text().endswith(", rejected: the fit did not converge")
 
 
 def test_purging_by_chi_squared(qtbot, shown: tuple[CalibrationWindow, Results]) -> None:

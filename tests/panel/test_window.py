@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import h5py
 import numpy as np
 from qtpy.QtCore import QPoint, Qt
@@ -10,8 +13,30 @@ from snapcal_workbench.calibration.types import PixelMask
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
+from snapcal_workbench.report.detectors import DetectorPicture
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.panel.driving import LONG, RUN, Open, fill_in, log, run
+
+TABS = ("Spectra", "Groups", "Detectors", "Convergence", "Compare")
+
+
+def visible_tabs(window: CalibrationWindow) -> tuple[str, ...]:
+    """Titles of the results' tabs."""
+    results = window.results
+    return tuple(results.tabText(index) for index in range(results.count()) if results.isTabVisible(index))
+
+
+@contextmanager
+def watched(window: CalibrationWindow) -> Iterator[set[tuple[bool, tuple[str, ...]]]]:
+    """What is seen at each pass: whether it is in front, and the tabs."""
+    seen: set[tuple[bool, tuple[str, ...]]] = set()
+
+    def look(_: object) -> None:
+        seen.add((window.results.currentWidget() is window.results.running, visible_tabs(window)))
+
+    window._work.interim.connect(look)
+    yield seen
+    window._work.interim.disconnect(look)
 
 
 def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: SimulatedTree) -> None:
@@ -19,9 +44,21 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     window = open_window()
     fill_in(qtbot, window)
     assert not window.inputs_view.run_view.initialise.isVisible()
-    run(qtbot, window, 1)
+    pane, pictures = window.results.running.pane, []
+    pane.drawn.connect(lambda: pictures.append(pane.result))
+    with watched(window) as seen:
+        run(qtbot, window, 1)
+    assert seen == {(True, ("Running",))}  # in the place of the first steps
+    assert pictures
+    assert all(isinstance(picture, DetectorPicture) for picture in pictures)
     window.inputs_view.options["groups.model"].set_value("DIFC+TZERO")
-    run(qtbot, window, 2)
+    with watched(window) as seen:
+        run(qtbot, window, 2)
+    assert seen == {(False, (*TABS, "Running"))}  # what the scientist looks at stays in front
+    assert visible_tabs(window) == TABS
+    folders = window.presenter.session.folders
+    assert folders.asked(2).is_file()  # its report does not hold up the result
+    assert not folders.report(2).exists()
     cells = [window.iterations.table.item(row, 2).text() for row in range(2)]
     assert "Terms of a group: DIFC+TZERO" in " ".join(cells)
     assert "diffract_consts_058882_01" in window.workspaces_shown()
@@ -43,7 +80,8 @@ def test_from_the_form_to_a_saved_version(qtbot, open_window: Open, tree: Simula
     window.presenter.save(1, author="tester", comments="the first", applies_to="")
     qtbot.waitUntil(lambda: "Saved as version 1" in log(window), timeout=30_000)
     qtbot.waitUntil(lambda: window.versions.table.rowCount() == 2, timeout=20_000)
-    assert (tree.settings.powder_home / "04bd2c53f6bf6754" / "diffraction" / "v_0001").is_dir()
+    saved = tree.settings.powder_home / "04bd2c53f6bf6754" / "diffraction" / "v_0001"
+    assert (saved / "report.html").is_file()
     window.inputs_view.options["groups.max_chi2"].set_value(7.0)
     window.close()
 

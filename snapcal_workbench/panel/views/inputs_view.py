@@ -40,12 +40,14 @@ class InputsView(QWidget):
 
     Signals:
         changed: The user has stopped typing for a moment.
+        identify_asked: The user wants to know by the data which calibrant the run is of.
         initialise_asked: The user wants to initialise the run's state.
         new_asked: The user wants an empty form.
         undo_asked: The user wants back what was in the form before it was emptied.
     """
 
     changed = Signal()
+    identify_asked = Signal()
     initialise_asked = Signal()
     new_asked = Signal()
     undo_asked = Signal()
@@ -78,6 +80,10 @@ class InputsView(QWidget):
         self.native = QCheckBox("native pixels (slower, finer)")
         self.native.setToolTip("Calibrate single pixels instead of 8x8 blocks of them")
         self.calibrant = choice("Calibrant", "The known powder: one of the list, or its file", "choose the powder")
+        self.identify = QToolButton()
+        self.identify.setText("Identif&y")
+        self.identify.setToolTip("Find out by the run's peaks which of the known calibrants it is of, and choose that")
+        self.identify.setEnabled(False)
         self.reflections = ReflectionsView()
         self.grouping = choice("Grouping", "Which pixels are focused together", "the state's first 'column' one")
         start = "Calibration of the first pass: default (geometry in the logs), iteration, version or file"
@@ -131,7 +137,7 @@ class InputsView(QWidget):
             (
                 "calibrant",
                 "Cali&brant",
-                (self.calibrant, self._files("a calibrant", "Samples (*.json)", self.calibrant)),
+                (self.calibrant, self.identify, self._files("a calibrant", "Samples (*.json)", self.calibrant)),
             ),
             ("", "", (self.reflections,)),
             ("grouping", "&Grouping", (self.grouping, self._files("a grouping", groups, self.grouping))),
@@ -177,6 +183,8 @@ class InputsView(QWidget):
         if name:
             mark = self._marks[name] = Mark()
             row = beside(field, *others, mark)
+        if field is self.native:
+            self._native_row = row
         if label.text():
             form.addRow(label, row)
         else:
@@ -195,6 +203,7 @@ class InputsView(QWidget):
         self.preset.currentTextChanged.connect(self._take_preset)
         self.options.changed.connect(self._touched)
         self.more.toggled.connect(self._more_page.setVisible)
+        self.identify.clicked.connect(self.identify_asked.emit)
         self.run_view.initialise.clicked.connect(self.initialise_asked.emit)
         self.new.clicked.connect(self.new_asked.emit)
         self.undo.clicked.connect(self.undo_asked.emit)
@@ -305,6 +314,7 @@ class InputsView(QWidget):
     def set_choices(self, choices: Choices) -> None:
         """Offer what there is; what is chosen stays chosen."""
         self._iterations, self._masks = choices.starts, choices.masks
+        self._native_row.setVisible(choices.native)
         offer(self.workspace, ["", *choices.runs])
         versions = [self.start_from.itemText(i) for i in range(self.start_from.count())]
         self._offer_starts([text for text in versions if "/" in text])
@@ -318,6 +328,7 @@ class InputsView(QWidget):
         if looked.calibrants is not None:
             offer(self.calibrant, looked.calibrants)
         self.reflections.show_calibrant(looked.calibrant)
+        self.identify.setEnabled(looked.summary is not None)
         if looked.summary is not None:
             offer(self.grouping, looked.summary.groupings)
         self.run_view.show_run(looked.summary, looked.versions)

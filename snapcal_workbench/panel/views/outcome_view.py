@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
+from snapcal_workbench.calibration.types import PixelPass
 from snapcal_workbench.panel.contract import Results
 from snapcal_workbench.panel.views.results_view import ResultsView
 from snapcal_workbench.panel.views.verdict_view import VerdictView
@@ -17,6 +18,7 @@ class OutcomeView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.verdict, self.results, self.welcome = VerdictView(), ResultsView(), WelcomeView()
+        self._alone = False
         self.pages = QStackedWidget()
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.results)
@@ -31,7 +33,21 @@ class OutcomeView(QWidget):
         name = f"{iteration.name} of run {iteration.run_number}" if iteration is not None else ""
         self.verdict.show_verdict(name[:1].upper() + name[1:], iteration.account.verdict if iteration else None)
         self.results.show_results(results)
+        self._alone = False
         self.pages.setCurrentWidget(self.welcome if results is None else self.results)
+
+    def show_pass(self, found: PixelPass) -> None:
+        """Show the last pass of the running calibration: in the place of the first steps, else in a tab of its own."""
+        self._alone = self._alone or self.pages.currentWidget() is self.welcome
+        self.results.show_pass(found, alone=self._alone)
+        self.pages.setCurrentWidget(self.results)
+
+    def end_passes(self) -> None:
+        """No calibration runs any more."""
+        self.results.end_passes()
+        if self._alone:
+            self.pages.setCurrentWidget(self.welcome)
+        self._alone = False
 
     def show_comparison(self, comparison: Comparison) -> None:
         """Show several calibrations over each other."""

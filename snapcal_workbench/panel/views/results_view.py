@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QTabWidget, QToolButton, QWidget
 
+from snapcal_workbench.calibration.types import PixelPass
 from snapcal_workbench.panel import exports
 from snapcal_workbench.panel.contract import Results, Write
 from snapcal_workbench.panel.views.compare_view import AXES, FIGURES, CompareView
 from snapcal_workbench.panel.views.detectors_view import DetectorsView
+from snapcal_workbench.panel.views.running_view import RunningView
 from snapcal_workbench.panel.views.spectra_view import SpectraView
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import combo, stacked
@@ -24,7 +26,7 @@ from snapcal_workbench.session import Comparison
 
 
 class ResultsView(QTabWidget):
-    """Tabs: spectra, groups, detectors, convergence, comparison.
+    """Tabs: spectra, groups, detectors, convergence, comparison; while a calibration runs also its last pass.
 
     Signals:
         exported: Path, and the function that writes the file.
@@ -38,6 +40,7 @@ class ResultsView(QTabWidget):
         self._results: Results | None = None
         self.convergence, self.groups = FigurePane("Convergence"), FigurePane("Figures of the groups")
         self.detectors, self.spectra, self.compare = DetectorsView(), SpectraView(), CompareView()
+        self.running = RunningView()
         self.figure_of = combo("Figure of the groups", "Which figure of the groups is shown", list(FIGURES))
         self.axis = combo("Axis of the groups", "Groups in their order, or at their mean scattering angle", list(AXES))
         groups = QWidget()
@@ -50,7 +53,14 @@ class ResultsView(QTabWidget):
             (self.compare, "Compare", "Iterations and saved versions over each other"),
         ):
             self.setTabToolTip(self.addTab(page, title), tip)
-        self.panes = (self.spectra.pane, self.groups, self.detectors.pane, self.convergence, self.compare.pane)
+        self.panes = (
+            self.spectra.pane,
+            self.groups,
+            self.detectors.pane,
+            self.convergence,
+            self.compare.pane,
+            self.running.pane,
+        )
         self._add_export()
         for box in (self.figure_of, self.axis):
             box.currentTextChanged.connect(lambda _: self._draw_groups())
@@ -69,6 +79,8 @@ class ResultsView(QTabWidget):
     def show_results(self, results: Results | None) -> None:
         """Show the results of an iteration, or nothing."""
         self._results = results
+        if results is not None:
+            self._show_tabs_of_results(True)
         self.detectors.show_results(results)
         self.spectra.show_results(results)
         self._draw_groups()
@@ -81,6 +93,26 @@ class ResultsView(QTabWidget):
         self.convergence.draw(
             lambda figure, theme: draw_convergence(figure, iteration.passes, threshold_ppm=threshold, theme=theme)
         )
+
+    def show_pass(self, found: PixelPass, *, alone: bool) -> None:
+        """Show the last pass of the running calibration; `alone`: there are no results whose tabs could be shown."""
+        if self.indexOf(self.running) < 0:
+            tip = "What the last pass of the running calibration has found"
+            self.setTabToolTip(self.addTab(self.running, "Running"), tip)
+        if alone:
+            self.setCurrentWidget(self.running)
+            self._show_tabs_of_results(False)
+        self.running.show_pass(found)
+
+    def end_passes(self) -> None:
+        """Take the passes away: no calibration runs any more."""
+        self._show_tabs_of_results(True)
+        self.removeTab(self.indexOf(self.running))
+        self.running.end()
+
+    def _show_tabs_of_results(self, shown: bool) -> None:
+        for index in range(self.count()):
+            self.setTabVisible(index, shown or self.widget(index) is self.running)
 
     def show_spectra_first(self) -> None:
         """Bring the fitted spectra to the front."""
@@ -130,7 +162,7 @@ class ResultsView(QTabWidget):
                 ("Groups (CSV)", "comparison.csv", partial(exports.write_comparison, comparison=comparison)),
                 ("Page (HTML)", "comparison.html", partial(exports.write_comparison_page, comparison=comparison)),
             ]
-        if results is None:
+        if results is None or page is self.running:
             return []
         report = ("Report of the iteration (HTML)", "report.html", partial(exports.write_report, results=results))
         return [*self._tables_of_iteration(results), report]
