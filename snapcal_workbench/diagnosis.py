@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench import __version__
 from snapcal_workbench.errors import SnapcalError
@@ -58,7 +57,7 @@ def diagnose(settings: Settings, properties: Path, *, prefix: Path | None = None
     ]
 
 
-def conda_records(prefix: Path) -> dict[str, dict[str, Any]]:
+def conda_records(prefix: Path) -> dict[str, dict[str, object]]:
     """What conda says it has installed in an environment, by package; empty outside of conda."""
     records = {}
     for path in sorted((prefix / "conda-meta").glob("*.json")):
@@ -70,7 +69,7 @@ def conda_records(prefix: Path) -> dict[str, dict[str, Any]]:
     return records
 
 
-def _mantid(records: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+def _mantid(records: dict[str, dict[str, object]]) -> Iterator[Finding]:
     if not is_there("mantid"):
         yield Finding(
             "warning",
@@ -116,7 +115,7 @@ def _parts() -> Iterator[Finding]:
             yield Finding("error", entry.name, f"cannot be imported: {error}", "Install the plugin again.")
 
 
-def replaced_packages(records: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+def replaced_packages(records: dict[str, dict[str, object]]) -> Iterator[Finding]:
     """Packages of a conda environment that pip has put another version of in its place."""
     for name, distribution in WATCHED.items():
         if name not in records:

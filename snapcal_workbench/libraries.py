@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from snapcal_workbench.errors import InputError
 
@@ -110,9 +110,15 @@ class Outcome:
     """
 
     ended: str
-    said: Mapping[str, Any]
+    said: Mapping[str, object]
     last_words: str = ""
     afterwards: str = ""
+
+    @property
+    def hdf5(self) -> list[tuple[str, str]]:
+        """Path and version of each HDF5 library that the process had."""
+        found = self.said.get("hdf5")
+        return [(str(path), str(version)) for path, version in found] if isinstance(found, list) else []
 
     @property
     def version(self) -> str:
@@ -180,7 +186,7 @@ def _followed(process: subprocess.Popen[str], seconds: float, check: Callable[[]
                 raise
 
 
-def _last_json(text: str) -> dict[str, Any]:
+def _last_json(text: str) -> dict[str, object]:
     for line in reversed(text.splitlines()):
         try:
             said = json.loads(line)
@@ -223,7 +229,7 @@ def findings(ended: Mapping[str, Outcome]) -> Iterator[Finding]:
     if clash:
         found = f"h5py after Mantid {clash}; HDF5 of Mantid: {hdf5_of(mantid)}, of h5py: {hdf5_of(ended['h5py'])}"
         yield Finding("error", "HDF5", found, H5PY_OF_CHANNEL)
-    elif len(together.said.get("hdf5", ())) > 1:
+    elif len(together.hdf5) > 1:
         found = f"two libraries in one process: {hdf5_of(together)}"
         yield Finding("error", "HDF5", found, H5PY_OF_CHANNEL)
     else:
@@ -256,7 +262,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def hdf5_of(outcome: Outcome) -> str:
     """The HDF5 libraries that a process had, in words."""
-    found = [f"{version} ({path})" for path, version in outcome.said.get("hdf5", ())]
+    found = [f"{version} ({path})" for path, version in outcome.hdf5]
     return " and ".join(found) or str(outcome.said.get("states") or "of unknown version")
 
 
@@ -290,7 +296,7 @@ def reason_not_to_load() -> str:
     if "mantid" not in sys.modules or "h5py" in sys.modules or not brings_hdf5(h5py_folder()):
         return ""
     outcome = in_process(CODE["mantid, then h5py"])
-    if not outcome.ended and not outcome.afterwards and len(outcome.said.get("hdf5", ())) <= 1:
+    if not outcome.ended and not outcome.afterwards and len(outcome.hdf5) <= 1:
         return ""
     if in_process("print()").ended:
         return ""  # this program is no Python that could try it: then the import itself has to say it

@@ -7,12 +7,16 @@ together with Mantid (`libraries`): else the log and the menu entry say so, and 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snapcal_workbench.workspaces.protocol import Algorithm, Host
+
 import importlib
 import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any
 
 from mantid.kernel import logger
 
@@ -36,7 +40,7 @@ def register() -> None:
             _attempt(name, partial(_start, name))
 
 
-def open_panel() -> Any:
+def open_panel() -> object:
     """Open the panel, or bring the open one to the front; returns its window, or None when it cannot be opened.
 
     Why it cannot be opened stands in Mantid's log and in a message box.
@@ -44,7 +48,8 @@ def open_panel() -> Any:
     reason = reason_not_to_load() or reason_not_to_show()
     if reason:
         logger.error(f"SNAPCal: the panel cannot be opened: {reason}")
-        return _explain(reason)
+        _explain(reason)
+        return None
     return _attempt("the panel", lambda: load_object(read_manifest().interface.object)(), _explain)
 
 
@@ -72,11 +77,12 @@ def _register_algorithms() -> None:
         _attempt(entry.name, partial(mantid_algorithms.register, entry.name, load, _host))
 
 
-def _loader(name: str, where: str) -> Callable[[], Any]:
+def _loader(name: str, where: str) -> Callable[[], Algorithm]:
     @lru_cache(maxsize=1)
-    def load() -> Any:
+    def load() -> Algorithm:
         try:
-            return load_object(where)
+            found: Algorithm = load_object(where)
+            return found
         except Exception as error:
             logger.error(f"SNAPCal: the algorithm {name} is not available: {error}")
             raise
@@ -84,8 +90,9 @@ def _loader(name: str, where: str) -> Callable[[], Any]:
     return load
 
 
-def _host() -> Any:
-    return importlib.import_module("snapcal_workbench.hosts.mantid_host").shared_host()
+def _host() -> Host:
+    host: Host = importlib.import_module("snapcal_workbench.hosts.mantid_host").shared_host()
+    return host
 
 
 def _explain(reason: str) -> None:
@@ -94,7 +101,7 @@ def _explain(reason: str) -> None:
     _attempt("a message box", lambda: load_object("snapcal_workbench.panel.menu:explain")(title, reason))
 
 
-def _attempt(what: str, action: Callable[[], Any], tell: Callable[[str], None] | None = None) -> Any:
+def _attempt(what: str, action: Callable[[], object], tell: Callable[[str], None] | None = None) -> object:
     """Do it; report what goes wrong to the log, and to `tell`, and go on."""
     try:
         return action()

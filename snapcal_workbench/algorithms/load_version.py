@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, PixelResults, Spectra
@@ -34,7 +32,7 @@ class Outputs(Parameters):
     version: int = Field(description="Number of the version")
     lite: bool = Field(description="Whether it is of lite pixels")
     path: str = Field(description="Its folder")
-    entry: dict[str, Any] = Field(description="Its index entry")
+    entry: dict[str, object] = Field(description="Its index entry")
     loaded: list[str] = Field(description="Names of the workspaces that were made")
 
 

@@ -55,7 +55,7 @@ REPORT_INTERVAL = 0.1
 _STEP = 0.02
 """Width of a report: Mantid leaves out, without asking for a cancel, reports of less than one percent."""
 
-_WORKSPACE_PROPERTIES: dict[str, Callable[..., Any]] = {
+_WORKSPACE_PROPERTIES: dict[str, Callable[..., object]] = {
     "DiffCalTable": ITableWorkspaceProperty,
     "FitTable": ITableWorkspaceProperty,
     "tuple": WorkspaceGroupProperty,
@@ -181,7 +181,7 @@ def _declare(owner: PythonAlgorithm, declaration: PropertyDeclaration) -> None:
         owner.setPropertySettings(declaration.name, EnabledWhenProperty(other, PropertyCriterion.IsEqualTo, value))
 
 
-def _validator(declaration: PropertyDeclaration) -> Any:
+def _validator(declaration: PropertyDeclaration) -> object:
     """Mantid's validator; a number that may be empty has none, because Mantid's do not know an empty one."""
     if declaration.kind == "choice":
         return StringListValidator(list(declaration.choices))
@@ -248,7 +248,7 @@ def _run(owner: PythonAlgorithm, algorithm: Algorithm, default: Callable[[], Hos
         call.outputs = outputs
 
 
-def _recorded(algorithm: Algorithm) -> Callable[[Any, Host, Progress], BaseModel]:
+def _recorded(algorithm: Algorithm) -> Callable[[object, Host, Progress], BaseModel]:
     """The work of what the user runs by dialog or script, written into the host's history as the plugin's calls are."""
     return lambda inputs, host, progress: host.run(algorithm, inputs, progress)
 

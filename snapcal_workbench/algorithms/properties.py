@@ -20,10 +20,17 @@ from snapcal_workbench.options import Leaf, leaves, nested, value_at
 
 PropertyKind = Literal["text", "integer", "number", "switch", "choice", "list", "json", "workspace"]
 Path = tuple[str, ...]
-_SIMPLE: dict[Any, PropertyKind] = {str: "text", int: "integer", float: "number", bool: "switch"}
+_SIMPLE: dict[object, PropertyKind] = {str: "text", int: "integer", float: "number", bool: "switch"}
 _RESERVED = {"Version": "CalibrationVersion"}
 """Names that Mantid's Python functions keep for themselves, and what stands for them."""
-_EMPTY: dict[PropertyKind, Any] = {"text": "", "integer": 0, "number": 0.0, "switch": False, "json": "", "choice": ""}
+_EMPTY: dict[PropertyKind, object] = {
+    "text": "",
+    "integer": 0,
+    "number": 0.0,
+    "switch": False,
+    "json": "",
+    "choice": "",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class PropertyDeclaration:
     name: str
     path: Path
     kind: PropertyKind
-    default: Any
+    default: object
     doc: str
     group: str = ""
     optional: bool = False
@@ -136,7 +143,7 @@ def _condition(leaf: Leaf) -> tuple[str, str] | None:
     return _name(tuple(name.split("."))), str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def to_property(declaration: PropertyDeclaration, value: Any) -> Any:
+def to_property(declaration: PropertyDeclaration, value: Any) -> object:
     """A value of the model as the property holds it; None is an empty number."""
     if declaration.kind == "list":
         return ",".join(value)
@@ -145,19 +152,19 @@ def to_property(declaration: PropertyDeclaration, value: Any) -> Any:
     return value
 
 
-def from_property(declaration: PropertyDeclaration, value: Any) -> Any:
+def from_property(declaration: PropertyDeclaration, value: object) -> object:
     """What a property holds as a value for the model; text that is no JSON stays text, which the model refuses."""
     if declaration.kind == "list":
         return tuple(part.strip() for part in str(value).split(",") if part.strip())
     if declaration.kind != "json":
         return value
     try:
-        return json.loads(value)
+        return json.loads(str(value))
     except ValueError:
         return value
 
 
-def property_values(declarations: tuple[PropertyDeclaration, ...], model: BaseModel) -> dict[str, Any]:
+def property_values(declarations: tuple[PropertyDeclaration, ...], model: BaseModel) -> dict[str, object]:
     """The properties of which a model differs from the default, by name, and all workspaces that it names."""
     values = {d.name: to_property(d, value_at(model, d.path)) for d in declarations}
     return {d.name: values[d.name] for d in declarations if values[d.name] != d.default}
@@ -166,7 +173,7 @@ def property_values(declarations: tuple[PropertyDeclaration, ...], model: BaseMo
 def model_of(
     model: type[BaseModel],
     declarations: tuple[PropertyDeclaration, ...],
-    value_of: Callable[[PropertyDeclaration], Any],
+    value_of: Callable[[PropertyDeclaration], object],
 ) -> BaseModel:
     """The model that the properties' values make.
 
@@ -192,7 +199,7 @@ def messages(declarations: tuple[PropertyDeclaration, ...], error: ValidationErr
     return found
 
 
-def _is_missing(problem: Mapping[str, Any]) -> bool:
+def _is_missing(problem: Mapping[str, object]) -> bool:
     return problem["type"] in ("string_too_short", "too_short") and not problem["input"]
 
 

@@ -7,7 +7,6 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench import __version__
 from snapcal_workbench.calibration.types import RunInfo
@@ -32,12 +31,12 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-def files_of(run: RunInfo) -> list[dict[str, Any]]:
+def files_of(run: RunInfo) -> list[dict[str, object]]:
     """Identity of each file that a run came from; of one that is no longer there only its path."""
     return [identity(Path(text)) for text in run.source.split(" + ") if text.strip()]
 
 
-def identity(path: Path) -> dict[str, Any]:
+def identity(path: Path) -> dict[str, object]:
     """Path, size (bytes), time of the last change (ISO 8601, UTC), and SHA-256 of the first and last `SAMPLE` bytes."""
     try:
         status = path.stat()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -67,7 +66,7 @@ class Inputs(Parameters):
     )
     place: str = Field("", description="Folder of states to save in instead of the calibration tree")
     force: bool = Field(False, description="Save it although its verdict is 'not to be used'")
-    provenance: dict[str, Any] = Field({}, description="What else is to be recorded, as label and history")
+    provenance: dict[str, object] = Field({}, description="What else is to be recorded, as label and history")
     attachments: str = Field(
         "", description="Folder whose files are kept with the version: the report and its pictures"
     )
@@ -79,7 +78,7 @@ class Outputs(Parameters):
     version: int = Field(description="Number of the new version")
     path: str = Field(description="Its folder")
     index_path: str = Field(description="The index that names it")
-    entry: dict[str, Any] = Field(description="Its index entry")
+    entry: dict[str, object] = Field(description="Its index entry")
 
 
 def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:

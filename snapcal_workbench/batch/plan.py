@@ -26,7 +26,6 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,8 +51,8 @@ class _PlanFile(BaseModel):
 
     name: str = ""
     runs: list[str] = Field(default_factory=list)
-    inputs: dict[str, Any] = Field(default_factory=dict)
-    vary: dict[str, Any] = Field(default_factory=dict)
+    inputs: dict[str, object] = Field(default_factory=dict)
+    vary: dict[str, object] = Field(default_factory=dict)
     tasks: list[_Task] = Field(default_factory=list)
 
 
@@ -117,8 +116,8 @@ def read_plan(path: Path, settings: Settings) -> Plan:
 
 def plan_of_runs(
     runs: Sequence[str],
-    inputs: Mapping[str, Any],
-    vary: Mapping[str, Sequence[Any]],
+    inputs: Mapping[str, object],
+    vary: Mapping[str, Sequence[object]],
     settings: Settings,
     *,
     name: str = "",
@@ -152,8 +151,8 @@ def _measurements(texts: Sequence[str], folder: Path) -> Iterator[tuple[str, ...
 
 def _plan(
     name: str,
-    places: Sequence[tuple[tuple[str, ...], str, Mapping[str, Any]]],
-    vary: Mapping[str, Any],
+    places: Sequence[tuple[tuple[str, ...], str, Mapping[str, object]]],
+    vary: Mapping[str, object],
     settings: Settings,
 ) -> Plan:
     varied = {key: value if isinstance(value, list | tuple) else [value] for key, value in flattened(vary).items()}
@@ -180,8 +179,8 @@ def _task(
     base: Request,
     runs: tuple[str, ...],
     title: str,
-    inputs: Mapping[str, Any],
-    changed: Mapping[str, Any],
+    inputs: Mapping[str, object],
+    changed: Mapping[str, object],
     settings: Settings,
 ) -> Task:
     request = base.changed({**inputs, "runs": runs})
@@ -191,5 +190,5 @@ def _task(
     return Task(", ".join(filter(None, parts)), request, _hash(known))
 
 
-def _hash(value: Any) -> str:
+def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

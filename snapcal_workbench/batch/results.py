@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.calibration.types import FitTable
 from snapcal_workbench.calibration.types.verdict import Word
@@ -139,6 +138,6 @@ def _read(path: Path) -> Result:
         ) from error
 
 
-def plain(value: Result | Failure) -> dict[str, Any]:
+def plain(value: Result | Failure) -> dict[str, object]:
     """A result for a script, without the peaks."""
     return {name: item for name, item in asdict(value).items() if name != "strain"}

@@ -28,7 +28,7 @@ from snapcal_workbench.batch.board import Board, Standing
 from snapcal_workbench.batch.cluster import LOST_AT_MOST, Cluster
 from snapcal_workbench.batch.plan import Plan, Task
 from snapcal_workbench.batch.ranking import Score, scores
-from snapcal_workbench.batch.results import Failure, finished
+from snapcal_workbench.batch.results import Failure, Result, finished
 from snapcal_workbench.batch.saving import Saving, chosen, save_task
 from snapcal_workbench.batch.worker import STOP, run_task, task_folder
 from snapcal_workbench.errors import InputError, SnapcalError, StoreError
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.2
 """Seconds between two looks whether the user has cancelled."""
-Event = tuple[str, Any, Any]
+Event = tuple[str, str, Any]
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _follow(futures: dict[str, Future], events: queue.SimpleQueue[Event], board:
             left.discard(key)
 
 
-def _outcome(future: Future) -> Any:
+def _outcome(future: Future) -> Result | Failure:
     """What a task that has ended returned, or what became of it."""
     if future.status == "finished":
         return future.result()

@@ -15,11 +15,11 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, SnapcalError, StoreError
 from snapcal_workbench.formats.run_info import read_run_info
@@ -83,7 +83,7 @@ class Look:
     time: str
     verdict: str
     text: str
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -155,7 +155,7 @@ class Watch:
         self.problems = tuple(problems)
         for line in lines:
             if {"file", "size", "changed"} <= line.keys():
-                self._done[Path(line["file"]).name] = (line["size"], line["changed"])
+                self._done[Path(str(line["file"])).name] = (_whole(line["size"]), _whole(line["changed"]))
         if not lines and not existing:
             for name, stamp in self._listed().items():
                 self._write(Look(str(self._folder / name), *stamp, _time(), "not checked", "It was there before."))
@@ -233,7 +233,7 @@ class Watch:
             found = self._check(path, progress)
         except SnapcalError as error:
             return Look(str(path), *stamp, _time(), "failed", _told(error))
-        details: dict[str, Any] = asdict(found) if is_dataclass(found) and not isinstance(found, type) else {}
+        details: dict[str, object] = asdict(found) if is_dataclass(found) and not isinstance(found, type) else {}
         return Look(str(path), *stamp, _time(), found.verdict, found.text, _finite(details))
 
     def _write(self, look: Look) -> None:
@@ -314,6 +314,11 @@ def _told(error: Exception) -> str:
     return str(error)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: Mapping[str, object]) -> dict[str, object]:
     """Plain values for JSON, which knows no NaN."""
-    return json.loads(json.dumps(value, default=str), parse_constant=lambda text: None)
+    found: dict[str, object] = json.loads(json.dumps(value, default=str), parse_constant=lambda text: None)
+    return found
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else -1

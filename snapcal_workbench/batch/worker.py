@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench import __version__
 from snapcal_workbench.batch.plan import Task
@@ -26,7 +25,7 @@ workers would keep their scheduler busy; at twice the table moves in jerks."""
 STOP = "stop"
 """File in the folder of a batch that tells the workers to leave their tasks."""
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, object]], None]
 
 
 def task_folder(batch: Path, task: Task) -> Path:
@@ -59,7 +58,7 @@ def run_task(task: Task, settings: Settings, batch: Path, threads: int, version:
         return Failure("InputError", "A worker has other software.", f"{__version__} instead of {version}", fix, 2)
     name = f"{socket.gethostname()}:{os.getpid()}"
 
-    def report(item: dict[str, Any]) -> None:
+    def report(item: dict[str, object]) -> None:
         worker.log_event(topic, {"key": task.key, "process": name, **item})
 
     limit_threads(threads)

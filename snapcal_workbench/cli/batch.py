@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,7 @@ def batch(
         list[str],
         typer.Argument(metavar="PLAN.toml|RUNS…", help="A plan, or runs: each is a task, those joined by + are summed"),
     ],
-    given: dict[str, Any],
+    given: dict[str, object],
     vary: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=A;B", help="Values of an input, with ; between: every combination is a task"),
@@ -73,7 +73,7 @@ def batch(
         raise typer.Exit(outcome.failures[0].exit_code)
 
 
-def _plan(what: list[str], given: dict[str, Any], vary: list[str], name: str, settings: Settings) -> Plan:
+def _plan(what: list[str], given: dict[str, object], vary: list[str], name: str, settings: Settings) -> Plan:
     from snapcal_workbench.batch.plan import plan_of_runs, read_plan
 
     if len(what) == 1 and what[0].endswith(".toml"):
@@ -183,7 +183,7 @@ def _rows(outcome: Outcome) -> Sequence[Sequence[object]]:
     return rows
 
 
-def _as_json(outcome: Outcome) -> dict[str, Any]:
+def _as_json(outcome: Outcome) -> dict[str, object]:
     from snapcal_workbench.batch.results import plain
 
     tasks = [
@@ -202,7 +202,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
     return {"folder": str(outcome.folder), "page": str(outcome.page), "tasks": tasks}
 
 
-def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+def _finite(values: Mapping[str, object]) -> dict[str, object]:
     """Figures for JSON, which knows no NaN."""
     return {name: None if value != value else value for name, value in values.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,7 +31,7 @@ def _session(context: typer.Context, directory: Path | None) -> Session:
 def calibrate(
     context: typer.Context,
     runs: Runs,
-    given: dict[str, Any],
+    given: dict[str, object],
     session: Directory = None,
     report: Report = True,
     as_json: AsJson = False,
@@ -83,7 +83,7 @@ def _warn(session: Session, request: Request) -> None:
 @takes_inputs
 def iterate(
     context: typer.Context,
-    given: dict[str, Any],
+    given: dict[str, object],
     runs: Annotated[list[str] | None, typer.Argument(help="Other runs than the last iteration's")] = None,
     session: Directory = None,
     report: Report = True,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -32,13 +32,13 @@ class _Commands(TyperGroup):
         complete_var: str | None = None,
         standalone_mode: bool = True,
         windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
+        **extra: object,
+    ) -> object:
         """Run a command line; without `standalone_mode` errors are raised to the caller."""
         line = list(sys.argv[1:] if args is None else args)
         parent = super().main
 
-        def command() -> Any:
+        def command() -> object:
             return parent(line, prog_name, complete_var, False, windows_expand_args, **extra)
 
         return sys.exit(exit_code_of(command, as_json="--json" in line)) if standalone_mode else command()

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from functools import partial
+from typing import NoReturn
 
 from rich.console import Console
 from rich.live import Live
@@ -45,9 +46,9 @@ def _is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-_plainly: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
-_out = _Stream(**_plainly, width=None if _is_terminal() else _WIDTH_OF_FILES)
-_err = _Stream(**_plainly, stderr=True)
+_plain_stream = partial(_Stream, soft_wrap=True, highlight=False, markup=False, emoji=False)
+_out = _plain_stream(width=None if _is_terminal() else _WIDTH_OF_FILES)
+_err = _plain_stream(stderr=True)
 
 
 def plain(text: str, *, limit: int | None = None) -> Text:
@@ -78,7 +79,7 @@ def say_fields(fields: Sequence[tuple[str, object]], width: int) -> None:
         say(f"{one_line(name):>{width}}: " + str(value).replace("\n", "\n" + (width + 2) * " "))
 
 
-def show_json(data: Any) -> None:
+def show_json(data: object) -> None:
     """Print data for a script.
 
     Raises:

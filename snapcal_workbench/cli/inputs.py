@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, get_type_hints
 
 import typer
 
@@ -36,7 +36,7 @@ _INPUTS = "Inputs"
 Others = Annotated[
     list[str] | None,
     typer.Option(
-        "--option", metavar="NAME=VALUE", help="Any option by its name in `snapcal config`", rich_help_panel=_INPUTS
+        "--option", metavar="NAME=VALUE", help="object option by its name in `snapcal config`", rich_help_panel=_INPUTS
     ),
 ]
 
@@ -53,7 +53,7 @@ class _Input:
         return self.name.replace(".", "_")
 
     @property
-    def annotation(self) -> Any:
+    def annotation(self) -> object:
         option = typer.Option(
             _flag(self.name, self.leaf),
             help=_help(self.name, self.leaf),
@@ -81,7 +81,7 @@ def takes_inputs(command: Callable[..., None]) -> Callable[..., None]:
     known = {made.parameter: made for made in inputs()}
 
     @functools.wraps(command)
-    def with_inputs(others: list[str] | None, **values: Any) -> None:
+    def with_inputs(others: list[str] | None, **values: object) -> None:
         given = {
             made.name: tuple(value) if isinstance(value, list) else value
             for parameter, made in known.items()
@@ -106,7 +106,7 @@ def _flag(name: str, leaf: Leaf) -> str:
     return _FLAGS.get(name) or (f"{plain}/--no-{plain[2:]}" if leaf.kind is bool else plain)
 
 
-def _type(leaf: Leaf) -> Any:
+def _type(leaf: Leaf) -> object:
     if leaf.kind is bool:
         return bool | None
     return list[str] | None if _is_list(leaf) else str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what the runs say,
 def learn_profile(
     context: typer.Context,
     runs: Runs,
-    given: dict[str, Any],
+    given: dict[str, object],
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:

@@ -169,7 +169,7 @@ def read_history(
     changes = _named(difc, np.array([point.day for point in points]))
     return History(
         state_id=state_id,
-        name=str(store.seed().get("name") or ""),
+        name=store.seed().name,
         mode=mode.name,
         points=points,
         difc=difc,

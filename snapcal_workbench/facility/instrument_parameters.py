@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -54,7 +53,7 @@ class ParameterEdit:
 
     based_on: int
     applies_to: str
-    changes: Mapping[str, tuple[Any, Any]]
+    changes: Mapping[str, tuple[object, object]]
     version: int | None = None
     path: str = ""
 
@@ -69,7 +68,7 @@ def list_parameters(settings: Settings) -> list[IndexEntry]:
     return on_disk(settings, lambda: _entries(settings.instrument_parameters))
 
 
-def read_parameters(settings: Settings, version: int) -> dict[str, Any]:
+def read_parameters(settings: Settings, version: int) -> dict[str, object]:
     """The fields of a version as its file has them; errors as for `list_parameters`."""
     folder = settings.instrument_parameters
     value = read_json(_file(folder, version), "instrument parameters")
@@ -160,11 +159,11 @@ def _base(entries: list[IndexEntry], condition: AppliesTo, folder: Path) -> int:
     return chosen.version
 
 
-def _changed(before: Mapping[str, Any], changes: Mapping[str, str]) -> dict[str, Any]:
+def _changed(before: Mapping[str, object], changes: Mapping[str, str]) -> dict[str, object]:
     after = deepcopy(dict(before))
     for name, text in changes.items():
         *parents, last = name.split(".")
-        target: Any = after
+        target: object = after
         for parent in parents:
             target = target.get(parent) if isinstance(target, dict) else None
         if not isinstance(target, dict) or last not in target or name in OWN:
@@ -177,16 +176,16 @@ def _changed(before: Mapping[str, Any], changes: Mapping[str, str]) -> dict[str,
     return after
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def _names(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def _names(value: Mapping[str, object], before: str = "") -> dict[str, object]:
     """Every field that has a value of its own, by dotted name."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, item in value.items():
         if before + name in OWN:
             continue
@@ -194,7 +193,7 @@ def _names(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _check(values: Mapping[str, Any]) -> None:
+def _check(values: Mapping[str, object]) -> None:
     try:
         found = InstrumentParameters.model_validate(values)
     except ValidationError as error:
@@ -203,15 +202,15 @@ def _check(values: Mapping[str, Any]) -> None:
             found="; ".join(f"{'.'.join(map(str, e['loc']))} = {e['input']!r:.60}: {e['msg']}" for e in error.errors()),
             fix="Give another value.",
         ) from None
-    effective_schema(found.state_id_schema, {})
+    effective_schema(found.state_id_schema, None)
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     old, new = _names(before), _names(after)
     return {name: (old.get(name), value) for name, value in new.items() if old.get(name) != value}
 
 
-def _save(settings: Settings, values: Mapping[str, Any], entry: Mapping[str, Any], progress: Progress) -> int:
+def _save(settings: Settings, values: Mapping[str, object], entry: Mapping[str, object], progress: Progress) -> int:
     folder = settings.instrument_parameters
     with hold_index(folder, settings, progress):
         entries = _entries(folder)
@@ -224,7 +223,7 @@ def _save(settings: Settings, values: Mapping[str, Any], entry: Mapping[str, Any
     return version
 
 
-def _publish(folder: Path, version: int, values: Mapping[str, Any]) -> None:
+def _publish(folder: Path, version: int, values: Mapping[str, object]) -> None:
     staging = folder / staging_folder(version, Owner.current())
     fs.make_directory(staging)
     try:

@@ -22,7 +22,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError,
 from snapcal_workbench.facility.states import list_states
 from snapcal_workbench.formats.diffcal import diffcal_image
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry
-from snapcal_workbench.formats.values import values_image
+from snapcal_workbench.formats.values import Kept, values_image
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.moderator import moderator_profile
 from snapcal_workbench.instrument.state import InstrumentState
@@ -167,10 +166,11 @@ def _source(settings: Settings, reference: str) -> _Source:
     if stored.entry.is_retired:
         raise InputError("A retired version is not propagated.", found=reference, fix="Name one that counts.")
     own = stored.record.own
-    if own and "propagated" in own.provenance:
+    propagated = own.provenance.get("propagated") if own else None
+    if isinstance(propagated, dict):
         raise InputError(
             "A version is propagated from the state in which it was measured, or its uncertainty would be lost.",
-            found=f"{reference}, which was propagated from {own.provenance['propagated'].get('from')}",
+            found=f"{reference}, which was propagated from {propagated.get('from')}",
             fix="Name the version that it came from.",
         )
     try:
@@ -255,7 +255,7 @@ def _plan(settings: Settings, source: _Source, state_id: str, condition: str) ->
     terms = {name: 1e6 * value for name, value in added_terms(source, target, settings).items()}
     told = Propagation(
         state_id=state_id,
-        name=str(store.seed().get("name") or ""),
+        name=store.seed().name,
         wavelength=_wavelength(target, source.mode),
         terms_ppm=terms,
         effect=tuple(effect.sentences()),
@@ -337,7 +337,7 @@ class _PropagatedDraft:
 
     def write_files(self, folder: Path, version: int, progress: Progress) -> dict[str, str]:
         stored, names, definition = self._source.stored, self._names(version), self._source.mode.definition
-        values = {"mask": stored.mask, **self._results()}
+        values: dict[str, Kept] = {"mask": stored.mask, **self._results()}
         images = {
             f"{names.table}.h5": diffcal_image(stored.table, stored.mask, instrument=definition, source=definition),
             f"{names.results}.h5": values_image(values),
@@ -366,23 +366,24 @@ class _PropagatedDraft:
             }
         )
 
-    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, object], dict[str, object]]:
         before = self._source.stored.record.calculation_parameters or {}
+        path, threshold = before.get("calibrantSamplePath"), before.get("peakIntensityThreshold")
         parameters = parameters_json(
             entry,
             self._state.model_dump(mode="json", by_alias=True),
-            seed_run=str(self._seed.get("seedRun") or entry.run_number),
-            creation_date=self._seed.get("creationDate") or entry.timestamp,
-            name=self._seed.get("name") or "",
-            calibrant_path=before.get("calibrantSamplePath"),
-            intensity_threshold=before.get("peakIntensityThreshold"),
+            seed_run=self._seed.run or entry.run_number,
+            creation_date=self._seed.created or entry.timestamp,
+            name=self._seed.name,
+            calibrant_path=None if path is None else str(path),
+            intensity_threshold=threshold if isinstance(threshold, (int, float)) else None,
         )
         record = propagated_record_json(
             self._source.stored.record, entry, parameters, self._names(entry.version), hashes, self._provenance()
         )
         return parameters, record
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self) -> dict[str, object]:
         stored = self._source.stored
         own = stored.record.own
         return {

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.facility.run_states import Census
@@ -126,12 +126,24 @@ def _newest(entries: Sequence[IndexEntry]) -> IndexEntry | None:
     return max((entry for entry in entries if not entry.is_retired), key=lambda entry: entry.time, default=None)
 
 
+class _Told(TypedDict, total=False):
+    """Fields of a row that documents tell."""
+
+    name: str
+    cycle: str
+    verdict: str
+    verdict_text: str
+    wavelength: float
+    arcs: tuple[float, ...]
+    frequency: float | None
+
+
 @dataclass(frozen=True)
 class _Documents:
     """Parameters and record of the version that tells of a state, as JSON values."""
 
-    parameters: Mapping[str, Any]
-    record: Mapping[str, Any]
+    parameters: Mapping[str, object]
+    record: Mapping[str, object]
     problems: tuple[str, ...]
 
 
@@ -149,7 +161,7 @@ def _look(home: Path, merged: bool | None) -> tuple[Snapshot, _Documents]:
     return snapshot, _Documents(known_parameters, known_record, problems)
 
 
-def _object(path: Path) -> dict[str, Any] | str:
+def _object(path: Path) -> dict[str, object] | str:
     """The JSON object in a file, or why there is none."""
     try:
         value = parse_json(fs.read(path))
@@ -158,26 +170,27 @@ def _object(path: Path) -> dict[str, Any] | str:
     return value if isinstance(value, dict) else f"{path.name} is no JSON object"
 
 
-def _described(documents: _Documents, logs: StateLogs) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _described(documents: _Documents, logs: StateLogs) -> tuple[_Told, tuple[str, ...]]:
     """The fields of a row that documents tell, and what they should tell and do not."""
     state = _below(documents.parameters, "instrumentState")
     verdict = _below(documents.record, "snapcalWorkbench", "account", "verdict")
-    told = {
+    reasons = found if isinstance(found := verdict.get("reasons"), (list, tuple)) else ()
+    told: _Told = {
         "name": str(documents.parameters.get("name") or ""),
         "cycle": str(_below(state, "instrumentConfig", "cycle").get("cycleID") or ""),
         "verdict": str(verdict.get("word") or ""),
-        "verdict_text": " ".join(map(str, (verdict.get("course") or "", *(verdict.get("reasons") or ())))).strip(),
+        "verdict_text": " ".join(map(str, (verdict.get("course") or "", *reasons))).strip(),
     }
     if not documents.parameters:
         return told, ()
     try:
         pvs = DetectorState.model_validate(state.get("detectorState")).pvs
-        return told | _positions(pvs, logs), ()
+        return {**told, **_positions(pvs, logs)}, ()
     except (SnapcalError, ValueError):
         return told, (f"{PARAMETERS} does not tell the positions and the wavelength of the state.",)
 
 
-def _positions(pvs: Mapping[str, Any], logs: StateLogs) -> dict[str, Any]:
+def _positions(pvs: Mapping[str, object], logs: StateLogs) -> _Told:
     frequency = next((log for log, unit in logs.units.items() if unit == "Hz" and log in pvs), None)
     return {
         "wavelength": log_value(pvs, logs.wavelength, logs.alternatives),
@@ -186,7 +199,7 @@ def _positions(pvs: Mapping[str, Any], logs: StateLogs) -> dict[str, Any]:
     }
 
 
-def _below(value: Any, *names: str) -> Mapping[str, Any]:
+def _below(value: object, *names: str) -> Mapping[str, object]:
     """The object below these names; an empty one where there is none."""
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from snapcal_workbench.errors import InputError
 
@@ -72,7 +71,7 @@ def _fitting(rows: Sequence[R], condition: str) -> list[R]:
     return [row for row in rows if _fits(getattr(row, name), found[2], found[3])]
 
 
-def _fits(value: Any, operator: str, wanted: str) -> bool:
+def _fits(value: object, operator: str, wanted: str) -> bool:
     if isinstance(value, tuple):
         values = value or ("",)
         return (
@@ -98,8 +97,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _column(row: Any, name: str) -> str:
-    known = [field.name for field in fields(row)]
+def _column(row: object, name: str) -> str:
+    known = list(getattr(row, "__dataclass_fields__", ()))
     if name not in known:
         raise InputError(
             "A table is sorted and filtered by its columns.",

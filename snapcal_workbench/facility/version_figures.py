@@ -142,9 +142,10 @@ def _grouping(stored: StoredVersion, geometry: Geometry, mode: PixelMode, settin
     own = stored.record.own
     pixel_group = (stored.record.pixel_groups or [{}])[0]
     focus_group = pixel_group.get("focusGroup")
+    focus_group = focus_group if isinstance(focus_group, dict) else {}
     metrics = stored.record.focus_group_calibration_metrics or {}
     named = own.grouping_name if own else ""
-    name = named or (focus_group or {}).get("name") or metrics.get("focusGroupName")
+    name = named or focus_group.get("name") or metrics.get("focusGroupName")
     try:
         if isinstance(name, str) and name:
             return read_grouping_named(settings, stored.state_id, mode, name, geometry)

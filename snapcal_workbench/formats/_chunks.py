@@ -10,11 +10,9 @@ import itertools
 import math
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 MOST_CHUNKS = 1_000_000
 """More chunks of one dataset are not read: the file's own index of them would take longer than the values."""
@@ -55,7 +53,7 @@ def filters_of(source: h5py.Dataset) -> list[int]:
     return [properties.get_filter(position)[0] for position in range(properties.get_nfilters())]
 
 
-def read_whole(source: h5py.Dataset) -> NDArray[Any]:
+def read_whole(source: h5py.Dataset) -> np.ndarray:
     """All values of a dataset.
 
     Raises:
@@ -76,7 +74,7 @@ def read_whole(source: h5py.Dataset) -> NDArray[Any]:
     return out
 
 
-def read_element(source: h5py.Dataset, index: tuple[int, ...]) -> Any:
+def read_element(source: h5py.Dataset, index: tuple[int, ...]) -> object:
     """One value of a dataset.
 
     Raises:
@@ -110,7 +108,7 @@ def _offsets(source: h5py.Dataset) -> Iterator[tuple[int, ...]]:
     return itertools.product(*axes)
 
 
-def read_chunk(source: h5py.Dataset, offset: tuple[int, ...], filters: list[int]) -> NDArray[Any] | None:
+def read_chunk(source: h5py.Dataset, offset: tuple[int, ...], filters: list[int]) -> np.ndarray | None:
     """The values of one chunk, None for one that was never written; several threads may do that at once.
 
     Args:

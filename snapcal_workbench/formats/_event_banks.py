@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import h5py
 import numpy as np
@@ -135,14 +134,14 @@ def _inconsistencies(group: h5py.Group, n: int) -> list[str]:
     return problems
 
 
-def _last(group: h5py.Group, name: str) -> Any:
+def _last(group: h5py.Group, name: str) -> object:
     found = child(group, name)
     if not isinstance(found, h5py.Dataset) or found.size == 0 or found.dtype.kind not in "iuf":
         return None
     return element(found, tuple(length - 1 for length in found.shape))
 
 
-def _read_column(source: h5py.Dataset, dtype: np.dtype, piece: slice, stop: threading.Event) -> NDArray[Any]:
+def _read_column(source: h5py.Dataset, dtype: np.dtype, piece: slice, stop: threading.Event) -> np.ndarray:
     out = np.empty(piece.stop - piece.start, dtype)
     try:
         filters = filters_of(source)
@@ -156,7 +155,7 @@ def _read_column(source: h5py.Dataset, dtype: np.dtype, piece: slice, stop: thre
     return out
 
 
-def _inflate(source: h5py.Dataset, filters: list[int], out: NDArray[Any], piece: slice, stop: threading.Event) -> None:
+def _inflate(source: h5py.Dataset, filters: list[int], out: np.ndarray, piece: slice, stop: threading.Event) -> None:
     (length,) = source.chunks
     if length * source.dtype.itemsize > LARGEST_CHUNK:
         raise ValueError(f"chunks of {length * source.dtype.itemsize} bytes; no more than {LARGEST_CHUNK} are read")
@@ -169,14 +168,14 @@ def _inflate(source: h5py.Dataset, filters: list[int], out: NDArray[Any], piece:
         out[first - piece.start : last - piece.start] = _converted(chunk[first - offset : last - offset], out.dtype)
 
 
-def _copy(source: h5py.Dataset, out: NDArray[Any], piece: slice, stop: threading.Event) -> None:
+def _copy(source: h5py.Dataset, out: np.ndarray, piece: slice, stop: threading.Event) -> None:
     for offset in range(piece.start, piece.stop, _BLOCK):
         _check(stop)
         last = min(offset + _BLOCK, piece.stop)
         out[offset - piece.start : last - piece.start] = _converted(source[offset:last], out.dtype)
 
 
-def _converted(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
+def _converted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """The values; ids that the type cannot hold become its largest number, which no pixel has."""
     if dtype.kind != "u" or values.dtype == dtype:
         return values

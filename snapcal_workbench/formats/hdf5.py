@@ -11,11 +11,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from snapcal_workbench.errors import FileFormatError, StoreError
 from snapcal_workbench.formats._chunks import read_element, read_whole
@@ -97,7 +96,7 @@ def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def _member(group: h5py.Group, name: str, links: int) -> h5py.Group | h5py.Dataset | None:
-    found: Any = group.file["/"] if name.startswith("/") else group
+    found = group.file["/"] if name.startswith("/") else group
     for part in filter(None, name.split("/")):
         link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
         if isinstance(link, h5py.HardLink):
@@ -137,7 +136,7 @@ def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     return found
 
 
-def all_values(found: h5py.Dataset, limit: int = LARGEST_COLUMN) -> NDArray[Any]:
+def all_values(found: h5py.Dataset, limit: int = LARGEST_COLUMN) -> np.ndarray:
     """All values of a dataset.
 
     Raises:
@@ -166,7 +165,7 @@ def numbers(
     size: int | None = None,
     finite: bool = True,
     limit: int = LARGEST_COLUMN,
-) -> NDArray[Any]:
+) -> np.ndarray:
     """The numbers of a dataset.
 
     Args:
@@ -190,7 +189,7 @@ def numbers(
     return _converted(found, all_values(found, limit), np.dtype(dtype), finite)
 
 
-def _converted(found: h5py.Dataset, values: NDArray[Any], dtype: np.dtype, finite: bool) -> NDArray[Any]:
+def _converted(found: h5py.Dataset, values: np.ndarray, dtype: np.dtype, finite: bool) -> np.ndarray:
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             values = values.astype(dtype, copy=False)
@@ -206,7 +205,7 @@ def _converted(found: h5py.Dataset, values: NDArray[Any], dtype: np.dtype, finit
     return values.astype(dtype, copy=False)
 
 
-def element(found: h5py.Dataset, index: tuple[int, ...]) -> Any:
+def element(found: h5py.Dataset, index: tuple[int, ...]) -> object:
     """One value of a dataset.
 
     Raises:
@@ -229,7 +228,7 @@ def text(group: h5py.Group, name: str, default: str = "") -> str:
     return plain_text(element(found, (0,) * found.ndim))
 
 
-def plain_text(value: Any) -> str:
+def plain_text(value: object) -> str:
     """The text that a value of a string dataset or attribute holds."""
     if isinstance(value, np.ndarray):
         value = value.ravel()[0] if value.size else ""
@@ -242,14 +241,14 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str, default: str = "") -> 
     return default if value is None else plain_text(value)
 
 
-def new_group(parent: h5py.Group, name: str, nx_class: str, /, **attributes: Any) -> h5py.Group:
+def new_group(parent: h5py.Group, name: str, nx_class: str, /, **attributes: str | int) -> h5py.Group:
     """Make a group with its NeXus class and other attributes."""
     group = parent.create_group(name)
     set_attributes(group, {"NX_class": nx_class, **attributes})
     return group
 
 
-def set_attributes(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
+def set_attributes(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, str | int]) -> None:
     """Set attributes: text as fixed-length bytes, whole numbers as int32."""
     for name, value in attributes.items():
         if isinstance(value, str):
@@ -259,14 +258,14 @@ def set_attributes(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any
             node.attrs[name] = np.int32(value)
 
 
-def new_text(parent: h5py.Group, name: str, value: str, /, **attributes: Any) -> h5py.Dataset:
+def new_text(parent: h5py.Group, name: str, value: str, /, **attributes: str | int) -> h5py.Dataset:
     """Make a dataset of one text; an empty one becomes a blank, as HDF5 has no text of length 0."""
     made = parent.create_dataset(name, data=np.array([value.encode() or b" "], dtype=np.bytes_))
     set_attributes(made, attributes)
     return made
 
 
-def new_numbers(parent: h5py.Group, name: str, values: NDArray[Any], /, **attributes: Any) -> h5py.Dataset:
+def new_numbers(parent: h5py.Group, name: str, values: np.ndarray, /, **attributes: str | int) -> h5py.Dataset:
     """Make a dataset of numbers that is not compressed."""
     made = parent.create_dataset(name, data=values)
     set_attributes(made, attributes)

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
@@ -223,7 +222,7 @@ def interval_of(text: str | None) -> tuple[float, float] | None:
         return None
 
 
-def _is_canonical(stamp: Any) -> bool:
+def _is_canonical(stamp: object) -> bool:
     """Whether a value is a timestamp as it is to be written."""
     return isinstance(stamp, str) and _is_canonical_text(stamp)
 
@@ -259,7 +258,7 @@ class IndexEntry(BaseModel):
 
     @field_validator("timestamp", mode="before")
     @classmethod
-    def _nine_digits(cls, value: Any) -> Any:
+    def _nine_digits(cls, value: str | int | float) -> str | int | float:
         try:
             return value if _is_canonical(value) or value == "" else format_timestamp(parse_timestamp(value))
         except FileFormatError as error:
@@ -306,10 +305,10 @@ class IndexEntry(BaseModel):
     def _marked(self) -> str:
         return f"{INVALIDATED} {unmarked(self.comments) or ''}".rstrip()
 
-    def _changed(self, **changes: Any) -> IndexEntry:
+    def _changed(self, **changes: object) -> IndexEntry:
         return IndexEntry.model_validate({**self.model_dump(by_alias=True), **changes})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The entry for an index file, such that SNAPRed can read it: no null condition and no empty timestamp.
 
         It has SNAPRed's keys, and those that others than we have put there.
@@ -348,10 +347,10 @@ class ParsedIndex:
 
     entries: list[IndexEntry]
     problems: list[str] = field(default_factory=list)
-    rejected: list[Any] = field(default_factory=list)
+    rejected: list[object] = field(default_factory=list)
 
 
-def parse_index(data: Any) -> ParsedIndex:
+def parse_index(data: object) -> ParsedIndex:
     """Read the JSON value of an index file, whatever it holds; never raises."""
     if not isinstance(data, list):
         return ParsedIndex([], [f"The index must be a list of entries, found {_kind(data)}."], [data])
@@ -371,7 +370,7 @@ def parse_index(data: Any) -> ParsedIndex:
     return parsed
 
 
-def parse_entry(item: Any) -> tuple[IndexEntry | None, list[str]]:
+def parse_entry(item: object) -> tuple[IndexEntry | None, list[str]]:
     """The entry that a JSON value holds, mended where its meaning is plain, and what was wrong; never raises."""
     if not isinstance(item, dict):
         return None, [f"an entry must be an object, found {_kind(item)}."]
@@ -417,29 +416,29 @@ def _mend_timestamp(mended: dict) -> list[str]:
     return [] if exact else [f"timestamp {stamp!r:.60} has not nine fractional digits."]
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()) or len(str(value)) > 20:
         raise ValueError(value)
-    return int(value)
+    return int(value if isinstance(value, (int, float)) else str(value))
 
 
-def _digits(value: Any) -> str:
+def _digits(value: object) -> str:
     return str(_whole(value))
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if value not in (0, 1):
         raise ValueError(value)
     return bool(value)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if isinstance(value, (dict, list)):
         raise ValueError(value)
     return None if value is None else str(value)
 
 
-_MENDABLE: dict[str, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
+_MENDABLE: dict[str, tuple[tuple[type, ...], Callable[[object], object]]] = {
     "version": ((int,), _whole),
     "runNumber": ((str,), _digits),
     "useLiteMode": ((bool,), _flag),
@@ -449,7 +448,7 @@ _MENDABLE: dict[str, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
 }
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.formats.files import damaged, read_bytes
 
@@ -14,7 +13,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-def read_json(path: Path, what: str) -> Any:
+def read_json(path: Path, what: str) -> object:
     """The value in a JSON file (UTF-8, with or without byte order mark).
 
     Args:
@@ -28,7 +27,7 @@ def read_json(path: Path, what: str) -> Any:
     return json_of_file(read_bytes(path, what), path, what)
 
 
-def json_of_file(data: bytes, path: Path, what: str) -> Any:
+def json_of_file(data: bytes, path: Path, what: str) -> object:
     """The value in the bytes of a JSON file, which were read already; arguments and errors as for `read_json`."""
     try:
         return json_value(data.decode("utf-8-sig"))
@@ -41,7 +40,7 @@ def json_of_file(data: bytes, path: Path, what: str) -> Any:
     raise damaged(path, f"{what} (JSON)", found, "Correct the file with a text editor, or take it from a backup.")
 
 
-def json_value(text: str, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
+def json_value(text: str, *, parse_constant: Callable[[str], object] | None = None) -> object:
     """The value of a JSON text. Halves of a surrogate pair, which no text can hold, become U+FFFD.
 
     Args:
@@ -58,7 +57,7 @@ def json_value(text: str, *, parse_constant: Callable[[str], Any] | None = None)
         raise ValueError("nested too deeply") from None
 
 
-def _without_halves(value: Any) -> Any:
+def _without_halves(value: object) -> object:
     if isinstance(value, str):
         return _HALF.sub("\ufffd", value)
     if isinstance(value, list):

@@ -7,6 +7,11 @@ raised here. Of every chunk a checksum is kept, against which the finished file 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 import errno
 import io
 import os
@@ -14,7 +19,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import h5py
 
@@ -40,14 +44,15 @@ class _Target(io.RawIOBase):
         """The place in the file."""
         return self._position
 
-    def readinto(self, buffer: Any, /) -> int:
+    def readinto(self, buffer: Buffer, /) -> int:
         """Read what was written before."""
-        found = os.pread(self._descriptor, len(buffer), self._position)
-        buffer[: len(found)] = found
+        room = memoryview(buffer)
+        found = os.pread(self._descriptor, len(room), self._position)
+        room[: len(found)] = found
         self._position += len(found)
         return len(found)
 
-    def write(self, data: Any, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Write, or keep the error."""
         if self.failure is None:
             try:
@@ -55,8 +60,9 @@ class _Target(io.RawIOBase):
                 write_all(self._descriptor, data)
             except OSError as error:
                 self.failure = error
-        self._position += len(data)
-        return len(data)
+        length = memoryview(data).nbytes
+        self._position += length
+        return length
 
     def truncate(self, size: int | None = None, /) -> int:
         """Give the file a length, or keep the error."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -287,7 +286,7 @@ def _logs(entry: h5py.Group) -> dict[str, LogValue]:
     group = child(entry, "logs")
     logs: dict[str, LogValue] = {}
     for name in group if isinstance(group, h5py.Group) else ():
-        log: Any = child(group, name)
+        log: object = child(group, name)
         if isinstance(log, h5py.Group) and child(log, "value") is not None:
             try:
                 logs[name] = last_value(log, "value")

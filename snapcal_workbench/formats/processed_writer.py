@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict, Unpack
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FitTable, FloatArray, Geometry, IntArray, LogValue, Spectra
 from snapcal_workbench.errors import InputError
@@ -41,7 +40,19 @@ class _Context:
     history: Sequence[str] = ()
 
 
-def write_processed(path: Path, values: Mapping[str, Spectra | FitTable | Table], **described: Any) -> None:
+class Described(TypedDict, total=False):
+    """What else is told of a file's values; see `processed_image`."""
+
+    instrument: Required[str]
+    instrument_xml: str
+    geometry: Geometry | None
+    logs: Mapping[str, LogValue] | None
+    history: Sequence[str]
+
+
+def write_processed(
+    path: Path, values: Mapping[str, Spectra | FitTable | Table], **described: Unpack[Described]
+) -> None:
     """Write values to a file, complete or not at all; an existing one is replaced once the new one is complete.
 
     Arguments and errors as for `processed_image`, and
@@ -124,7 +135,7 @@ def _write_entry(entry: h5py.Group, name: str, value: Spectra | FitTable | Table
 
 def _write_histograms(entry: h5py.Group, spectra: Spectra) -> None:
     data = new_group(entry, "workspace", "NXdata")
-    attributes = {"signal": 1, "axes": "axis2,axis1", "units": "Counts", "unit_label": "Counts"}
+    attributes: dict[str, str | int] = {"signal": 1, "axes": "axis2,axis1", "units": "Counts", "unit_label": "Counts"}
     set_attributes(_deflated(data, "values", spectra.y), attributes)
     _deflated(data, "errors", spectra.e)
     edges = np.asarray(spectra.edges, np.float64)
@@ -211,7 +222,7 @@ def _write_logs(entry: h5py.Group, logs: Mapping[str, LogValue]) -> None:
             new_numbers(log, "value", np.atleast_1d(_log_numbers(value)), units=" ")
 
 
-def _log_numbers(value: LogValue) -> NDArray[Any]:
+def _log_numbers(value: LogValue) -> np.ndarray:
     return np.array(value, np.int32 if isinstance(value, (bool, int)) and abs(value) < 2**31 else np.float64)
 
 
@@ -232,7 +243,7 @@ def _write_table(entry: h5py.Group, table: Table) -> None:
         new_numbers(data, f"column_{number}", values, name=name, units=units, interpret_as=meaning)
 
 
-def _stored_column(name: str, column: Column) -> tuple[NDArray[Any], str]:
+def _stored_column(name: str, column: Column) -> tuple[np.ndarray, str]:
     """A column as Mantid stores it: text of one width filled up with blanks, whole numbers int32, others float64."""
     values = np.asarray(column)
     if isinstance(column, list) or values.dtype.kind in "US":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -157,7 +156,7 @@ def last_value(group: h5py.Group, name: str) -> LogValue:
     return _plain(element(found, (found.shape[0] - 1,) if found.ndim else ()))
 
 
-def _plain(value: Any) -> LogValue:
+def _plain(value: object) -> LogValue:
     if isinstance(value, (bytes, str)):
         return plain_text(value)
     if isinstance(value, np.ndarray):

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.types import FitTable
 from snapcal_workbench.errors import FileFormatError, InputError
 
-Column = NDArray[Any] | list[str]
+Column = np.ndarray | list[str]
 
 _FLOATS = (
     "d",
@@ -95,7 +93,7 @@ def _column(table: Table, name: str) -> Column:
     return table.columns[name]
 
 
-def _numbers(table: Table, name: str, dtype: type) -> NDArray[Any]:
+def _numbers(table: Table, name: str, dtype: type) -> np.ndarray:
     column = _column(table, name)
     if not isinstance(column, np.ndarray) or column.dtype.kind not in "iufb":
         raise FileFormatError(

@@ -48,21 +48,20 @@ _DTYPES: dict[str, type] = {
 }
 """Types of the arrays that are not float64."""
 
-_KINDS = {
-    kind.__name__: kind
-    for kind in (
-        types.Spectra,
-        types.DiffCalTable,
-        types.PixelMask,
-        types.PixelGrouping,
-        types.PixelMap,
-        types.PixelResults,
-        types.FitTable,
-    )
-}
+Kept = (
+    types.Spectra
+    | types.DiffCalTable
+    | types.PixelMask
+    | types.PixelGrouping
+    | types.PixelMap
+    | types.PixelResults
+    | types.FitTable
+)
+"""A value that a file can hold."""
+_KINDS: dict[str, type[Kept]] = {kind.__name__: kind for kind in get_args(Kept)}
 
 
-def write_values(path: Path, values: Mapping[str, Any]) -> None:
+def write_values(path: Path, values: Mapping[str, Kept]) -> None:
     """Write values to a new file, complete or not at all.
 
     Args:
@@ -76,7 +75,7 @@ def write_values(path: Path, values: Mapping[str, Any]) -> None:
     replace_file(path, values_image(values), WHAT)
 
 
-def values_image(values: Mapping[str, Any]) -> bytes:
+def values_image(values: Mapping[str, Kept]) -> bytes:
     """The bytes of a file of values; equal values make equal bytes."""
 
     def fill(file: h5py.File) -> None:
@@ -87,7 +86,7 @@ def values_image(values: Mapping[str, Any]) -> bytes:
     return hdf5_image(fill)
 
 
-def read_values(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> dict[str, Kept]:
     """Read all values of a file; those of kinds that a later release added are passed over.
 
     Raises:
@@ -102,7 +101,7 @@ def read_values(path: Path) -> dict[str, Any]:
         return {name: _read(group) for name, group in groups.items() if attribute(group, "kind") in _KINDS}
 
 
-def _write(group: h5py.Group, value: Any) -> None:
+def _write(group: h5py.Group, value: Kept) -> None:
     group.attrs["kind"] = type(value).__name__
     others = {}
     for field in fields(value):
@@ -125,7 +124,7 @@ def _write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
         group[name] = array
 
 
-def _read(group: h5py.Group) -> Any:
+def _read(group: h5py.Group) -> Kept:
     kind = _KINDS[attribute(group, "kind")]
     others = _others(group)
     present = [field.name for field in fields(kind) if field.name in others or child(group, field.name) is not None]
@@ -137,7 +136,7 @@ def _read(group: h5py.Group) -> Any:
     return value
 
 
-def _others(group: h5py.Group) -> dict[str, Any]:
+def _others(group: h5py.Group) -> dict[str, object]:
     """The fields that are no arrays."""
     try:
         found = json_value(text(group, "fields"))
@@ -148,7 +147,7 @@ def _others(group: h5py.Group) -> dict[str, Any]:
     return found
 
 
-def _field(group: h5py.Group, name: str, others: Mapping[str, Any]) -> Any:
+def _field(group: h5py.Group, name: str, others: Mapping[str, object]) -> Any:
     if name in others:
         return _run(others[name]) if name == "run" else _words(group, name, others[name])
     if name == "detids":
@@ -159,7 +158,7 @@ def _field(group: h5py.Group, name: str, others: Mapping[str, Any]) -> Any:
     return found.astype(bool) if name == "used" else found
 
 
-def _run(item: Any) -> types.RunInfo:
+def _run(item: object) -> types.RunInfo:
     """What was written of a run; what was no finite number, which JSON cannot hold, is left out."""
     if isinstance(item, dict):
         logs = item.get("logs")
@@ -168,7 +167,7 @@ def _run(item: Any) -> types.RunInfo:
     return _RUN.validate_python(item)
 
 
-def _words(group: h5py.Group, name: str, item: Any) -> Any:
+def _words(group: h5py.Group, name: str, item: object) -> object:
     """A text, or a tuple of texts."""
     if isinstance(item, list) and all(isinstance(part, str) for part in item):
         return tuple(item)
@@ -185,7 +184,7 @@ def _split(group: h5py.Group, name: str) -> list[IntArray]:
     return np.split(ids, np.cumsum(lengths)[:-1])
 
 
-def _check(group: h5py.Group, value: Any) -> None:
+def _check(group: h5py.Group, value: Kept) -> None:
     """Raise FileFormatError unless the arrays fit together; a reason that only a later release knows becomes that."""
     if isinstance(value, types.FitTable):
         arrays = {f.name: getattr(value, f.name) for f in fields(value) if f.name not in ("parameter_names", "profile")}

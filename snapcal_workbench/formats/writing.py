@@ -10,6 +10,11 @@ shared by a group stays shared. A *flush* is an fsync: of a file it makes the co
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 import errno
 import os
 import stat
@@ -115,7 +120,7 @@ def write_new(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: Buffer) -> None:
     """Write bytes to an open file, however many calls that takes."""
     view = memoryview(data)
     while view:

@@ -198,15 +198,15 @@ def results_to_rows(results: PixelResults) -> FloatArray:
 def results_of(detid: IntArray, rows: FloatArray) -> PixelResults:
     """Pixel results of their rows, in ascending order of detid."""
     order = np.argsort(detid, kind="stable")
-    columns: dict[str, Any] = dict(zip(RESULT_COLUMNS, rows[order].T, strict=True))
-    columns["reason"] = columns["reason"].astype(np.uint8)
-    return PixelResults(detid=detid[order].astype(np.int32), **columns)
+    columns = dict(zip(RESULT_COLUMNS, rows[order].T, strict=True))
+    reason = columns.pop("reason").astype(np.uint8)
+    return PixelResults(detid=detid[order].astype(np.int32), reason=reason, **columns)
 
 
 # -- tables, masks, groupings ---------------------------------------------------------------------------------------
 
 
-def table_of(columns: Mapping[str, Sequence[Any]], name: str) -> DiffCalTable:
+def table_of(columns: Mapping[str, Sequence[object]], name: str) -> DiffCalTable:
     """The calibration in a table's columns, which may be in any order and among others; rows in any order, too.
 
     Raises:
@@ -322,7 +322,7 @@ def _of_python(value: bool | int | float | str) -> LogValue:
 
 def make_note(kind: str, info: RunInfo | None = None, window: TofWindow | None = None, label: str = "") -> str:
     """The note of a workspace with a value of `kind`."""
-    note: dict[str, Any] = {"kind": kind, "label": label}
+    note: dict[str, object] = {"kind": kind, "label": label}
     if info is not None:
         note.update({key: getattr(info, key) for key in (*_ORIGIN, "proton_charge", "duration")})
     if window is not None:

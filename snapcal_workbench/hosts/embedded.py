@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.hosts.history import History
@@ -181,5 +181,5 @@ class EmbeddedHost:
     def run(self, algorithm: Algorithm[I, O], inputs: I, progress: Progress) -> O:
         return self._history.record(algorithm, inputs, lambda: algorithm.run(inputs, self, progress))
 
-    def history(self) -> Sequence[dict[str, Any]]:
+    def history(self) -> Sequence[dict[str, object]]:
         return self._history.entries()

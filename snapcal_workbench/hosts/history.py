@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from snapcal_workbench.errors import Cancelled
 from snapcal_workbench.workspaces.protocol import Algorithm, I, O
@@ -19,10 +18,10 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._entries: list[dict[str, Any]] = []
+        self._entries: list[dict[str, object]] = []
         self._lock = threading.Lock()
 
-    def entries(self) -> Sequence[dict[str, Any]]:
+    def entries(self) -> Sequence[dict[str, object]]:
         """Copies of all entries."""
         with self._lock:
             return tuple(dict(entry) for entry in self._entries)
@@ -30,7 +29,7 @@ class History:
     def record(self, algorithm: Algorithm[I, O], inputs: I, work: Callable[[], O]) -> O:
         """Do the work of an algorithm and write down how it went; returns what it returns."""
         started = time.monotonic()
-        entry: dict[str, Any] = {
+        entry: dict[str, object] = {
             "algorithm": algorithm.name,
             "inputs": inputs.model_dump(mode="json", exclude_defaults=True),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -34,7 +34,7 @@ def start_framework() -> None:
     FrameworkManager.Instance()
 
 
-def run_child(name: str, *outputs: str, **properties: Any) -> Any:
+def run_child(name: str, *outputs: str, **properties: object) -> Any:
     """Run an algorithm whose outputs do not appear in the workspace list.
 
     Returns:
@@ -50,7 +50,7 @@ def run_child(name: str, *outputs: str, **properties: Any) -> Any:
     return _values(algorithm, outputs)
 
 
-def run_watched(name: str, progress: Progress, *outputs: str, **properties: Any) -> Any:
+def run_watched(name: str, progress: Progress, *outputs: str, **properties: object) -> Any:
     """As `run_child`, with progress, and cancelled when the user cancels there."""
     algorithm = AlgorithmManager.create(name)
     _prepare(algorithm, properties, child=True)
@@ -68,7 +68,7 @@ def run_watched(name: str, progress: Progress, *outputs: str, **properties: Any)
     return _values(algorithm, outputs)
 
 
-def run_on_list(name: str, **properties: Any) -> None:
+def run_on_list(name: str, **properties: object) -> None:
     """Run an algorithm on the workspace list: workspaces by name, outputs appear there.
 
     Raises:
@@ -81,7 +81,7 @@ def run_on_list(name: str, **properties: Any) -> None:
 
 
 def run_past_list(
-    name: str, take: Callable[[Any], Taken], *, given: str, appended: str = "", **properties: Any
+    name: str, take: Callable[[Any], Taken], *, given: str, appended: str = "", **properties: object
 ) -> Taken:
     """What `take` makes of an output that cannot be had as the value of a property.
 
@@ -109,7 +109,7 @@ def run_past_list(
 
 
 @contextmanager
-def kept(workspace: Any) -> Iterator[None]:
+def kept(workspace: object) -> Iterator[None]:
     """While this is entered, a workspace stays in memory, even when it is deleted from the list meanwhile.
 
     What the list hands out does not keep it: `run()`, `spectrumInfo()` and the like would then point to nothing.
@@ -128,7 +128,7 @@ def is_passing(name: str) -> bool:
     return name.startswith(_PASSING)
 
 
-def _prepare(algorithm: IAlgorithm, properties: dict[str, Any], *, child: bool) -> None:
+def _prepare(algorithm: IAlgorithm, properties: dict[str, object], *, child: bool) -> None:
     algorithm.initialize()
     algorithm.setChild(child)
     algorithm.setLogging(False)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mantid.api import AlgorithmFactory, AnalysisDataService, FileFinder, MatrixWorkspace
@@ -81,12 +80,13 @@ class MantidHost:
     def _load_native(self, identified: IdentifiedRun, mode: PixelMode, output: str, progress: Progress) -> LoadedRun:
         """The native run, several summed."""
         window, n_events = identified.state.window, 0
-        total: Any = None
+        total: MatrixWorkspace | None = None
         for i, file in enumerate(identified.files):
             share = progress.part(i / len(identified.files), (i + 1) / len(identified.files))
             loaded, kept = _load_file(file.path, window, mode, self._settings, share)
             n_events += kept
             total = loaded if total is None else _sum(total, loaded)
+        assert total is not None  # a request names a run
         describe(total, "Events", identified.info, window=window)
         AnalysisDataService.addOrReplace(output, total)
         geometry = identified.state.geometry(mode)
@@ -104,7 +104,7 @@ class MantidHost:
         with following(progress):
             return self._history.record(algorithm, inputs, work)
 
-    def history(self) -> Sequence[dict[str, Any]]:
+    def history(self) -> Sequence[dict[str, object]]:
         return self._history.entries()
 
 
@@ -114,7 +114,7 @@ def _sum(one: MatrixWorkspace, other: MatrixWorkspace) -> MatrixWorkspace:
 
 def _load_file(
     path: Path, window: TofWindow, mode: PixelMode, settings: Settings, progress: Progress
-) -> tuple[Any, int]:
+) -> tuple[MatrixWorkspace, int]:
     """The neutrons of a run, with the instrument and the logs, and how many of them are in no gap of the window.
 
     Monitors are not loaded; events in gaps are, and are left out when the workspace is read.

@@ -221,7 +221,7 @@ def read_run_info(workspace: MatrixWorkspace) -> RunInfo:
     return conversions.run_info_of(known, title=workspace.getTitle(), name=workspace.name())
 
 
-def _log_value(run: Run, name: str) -> Any:
+def _log_value(run: Run, name: str) -> object:
     try:
         return run.getProperty(name).value
     except (RuntimeError, ValueError, TypeError):

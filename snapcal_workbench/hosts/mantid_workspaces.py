@@ -165,7 +165,7 @@ class MantidWorkspaces:
         return name == self._renamed_to
 
     @contextmanager
-    def _expecting(self, new_name: str) -> Any:
+    def _expecting(self, new_name: str) -> Iterator[None]:
         self._renamed_to = new_name
         try:
             yield

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from mantid.api import ITableWorkspace, MatrixWorkspace, WorkspaceFactory
+from mantid.api import ITableWorkspace, MatrixWorkspace, Workspace, WorkspaceFactory
 
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
     FitTable,
+    FloatArray,
     Geometry,
     IntArray,
     PixelGrouping,
@@ -178,7 +179,7 @@ def results_workspace(results: PixelResults, donor: Donor | None) -> MatrixWorks
     return _of_pixels("PixelResults", results.detid, results_to_rows(results), "pixel results", donor)
 
 
-def _of_pixels(kind: str, detid: IntArray, rows: Any, label: str, donor: Donor | None) -> MatrixWorkspace:
+def _of_pixels(kind: str, detid: IntArray, rows: FloatArray, label: str, donor: Donor | None) -> MatrixWorkspace:
     points = np.arange(rows.shape[1] + 1, dtype=np.float64)
     made = _workspace(points, rows.ravel(), np.zeros(rows.size), len(rows), "Empty", label, label, donor)
     if donor is None or not _has_detectors(made, detid):
@@ -202,9 +203,9 @@ def _has_detectors(made: MatrixWorkspace, detid: IntArray) -> bool:
 
 
 def _workspace(
-    x: Any, y: Any, e: Any, n: int, unit: str, label: str, title: str, donor: Donor | None
+    x: FloatArray, y: FloatArray, e: FloatArray, n: int, unit: str, label: str, title: str, donor: Donor | None
 ) -> MatrixWorkspace:
-    parent: dict[str, Any] = {} if donor is None else {"ParentWorkspace": donor.workspace}
+    parent: dict[str, object] = {} if donor is None else {"ParentWorkspace": donor.workspace}
     return run_child(
         "CreateWorkspace",
         "OutputWorkspace",
@@ -276,7 +277,9 @@ def grouping_workspace(grouping: PixelGrouping, donor: Donor | None) -> MatrixWo
     return made
 
 
-def _of_instrument(detid: IntArray, group: IntArray, use: IntArray, donor: Donor | None, kind: _OfDiffCal) -> Any:
+def _of_instrument(
+    detid: IntArray, group: IntArray, use: IntArray, donor: Donor | None, kind: _OfDiffCal
+) -> MatrixWorkspace:
     """A workspace of all pixels of an instrument: the donor's, one that Mantid knows, or one of just these."""
     zeros = np.zeros(len(detid))
     rows = DiffCalRows(detid, zeros + 1.0, zeros, zeros, group, use, "", "")
@@ -301,7 +304,7 @@ def _somewhere(detid: IntArray) -> Geometry:
     return Geometry(detid, 15.0, np.ones(n), np.linspace(0.5, 2.5, n), np.zeros(n))
 
 
-def _load_diffcal(rows: DiffCalRows, kind: _OfDiffCal, **where: Any) -> Any:
+def _load_diffcal(rows: DiffCalRows, kind: _OfDiffCal, **where: object) -> Any:
     """One of the workspaces that LoadDiffCal makes of a file with these rows."""
     given = {f"Make{other}Workspace": other == kind for other in _OF_DIFFCAL} | where
     with _file(".h5", lambda path: write_rows(path, rows)) as path:
@@ -310,7 +313,7 @@ def _load_diffcal(rows: DiffCalRows, kind: _OfDiffCal, **where: Any) -> Any:
         return run_past_list("LoadDiffCal", _cloned, given="WorkspaceName", appended="_group", Filename=path, **given)
 
 
-def _cloned(workspace: Any) -> Any:
+def _cloned(workspace: Workspace) -> MatrixWorkspace:
     return run_child("CloneWorkspace", "OutputWorkspace", InputWorkspace=workspace, OutputWorkspace=_UNNAMED)
 
 

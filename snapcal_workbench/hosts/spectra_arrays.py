@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ class Spectrum(Protocol):
 
     def getDetectorIDs(self) -> Iterable[int]: ...  # noqa: N802 - Mantid's name
     def getNumberEvents(self) -> int: ...  # noqa: N802
-    def getTofs(self) -> NDArray[Any]: ...  # noqa: N802
-    def getWeights(self) -> NDArray[Any]: ...  # noqa: N802
+    def getTofs(self) -> np.ndarray: ...  # noqa: N802
+    def getWeights(self) -> np.ndarray: ...  # noqa: N802
 
 
 class Spectra(Protocol):
@@ -41,14 +41,21 @@ class Spectra(Protocol):
     def getSpectrum(self, index: int) -> Spectrum: ...  # noqa: N802
 
 
+class Place(Protocol):
+    """A point in space, m."""
+
+    def X(self) -> float: ...  # noqa: N802 - Mantid's name
+    def Y(self) -> float: ...  # noqa: N802
+
+
 class SpectrumPlaces(Protocol):
     """What a workspace says of the places of its spectra."""
 
     def l2(self, index: int) -> float: ...
     def twoTheta(self, index: int) -> float: ...  # noqa: N802
     def isMasked(self, index: int) -> bool: ...  # noqa: N802
-    def position(self, index: int) -> Any: ...
-    def samplePosition(self) -> Any: ...  # noqa: N802
+    def position(self, index: int) -> Place: ...
+    def samplePosition(self) -> Place: ...  # noqa: N802
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +79,12 @@ class DetectorTable:
     masked: NDArray[np.bool_]
 
 
-def detector_table(columns: Mapping[str, Sequence[Any]]) -> DetectorTable:
+def detector_table(columns: Mapping[str, Sequence[object]]) -> DetectorTable:
     """The table in `COLUMNS`; rows that are left over, because a spectrum has no detector, have no distance."""
     l2 = np.asarray(columns["L2"], np.float64)
     live = np.isfinite(l2) & (l2 > 0.0)
 
-    def column(name: str, kind: type) -> NDArray[Any]:
+    def column(name: str, kind: type) -> np.ndarray:
         return np.asarray(columns[name])[live].astype(kind)
 
     return DetectorTable(

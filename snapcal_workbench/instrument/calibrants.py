@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -168,7 +167,7 @@ def _stated_name(path: Path) -> str:
 
 
 def _parsed(data: bytes, path: Path) -> _CalibrantFile:
-    content: Any = json_of_file(data, path, "a calibrant")
+    content: object = json_of_file(data, path, "a calibrant")
     if not isinstance(content, Mapping):
         raise FileFormatError(
             f"The calibrant {path} must be a JSON object.", found=type(content).__name__, fix="Correct the file."

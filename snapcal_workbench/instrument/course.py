@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from snapcal_workbench.errors import FileFormatError, InputError
 from snapcal_workbench.formats.run_logs import LogCourse, RunLogs
 from snapcal_workbench.instrument.model import Instrument
 from snapcal_workbench.instrument.state import InstrumentState
-from snapcal_workbench.instrument.state_id import LARGEST_NUMBER, rounded
+from snapcal_workbench.instrument.state_id import LARGEST_NUMBER, Rule, Schema, rounded
 from snapcal_workbench.progress import Progress
 
 SPREAD_PPM = 30.0
@@ -135,9 +134,7 @@ def _stay(course: LogCourse, end: float) -> _Stay:
     return _Stay(values[order], shares[order])
 
 
-def value_during_run(
-    name: str, rule: Mapping[str, Any] | None, course: LogCourse, end: float, *, legacy: bool
-) -> float:
+def value_during_run(name: str, rule: Rule | None, course: LogCourse, end: float, *, legacy: bool) -> float:
     """The mean of a log over the run's time, or the value nearest to it that leads to the same state as its last entry.
 
     Args:
@@ -167,7 +164,7 @@ def value_during_run(
     return next((float(value) for value in nearest if same(value)), last)
 
 
-def _rounded(value: float, rule: Mapping[str, Any], legacy: bool) -> Any:
+def _rounded(value: float, rule: Rule, legacy: bool) -> object:
     if not abs(value) <= LARGEST_NUMBER:
         return value
     return rounded(round(value) if rule.get("type") == "integer" else value, rule, legacy=legacy)
@@ -184,8 +181,11 @@ def _other_state(name: str, course: LogCourse, stayed: tuple[float, float], end:
     )
 
 
+_OF_POSITION: Rule = {"type": "number", "ignore": True}
+
+
 def settled(
-    logs: Mapping[str, LogValue], course: RunLogs, schema: Mapping[str, Any], instrument: Instrument
+    logs: Mapping[str, LogValue], course: RunLogs, schema: Schema, instrument: Instrument
 ) -> dict[str, LogValue]:
     """The last value of each log, but of positions the mean over the run's time, in the calibration's units.
 
@@ -202,7 +202,7 @@ def settled(
     found.update({name: course.courses[name].last for name in instrument.logs.units if name in course.courses})
     legacy = bool(schema.get("use_legacy_rounding", False))
     for log in {**schema["properties"], **instrument.logs.positions}:
-        rule = schema["properties"].get(log, {"ignore": True})
+        rule = schema["properties"].get(log, _OF_POSITION)
         name = _name_of(log, instrument, course)
         if name is None or rule.get("type", "number") not in ("number", "integer"):
             continue

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.calibration.peaks.expected import require_few_groups
 from snapcal_workbench.calibration.types import Geometry, PixelGrouping
@@ -141,7 +140,7 @@ def name_of_file(path: Path) -> str:
 
 
 def _entries(path: Path, key: str, progress: Progress) -> list[tuple[str, str]]:
-    content: Any = read_json(path, "a grouping map")
+    content: object = read_json(path, "a grouping map")
     if not isinstance(content, Mapping):
         raise _not_understood(path, type(content).__name__)
     if key not in content:

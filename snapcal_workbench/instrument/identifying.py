@@ -137,6 +137,6 @@ def _check_one_state(
             fix="Calibrate the runs of each state on their own.",
         )
     for log, tolerance in instrument.logs.positions.items():
-        values = [float(state.detector_state.pvs[log]) for _, state in identified]
+        values = [state.detector_state.number(log) for _, state in identified]
         if max(values) - min(values) > tolerance:
             progress.warn(f"{log} differs between the summed runs ({min(values)} to {max(values)}); the first counts.")

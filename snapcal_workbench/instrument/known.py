@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copyreg
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def completed(geometry: Geometry) -> Geometry:
     return geometry
 
 
-def _by_name(mode: PixelMode) -> tuple[Any, tuple[str, str]]:
+def _by_name(mode: PixelMode) -> tuple[Callable[[str, str], PixelMode], tuple[str, str]]:
     return mode_called, (mode.instrument.name, mode.name)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import Geometry, IntArray, PixelLayout
 from snapcal_workbench.errors import InputError
+from snapcal_workbench.instrument.state_id import Schema
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class StateLogs:
     wavelength: str
     positions: Mapping[str, float]
     alternatives: Mapping[str, tuple[str, ...]]
-    schema: Mapping[str, Any]
+    schema: Schema
     delta_theta: Mapping[str, Any]
     units: Mapping[str, str] = field(default_factory=dict)
 
@@ -121,7 +122,7 @@ class PixelMode:
         """Whether a geometry is of exactly these pixels."""
         return len(geometry) == self.n_pixels and bool(np.array_equal(geometry.detid, self.detid))
 
-    def place(self, logs: Mapping[str, Any], l1: float) -> Geometry:
+    def place(self, logs: Mapping[str, float], l1: float) -> Geometry:
         """Geometry of the pixels from the logs (as `StateLogs.positions` names them) and L1, m."""
         return self.instrument.place(logs, self, l1=l1)
 
@@ -153,13 +154,13 @@ class Instrument(Protocol):
     def first_run(self) -> int:
         """Lowest run number of which the state can be known."""
 
-    def place(self, logs: Mapping[str, Any], mode: PixelMode, *, l1: float) -> Geometry:
+    def place(self, logs: Mapping[str, float], mode: PixelMode, *, l1: float) -> Geometry:
         """Geometry of the pixels of a mode from the logs and L1, m."""
 
     def completed(self, geometry: Geometry, mode: PixelMode) -> Geometry:
         """A geometry of a mode's pixels with what only the definition tells: layout and solid angle."""
 
-    def older_state(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def older_state(self, value: Mapping[str, object]) -> Mapping[str, object] | None:
         """Logs by name of a detector state that is written in an older form; None where it is in none."""
 
 

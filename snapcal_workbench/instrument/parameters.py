@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -75,7 +75,7 @@ class InstrumentParameters(BaseModel):
     frequency: Frequency = Field(description="Frequency of the prompt pulses")
     low_wavelength_crop: Number = Field(0.05, ge=0, description="Cut off the low end of the bandwidth")
     cycle: Cycle | None = Field(None, description="Run cycle")
-    state_id_schema: dict[str, Any] | None = Field(None, description="How the state id follows from the logs")
+    state_id_schema: dict[str, object] | None = Field(None, description="How the state id follows from the logs")
 
 
 def read_instrument_parameters(
@@ -107,7 +107,7 @@ def read_instrument_parameters(
             fix="Correct the file, or ask the instrument's staff for a valid version.",
         ) from None
     with naming(path):
-        effective_schema(parameters.state_id_schema, {})
+        effective_schema(parameters.state_id_schema, None)
     if progress:
         _warn_of_cycle(parameters, path, run, progress)
     return parameters.model_copy(update={"index_entry": parameters.index_entry or entry})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -49,19 +48,23 @@ class StateId(_Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_text(cls, value: Any) -> Any:
+    def _from_text(cls, value: object) -> object:
         return {"hex": value} if isinstance(value, str) else value
 
 
 class DetectorState(_Record):
     """Logs that define the state, not rounded, and the id they lead to; the older form is read as well."""
 
-    pvs: dict[str, Any] = Field(alias="PVs")
+    pvs: dict[str, object] = Field(alias="PVs")
     state_id: StateId | None = None
+
+    def number(self, log: str) -> float:
+        """The value of a log that is a number; errors as of `log_value`."""
+        return log_value(self.pvs, log, {})
 
     @model_validator(mode="before")
     @classmethod
-    def _from_older_form(cls, value: Any) -> Any:
+    def _from_older_form(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
         for instrument in INSTRUMENTS.values():
@@ -71,7 +74,7 @@ class DetectorState(_Record):
         return value
 
 
-def _newer_form(logs: Mapping[str, Any], instrument: Instrument) -> dict[str, Any]:
+def _newer_form(logs: Mapping[str, object], instrument: Instrument) -> dict[str, object]:
     schema = instrument.logs.schema
     try:
         values = state_values(logs, schema, alternatives=instrument.logs.alternatives)
@@ -217,7 +220,7 @@ def instrument_state(run_info: RunInfo, parameters: InstrumentParameters, instru
         id=state_id,
         instrument_config=parameters,
         detector_state=DetectorState(pvs=values, state_id=state_id),
-        particle_bounds=_bounds(values[known.wavelength], parameters, known.wavelength),
+        particle_bounds=_bounds(log_value(values, known.wavelength, {}), parameters, known.wavelength),
         **_peak_fields(PeakOptions()),
     )
 
@@ -239,7 +242,7 @@ def _bounds(wavelength: float, parameters: InstrumentParameters, log: str) -> Re
     )
 
 
-def _peak_fields(peaks: PeakOptions) -> dict[str, Any]:
+def _peak_fields(peaks: PeakOptions) -> dict[str, object]:
     return {
         "gsas_parameters": GsasParameters(alpha=peaks.gsas_alpha, beta=(peaks.gsas_beta0, peaks.gsas_beta1)),
         "fwhm_multipliers": FwhmMultipliers(left=peaks.fwhm_left, right=peaks.fwhm_right),

@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Required, TypedDict, TypeVar, cast
 
 import numpy as np
 
@@ -34,7 +34,30 @@ LARGEST_NUMBER = 1e12
 DEEPEST_ARRAY = 4
 
 
-def effective_schema(schema: Mapping[str, Any] | None, built_in: Mapping[str, Any]) -> Mapping[str, Any]:
+B = TypeVar("B")
+
+
+class Rule(TypedDict, total=False):
+    """A log's entry in a schema; see the words above."""
+
+    type: Required[str]
+    items: Rule
+    resolution: float
+    alias: str
+    default: object
+    ignore: bool
+
+
+class Schema(TypedDict, total=False):
+    """Which logs make the state id, of how many digits."""
+
+    length: Required[int]
+    properties: Required[Mapping[str, Rule]]
+    use_legacy_rounding: bool
+    derivedPVs: Mapping[str, object]
+
+
+def effective_schema(schema: Mapping[str, object] | None, built_in: B) -> Schema | B:
     """The schema of the instrument parameters, or the built-in one if that has no length or no properties.
 
     Raises:
@@ -47,11 +70,12 @@ def effective_schema(schema: Mapping[str, Any] | None, built_in: Mapping[str, An
         raise _bad_schema(f"length {length!r:.40}, properties {type(properties).__name__}")
     for log, rule in properties.items():
         _check_rule(log, rule)
-    return schema
+    return cast(Schema, schema)
 
 
-def _check_rule(log: str, rule: Any, depth: int = 0) -> None:
-    kind = rule.get("type") if isinstance(rule, Mapping) else None
+def _check_rule(log: str, rule: object, depth: int = 0) -> None:
+    rule = rule if isinstance(rule, Mapping) else {}
+    kind = rule.get("type")
     if kind == "array" and depth < DEEPEST_ARRAY:
         return _check_rule(log, rule.get("items"), depth + 1)
     if kind not in ("number", "integer", "boolean", "string"):
@@ -76,12 +100,12 @@ def _bad_schema(found: str) -> FileFormatError:
 
 
 def state_values(
-    logs: Mapping[str, Any],
-    schema: Mapping[str, Any],
+    logs: Mapping[str, object],
+    schema: Schema,
     *,
     alternatives: Alternatives,
     without_value: Collection[str] = (),
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Values of the schema's logs in its order and types, not rounded to their resolution.
 
     Args:
@@ -105,7 +129,7 @@ def state_values(
     }
 
 
-def log_value(logs: Mapping[str, Any], log: str, alternatives: Alternatives) -> float:
+def log_value(logs: Mapping[str, object], log: str, alternatives: Alternatives) -> float:
     """A log, or the first alternative that the run has, as a number.
 
     Raises:
@@ -115,7 +139,7 @@ def log_value(logs: Mapping[str, Any], log: str, alternatives: Alternatives) -> 
     name = _name_of(log, logs, alternatives)
     if name is None:
         raise _missing_logs([log], alternatives)
-    return float(_typed(logs[name], {"type": "number"}, name))
+    return _number(logs[name], name)
 
 
 def with_alternatives(logs: Iterable[str], alternatives: Alternatives) -> set[str]:
@@ -123,7 +147,7 @@ def with_alternatives(logs: Iterable[str], alternatives: Alternatives) -> set[st
     return {name for log in logs for name in (log, *alternatives.get(log, ()))}
 
 
-def _name_of(log: str, logs: Mapping[str, Any], alternatives: Alternatives) -> str | None:
+def _name_of(log: str, logs: Mapping[str, object], alternatives: Alternatives) -> str | None:
     return next((name for name in (log, *alternatives.get(log, ())) if name in logs), None)
 
 
@@ -141,7 +165,7 @@ def _missing_logs(
     )
 
 
-def _typed(value: Any, rule: Mapping[str, Any], name: str) -> Any:
+def _typed(value: object, rule: Rule, name: str) -> object:
     """A log's value as the JSON type of its rule; a series counts by its last value."""
     if rule["type"] == "array":
         if isinstance(value, np.ndarray):
@@ -149,24 +173,32 @@ def _typed(value: Any, rule: Mapping[str, Any], name: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise _wrong_type(name, "a list", value)
         return [_typed(item, rule["items"], name) for item in value]
+    if rule["type"] == "string":
+        return _text(_last(value, name), name)
+    number = _number(value, name)
+    if rule["type"] == "boolean":
+        return bool(number)
+    return number if rule["type"] == "number" else round(number)
+
+
+def _last(value: object, name: str) -> object:
     while isinstance(value, (list, tuple, np.ndarray)):
         if len(value) == 0:
             raise _wrong_type(name, "one value", "an empty list")
         value = value[-1]
-    if rule["type"] == "string":
-        return _text(value, name)
-    if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)) or not _is_measure(value):
-        raise _wrong_type(name, f"a number within +-{LARGEST_NUMBER:g}", value)
-    if rule["type"] == "boolean":
-        return bool(value)
-    return float(value) if rule["type"] == "number" else round(float(value))
+    return value
 
 
-def _is_measure(value: Any) -> bool:
-    return bool(-LARGEST_NUMBER <= value <= LARGEST_NUMBER)
+def _number(value: object, name: str) -> float:
+    value = _last(value, name)
+    if isinstance(value, (int, float, np.integer, np.floating, np.bool_)) and bool(
+        -LARGEST_NUMBER <= value <= LARGEST_NUMBER
+    ):
+        return float(value)
+    raise _wrong_type(name, f"a number within +-{LARGEST_NUMBER:g}", value)
 
 
-def _text(value: Any, name: str) -> str:
+def _text(value: object, name: str) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, str):
@@ -174,7 +206,7 @@ def _text(value: Any, name: str) -> str:
     raise _wrong_type(name, "a text", value)
 
 
-def _wrong_type(name: str, expected: str, value: Any) -> FileFormatError:
+def _wrong_type(name: str, expected: str, value: object) -> FileFormatError:
     return FileFormatError(
         f"Log '{name}', from which the instrument state follows, must be {expected}.",
         found=repr(value)[:80],
@@ -182,7 +214,7 @@ def _wrong_type(name: str, expected: str, value: Any) -> FileFormatError:
     )
 
 
-def rounded(value: Any, rule: Mapping[str, Any], *, legacy: bool) -> Any:
+def rounded(value: object, rule: Rule, *, legacy: bool) -> object:
     """A typed value rounded to its resolution, half to even; lists element by element.
 
     Args:
@@ -195,7 +227,7 @@ def rounded(value: Any, rule: Mapping[str, Any], *, legacy: bool) -> Any:
     if isinstance(value, list):
         return [rounded(item, rule["items"], legacy=legacy) for item in value]
     resolution = rule.get("resolution", 0.0)
-    if not resolution:
+    if not resolution or not isinstance(value, (int, float)):
         return value
     multiple = round(value / resolution) * resolution
     if legacy:
@@ -204,7 +236,7 @@ def rounded(value: Any, rule: Mapping[str, Any], *, legacy: bool) -> Any:
     return round(multiple, decimals)
 
 
-def hashed_text(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def hashed_text(values: Mapping[str, object], schema: Schema) -> str:
     """The JSON text of which the state id is the hash."""
     properties, legacy = schema["properties"], bool(schema.get("use_legacy_rounding", False))
     return json.dumps(
@@ -216,19 +248,19 @@ def hashed_text(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     )
 
 
-def state_id_of(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def state_id_of(values: Mapping[str, object], schema: Schema) -> str:
     """The state id: the first `length` hexadecimal digits of the SHAKE-256 hash of `hashed_text`."""
     digits = schema["length"]
     return hashlib.shake_256(hashed_text(values, schema).encode()).hexdigest((digits + 1) // 2)[:digits]
 
 
-def _not_negative(value: Any) -> float:
+def _not_negative(value: float) -> float:
     if not 0 <= float(value) <= LARGEST_NUMBER:
         raise ValueError(f"the value {value!r:.40}")
     return float(value)
 
 
-def derived_value(rule: Mapping[str, Any], values: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> float:
+def derived_value(rule: Mapping[str, Any], values: Mapping[str, object], schema: Schema, name: str) -> float:
     """The value of a derived quantity for the rounded values of its key logs.
 
     Args:

@@ -7,9 +7,10 @@ for comparison with it. Lengths of d are in Angstrom, thresholds in the unit tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 PresetName = Literal["standard", "snapred"]
 PeakFunction = Literal["Gaussian", "Lorentzian", "PseudoVoigt", "BackToBackExponential"]
@@ -23,14 +24,14 @@ class _Options(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _empty_is_none(cls, values: Any) -> Any:
+    def _empty_is_none(cls, values: object) -> object:
         """An empty text, which is all that a TOML file or a shell can write, empties an option."""
         if not isinstance(values, Mapping):
             return values
         return {name: None if value == "" else value for name, value in values.items()}
 
 
-def _when(field: str, value: str | bool) -> dict[str, Any]:
+def _when(field: str, value: str | bool) -> JsonDict:
     """For a dialog: an option has a meaning only while another one of its group has this value."""
     return {"enabled_when": {"field": field, "is": value}}
 

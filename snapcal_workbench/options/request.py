@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -19,7 +19,7 @@ from snapcal_workbench.options.tree import flattened, nested
 _OPTIONS = "options."
 
 
-def _peak(value: Any) -> Any:
+def _peak(value: object) -> object:
     """A peak that is named as text, "3:2,2,0", by its group and hkl."""
     if not isinstance(value, str):
         return value
@@ -66,7 +66,7 @@ class Request(BaseModel):
         (), description="Peaks that are not to be fitted: group and hkl of each"
     )
 
-    def changed(self, changes: dict[str, Any]) -> Request:
+    def changed(self, changes: dict[str, object]) -> Request:
         """This request with other inputs; `changes` may name options by dotted path ("pixels.max_passes").
 
         A new preset replaces all options but those that `changes` names.
@@ -84,7 +84,7 @@ class Request(BaseModel):
                 flat[_known(name, flat)] = value
         return build_request(nested(flat))
 
-    def differences(self, other: Request) -> dict[str, tuple[Any, Any]]:
+    def differences(self, other: Request) -> dict[str, tuple[object, object]]:
         """Inputs in which this request differs from `other`: dotted name -> (other's value, this one's)."""
         mine, theirs = (flattened(request.model_dump(mode="json")) for request in (self, other))
         return {
@@ -94,7 +94,7 @@ class Request(BaseModel):
         }
 
 
-def build_request(data: dict[str, Any]) -> Request:
+def build_request(data: dict[str, object]) -> Request:
     """A request from plain data.
 
     Raises:
@@ -113,7 +113,7 @@ def build_request(data: dict[str, Any]) -> Request:
         ) from error
 
 
-def _known(name: str, flat: Mapping[str, Any]) -> str:
+def _known(name: str, flat: Mapping[str, object]) -> str:
     """The flat form's name of an input or option."""
     for full in (name, f"{_OPTIONS}{name}"):
         if full in flat:

@@ -55,9 +55,9 @@ def _beamline(instrument: str) -> str:
 def _derived(parent: str, *parts: str, description: str) -> Any:
     """A field that lies below another home unless it is set; `{beamline}` in it stands for the instrument's folder."""
 
-    def place(data: dict[str, Any]) -> Path:
-        beamline = _beamline(data.get("instrument", ""))
-        return data.get(parent, Path()).joinpath(*(part.format(beamline=beamline) for part in parts))
+    def place(data: dict[str, object]) -> Path:
+        beamline = _beamline(str(data.get("instrument", "")))
+        return Path(str(data.get(parent, ""))).joinpath(*(part.format(beamline=beamline) for part in parts))
 
     return Field(default_factory=place, description=description, json_schema_extra={"derived_from": parent})
 
@@ -167,13 +167,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what is passed: `load` reads the other sources itself, so that it can say where each value is from."""
         return (init_settings,)
 
     @classmethod
-    def load(cls, config_file: Path | str | None = None, **overrides: Any) -> Settings:
+    def load(cls, config_file: Path | str | None = None, **overrides: object) -> Settings:
         """The settings from all sources: overrides > environment > TOML file > preset > default.
 
         Args:
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
             FileFormatError: The configuration file is not TOML.
             InputError: A value or name is wrong; says which, what was found and where it came from.
         """
-        merged: dict[str, Any] = {}
+        merged: dict[str, object] = {}
         sources: dict[str, str] = {}
         for values, where in cls._layers(config_file, overrides):
             try:
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
             merged.update(flat)
             sources.update({key: where(key) for key in flat})
         try:
-            settings = cls(**nested(merged, sources))
+            settings = cls.model_validate(nested(merged, sources))
         except ValidationError as error:
             raise _wrong_settings(error, sources) from None
         settings._sources.update(sources)
@@ -209,8 +209,8 @@ class Settings(BaseSettings):
 
     @classmethod
     def _layers(
-        cls, config_file: Path | str | None, overrides: dict[str, Any]
-    ) -> Iterator[tuple[dict[str, Any], Callable[[str], str]]]:
+        cls, config_file: Path | str | None, overrides: dict[str, object]
+    ) -> Iterator[tuple[dict[str, object], Callable[[str], str]]]:
         """Each source's values with what names it, weakest first."""
         path = _config_file(config_file)
         if path:
@@ -237,7 +237,7 @@ class Settings(BaseSettings):
         changes = flattened(self.option_changes.model_dump(exclude_unset=True))
         return CalibrationOptions.model_validate(nested({**base, **changes}))
 
-    def effective(self) -> dict[str, Any]:
+    def effective(self) -> dict[str, object]:
         """The value of every setting and option, by dotted name, e.g. "options.pixels.max_passes"."""
         own = {name: getattr(self, name) for name in type(self).model_fields if name != "option_changes"}
         return {**own, **flattened({"options": self.options().model_dump()})}
@@ -273,7 +273,7 @@ def _config_file(named: Path | str | None) -> Path | None:
     return None
 
 
-def _read_toml(settings: type[Settings], path: Path) -> dict[str, Any]:
+def _read_toml(settings: type[Settings], path: Path) -> dict[str, object]:
     try:
         values = dict(TomlConfigSettingsSource(settings, path)())
     except (ValueError, OSError, RecursionError) as error:

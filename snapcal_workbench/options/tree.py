@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 from snapcal_workbench.errors import InputError
@@ -57,16 +58,16 @@ class Leaf:
         return tuple(map(str, get_args(self.kind))) if get_origin(self.kind) is Literal else ()
 
     @property
-    def extra(self) -> dict[str, Any]:
+    def extra(self) -> JsonDict:
         """What else is declared of it."""
         extra = self.field.json_schema_extra
         return extra if isinstance(extra, dict) else {}
 
     @property
-    def condition(self) -> tuple[str, Any] | None:
+    def condition(self) -> tuple[str, object] | None:
         """Dotted name and value of another leaf without which this one means nothing."""
         when = self.extra.get("enabled_when")
-        return (".".join((*self.path[:-1], when["field"])), when["is"]) if when else None
+        return (".".join((*self.path[:-1], str(when["field"]))), when["is"]) if isinstance(when, dict) else None
 
     def bound(self, *names: str) -> float | None:
         """The limit that is declared by one of these names ("ge", "gt", "le", "lt")."""
@@ -89,20 +90,20 @@ def _leaves(model: type[BaseModel], path: tuple[str, ...], title: str) -> Iterat
             yield leaf if title else replace(leaf, section_title=str(leaf.extra.get("section", "")))
 
 
-def value_at(model: BaseModel, path: tuple[str, ...]) -> Any:
+def value_at(model: BaseModel, path: tuple[str, ...]) -> object:
     """The value of a leaf."""
-    value: Any = model
+    value: object = model
     for name in path:
         value = getattr(value, name)
     return value
 
 
-def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
+def flattened(values: Mapping[str, object]) -> dict[str, object]:
     """Nested dicts in their flat form."""
     return dict(_flattened(values, ""))
 
 
-def _flattened(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _flattened(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flattened(value, f"{prefix}{name}.")
@@ -110,7 +111,7 @@ def _flattened(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def nested(flat: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> dict[str, Any]:
+def nested(flat: Mapping[str, object], sources: Mapping[str, str] | None = None) -> dict[str, object]:
     """The flat form as nested dicts.
 
     Args:
@@ -120,23 +121,24 @@ def nested(flat: Mapping[str, Any], sources: Mapping[str, str] | None = None) ->
     Raises:
         InputError: One name is a leaf and a section of others.
     """
-    tree: dict[str, Any] = {}
+    tree: dict[str, object] = {}
     for key, value in flat.items():
         *parents, name = key.split(".")
         branch = tree
         for parent in parents:
-            branch = branch.setdefault(parent, {})
-            if not isinstance(branch, dict):
+            below = branch.setdefault(parent, {})
+            if not isinstance(below, dict):
                 raise InputError(
                     f"Setting '{key}' lies below '{parent}', which has a value of its own.",
-                    found=f"{branch!r} ({(sources or {}).get(parent, 'another source')})",
+                    found=f"{below!r} ({(sources or {}).get(parent, 'another source')})",
                     fix="Give the options one by one, e.g. max_passes below [options.pixels].",
                 )
+            branch = below
         branch[name] = value
     return tree
 
 
-def _without_none(annotation: Any) -> Any:
+def _without_none(annotation: object) -> object:
     if get_origin(annotation) in (Union, types.UnionType):
         members = [member for member in get_args(annotation) if member is not types.NoneType]
         if len(members) == 1 and len(get_args(annotation)) == 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from snapcal_workbench.calibration.types import DiffCalTable, Geometry
 from snapcal_workbench.errors import SnapcalError
@@ -21,7 +21,9 @@ from snapcal_workbench.session import (
     RunSummary,
     UnreadableIteration,
 )
+from snapcal_workbench.session.iteration import KeptValues
 from snapcal_workbench.session.ledger import Standing
+from snapcal_workbench.session.versions import Described
 
 Job = Callable[[Progress], object]
 Shown = Callable[[], None]
@@ -46,7 +48,7 @@ class Results:
     """
 
     iteration: Iteration
-    values: Mapping[str, Any]
+    values: KeptValues
     geometry: Geometry
     baselines: Mapping[str, DiffCalTable]
     versions: Sequence[str]
@@ -68,7 +70,7 @@ class Looked:
     problems: tuple[Problem, ...]
     request: Request
     summary: RunSummary | None = None
-    versions: Mapping[str, Any] | None = None
+    versions: Described | None = None
     calibrant: CalibrantPreview | None = None
     calibrants: tuple[str, ...] | None = None
     named: str = ""
@@ -89,7 +91,7 @@ class View(Protocol):
     """What the presenter asks of the window."""
 
     @property
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, object]:
         """Inputs as plain data, as `options.Request.changed` takes them."""
 
     @property
@@ -101,7 +103,7 @@ class View(Protocol):
         """Calibrant and grouping of the user's last calibration, as far as there was one."""
 
     def remember(self, request: Request) -> None: ...
-    def set_inputs(self, inputs: Mapping[str, Any]) -> None: ...
+    def set_inputs(self, inputs: Mapping[str, object]) -> None: ...
     def offer_undo(self, offered: bool) -> None: ...
     def show_obstacle(self, text: str) -> None: ...
     def show_outcome(self, text: str) -> None: ...

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.errors import InputProblemError, SnapcalError
 from snapcal_workbench.instrument.calibrants import find_calibrants
@@ -30,7 +29,7 @@ class Form:
     def __init__(self, view: View, session: Session) -> None:
         self.view, self.session = view, session
         self.left_out: set[Peak] = set()
-        self._emptied: tuple[Mapping[str, Any], set[Peak]] | None = None
+        self._emptied: tuple[Mapping[str, object], set[Peak]] | None = None
         self._suggested_for: tuple[str, ...] = ()
         self._found_of: tuple[str, ...] = ()
         self._found: CalibrantFinding | None = None
@@ -43,7 +42,7 @@ class Form:
         """
         return self._request(self.view.inputs)
 
-    def _request(self, inputs: Mapping[str, Any]) -> Request:
+    def _request(self, inputs: Mapping[str, object]) -> Request:
         peaks = tuple(sorted(self.left_out))
         return self.session.new_request().changed({**inputs, "excluded_peaks": peaks})
 
@@ -178,7 +177,7 @@ def _first_choice(groupings: Sequence[str]) -> str:
     return default_grouping(dict.fromkeys(groupings)) if groupings else ""  # type: ignore[arg-type]
 
 
-def inputs_of(request: Request) -> dict[str, Any]:
+def inputs_of(request: Request) -> dict[str, object]:
     """A request as the form has it: inputs and options by their names; without peaks, which the spectra show."""
     flat = flattened(request.model_dump())
     return {name.removeprefix("options."): value for name, value in flat.items() if name != "excluded_peaks"}

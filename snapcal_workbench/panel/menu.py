@@ -11,7 +11,6 @@ import importlib
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from qtpy.QtCore import QMetaObject, QObject, Qt, QTimer, Signal, Slot
 from qtpy.QtWidgets import QAction, QApplication, QMenu, QMessageBox
@@ -31,7 +30,7 @@ _entries: list[MenuEntry] = []
 """Entries live as long as the program: Qt does not keep the objects that its signals reach."""
 
 
-def add_to_workbench(interface: InterfaceEntry, show: Callable[[], Any]) -> None:
+def add_to_workbench(interface: InterfaceEntry, show: Callable[[], object]) -> None:
     """Have the entries in Workbench's menu whenever it is shown, as soon as Workbench has its window.
 
     Args:
@@ -64,7 +63,7 @@ class MenuEntry(QObject):
 
     loaded = Signal()
 
-    def __init__(self, interface: InterfaceEntry, show: Callable[[], Any]) -> None:
+    def __init__(self, interface: InterfaceEntry, show: Callable[[], object]) -> None:
         super().__init__()
         self._interface, self._show = interface, show
         self._tries = 0
@@ -123,7 +122,7 @@ class MenuEntry(QObject):
         load_object(self._interface.self_test)()
 
 
-def _add(category: QMenu, title: str, chosen: Callable[[], Any]) -> None:
+def _add(category: QMenu, title: str, chosen: Callable[[], None]) -> None:
     if all(_text(action) != title for action in category.actions()):
         action = QAction(title, category)
         action.triggered.connect(lambda *_: chosen())
@@ -132,7 +131,7 @@ def _add(category: QMenu, title: str, chosen: Callable[[], Any]) -> None:
 
 def _submenu(menu: QMenu, title: str) -> QMenu | None:
     for action in menu.actions():
-        submenu: Any = action.menu()
+        submenu: object = action.menu()
         if isinstance(submenu, QMenu) and _text(action) == title:
             return submenu
     return None
@@ -147,5 +146,5 @@ def interfaces_menu() -> QMenu | None:
     return None
 
 
-def _text(action: Any) -> str:
+def _text(action: QAction) -> str:
     return action.text().replace("&", "")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, Geometry, MaskReason, PixelResults
 from snapcal_workbench.calibration.units import offset_from_shift
 from snapcal_workbench.report.detectors import difc_change_ppm
+from snapcal_workbench.session.iteration import KeptValues
 
 CHANGE = "DIFC change (ppm)"
 OFFSET = "offset (bins)"
@@ -31,7 +30,7 @@ class PixelQuantities:
     """
 
     geometry: Geometry
-    values: Mapping[str, Any]
+    values: KeptValues
     bin_width: float | None
 
     @property

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from snapcal_workbench.algorithms import save_version
 from snapcal_workbench.calibration.types import DiffCalTable
@@ -25,6 +25,7 @@ from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
 from snapcal_workbench.session.identification import CalibrantFinding
+from snapcal_workbench.session.iteration import KeptValues
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.session.script import script_of
 from snapcal_workbench.session.starting import iteration_number
@@ -279,7 +280,7 @@ class Presenter:
         baselines, report = self._baselines(iteration, values), lambda: self.session.report(number)
         return Results(iteration, values, geometry, baselines, references, report)
 
-    def _baselines(self, iteration: Iteration, values: Mapping[str, Any]) -> dict[str, DiffCalTable]:
+    def _baselines(self, iteration: Iteration, values: KeptValues) -> dict[str, DiffCalTable]:
         """Tables that the change of DIFC can be shown against: the start, and the newest other iterations."""
         found = {"the start": values["start"]}
         others = [other for other in self.session.iterations if other.lite == iteration.lite]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from snapcal_workbench.manifest import InterfaceEntry, NotOfferedError
 
@@ -27,7 +27,14 @@ class _Tags(list[str]):
         return list(self)
 
 
-def add_to_workbench(interface: InterfaceEntry, show: Callable[[], Any]) -> None:
+class Savable(Protocol):
+    """A window whose inputs a project keeps."""
+
+    def get_state(self) -> dict[str, object]: ...
+    def set_state(self, state: dict[str, object]) -> None: ...
+
+
+def add_to_workbench(interface: InterfaceEntry, show: Callable[[], Savable | None]) -> None:
     """Register encoder and decoder with Workbench's projects.
 
     Args:
@@ -47,7 +54,7 @@ def add_to_workbench(interface: InterfaceEntry, show: Callable[[], Any]) -> None
     decoders.register_decoder(decoder)
 
 
-def coders(interface: InterfaceEntry, show: Callable[[], Any]) -> tuple[type, type]:
+def coders(interface: InterfaceEntry, show: Callable[[], Savable | None]) -> tuple[type, type]:
     """The classes that Workbench makes encoder and decoder from."""
 
     class _Tagged:
@@ -58,12 +65,12 @@ def coders(interface: InterfaceEntry, show: Callable[[], Any]) -> tuple[type, ty
             return tag in cls.tags
 
     class Encoder(_Tagged):
-        def encode(self, window: Any, project_path: str | None = None) -> dict[str, Any]:
+        def encode(self, window: Savable, project_path: str | None = None) -> dict[str, object]:
             return {"encoder_version": STATE_VERSION, "state": window.get_state()}
 
     class Decoder(_Tagged):
         @staticmethod
-        def decode(saved: dict[str, Any], project_path: str | None = None) -> Any:
+        def decode(saved: dict[str, Any], project_path: str | None = None) -> Savable | None:
             version = saved.get("encoder_version")
             if version != STATE_VERSION:
                 raise NotReadableError(f"the saved panel is of version {version}, this plugin reads {STATE_VERSION}")

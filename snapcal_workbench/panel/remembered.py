@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QMainWindow, QSplitter
@@ -77,7 +76,7 @@ class History:
     def entries(self) -> list[dict[str, str]]:
         """What is remembered."""
         try:
-            found: Any = json.loads(str(QSettings().value(self._key, "") or "[]"))
+            found: object = json.loads(str(QSettings().value(self._key, "") or "[]"))
         except ValueError:
             return []
         wanted = ("runs", "calibrant", "grouping")
@@ -92,7 +91,7 @@ class History:
     def course(self, name: str) -> list[float]:
         """How long the last step of a name took; empty where that is not known."""
         try:
-            found: Any = json.loads(str(QSettings().value(f"{SETTINGS}/course {name}", "") or "[]"))
+            found: list[float] = json.loads(str(QSettings().value(f"{SETTINGS}/course {name}", "") or "[]"))
             return [float(value) for value in found]
         except (ValueError, TypeError):
             return []

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
@@ -19,7 +18,7 @@ from snapcal_workbench.progress import Progress
 INTERVAL = 0.1
 """Shortest time between two progress reports, s."""
 
-Job = Callable[[Progress], Any]
+Job = Callable[[Progress], object]
 
 
 class Worker(QObject):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSettings, Qt, QTimer, QUrl
-from qtpy.QtGui import QDesktopServices, QKeySequence
+from qtpy.QtGui import QCloseEvent, QDesktopServices, QKeySequence
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -87,7 +87,7 @@ def _forget() -> None:
     _window = None
 
 
-def _workbench_window() -> tuple[QWidget | None, Any]:
+def _workbench_window() -> tuple[QWidget | None, Qt.WindowType | None]:
     if "workbench" not in sys.modules:
         return None, None
     try:
@@ -215,7 +215,7 @@ class CalibrationWindow(QMainWindow):
             self._key(QKeySequence("Ctrl+N"), self.inputs_view.new.click),
         ]
 
-    def _key(self, keys: QKeySequence, action: Callable[[], Any]) -> QShortcut:
+    def _key(self, keys: QKeySequence, action: Callable[[], None]) -> QShortcut:
         shortcut = QShortcut(keys, self)
         shortcut.activated.connect(action)
         return shortcut
@@ -275,11 +275,11 @@ class CalibrationWindow(QMainWindow):
     # -- what the presenter asks ----------------------------------------------------------------------------------
 
     @property
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, object]:
         """The inputs as plain data."""
         return self.inputs_view.values
 
-    def set_inputs(self, inputs: Mapping[str, Any]) -> None:
+    def set_inputs(self, inputs: Mapping[str, object]) -> None:
         """Fill the form."""
         self.inputs_view.set_values(inputs)
 
@@ -514,7 +514,7 @@ class CalibrationWindow(QMainWindow):
     def _remembered(self) -> str:
         return str(QSettings().value(f"{SETTINGS}/request", "") or "")
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, object]:
         """What was typed in, as JSON values."""
         try:
             return {"request": self.presenter.request().model_dump(mode="json")}
@@ -526,7 +526,7 @@ class CalibrationWindow(QMainWindow):
         if "request" in state:
             self.presenter.fill_in(build_request(state["request"]))
 
-    def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 - Qt's name
         """End a running step, remember the layout."""
         self.inputs_view.stop()
         self._settle.stop()

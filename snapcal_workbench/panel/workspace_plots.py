@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from matplotlib.figure import Figure
 
@@ -57,16 +57,16 @@ def plots_of(session: Session, names: Sequence[str]) -> list[Plot]:
     return plots
 
 
-def _values(session: Session, names: Sequence[str]) -> dict[str, Any]:
+def _values(session: Session, names: Sequence[str]) -> dict[str, Lines | Pixels]:
     """Workspaces by name, with the members of groups in place of these."""
     workspaces = session.host.workspaces
-    values: dict[str, Any] = {}
+    values: dict[str, Lines | Pixels] = {}
     for name in names:
         value = workspaces.read(name, object)
         if isinstance(value, tuple):
             values |= _values(session, cast(Group, value))
         else:
-            values[name] = value
+            values[name] = cast(Lines | Pixels, value)
     return values
 
 

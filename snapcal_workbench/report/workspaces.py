@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -143,7 +142,7 @@ def _draw_strains(axes: Axes, name: str, fits: FitTable, theme: Theme, *, first:
     return labels
 
 
-def _of_pixels(name: str, value: Pixels) -> tuple[str, FloatArray, Any]:
+def _of_pixels(name: str, value: Pixels) -> tuple[str, FloatArray, np.ndarray | None]:
     """Label, float64[n] values, and what is masked."""
     if isinstance(value, DiffCalTable):
         return "DIFC (µs/Å)", value.difc, None

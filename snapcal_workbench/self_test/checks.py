@@ -124,7 +124,7 @@ def _calibration(host: Host) -> dict[str, np.ndarray]:
 
 def _mantid(name: str, folder: Path) -> str:
     host = importlib.import_module("snapcal_workbench.hosts.mantid_host").MantidHost(_tree(folder).settings)
-    checks: dict[str, Callable[[Any, Path], str]] = {
+    checks: dict[str, Callable[[Host, Path], str]] = {
         "algorithms": _algorithms,
         "processed file": _processed_file,
         "lite run": lambda host, folder: _loaded(host, folder, SNAP.lite),
@@ -136,7 +136,7 @@ def _mantid(name: str, folder: Path) -> str:
     return checks[name](host, folder)
 
 
-def _algorithms(host: Any, folder: Path) -> str:
+def _algorithms(host: Host, folder: Path) -> str:
     names = _register(host)
     manager = importlib.import_module("mantid.api").AlgorithmManager
     for name in names:
@@ -144,7 +144,7 @@ def _algorithms(host: Any, folder: Path) -> str:
     return f"{len(names)} registered, each with its properties"
 
 
-def _register(host: Any) -> list[str]:
+def _register(host: Host) -> list[str]:
     register = importlib.import_module("snapcal_workbench.algorithms.mantid_algorithms").register
     for entry in read_manifest().algorithms:
         register(entry.name, lambda entry=entry: load_object(entry.object), lambda: host)
@@ -166,7 +166,7 @@ def _one_kind(host: Any, kind: str) -> str:
     return f"written and read as a {host.workspaces.id_of(kind)}"
 
 
-def _processed_file(host: Any, folder: Path) -> str:
+def _processed_file(host: Host, folder: Path) -> str:
     spectra, fits = samples()["Spectra"], samples()["FitTable"]
     assert isinstance(spectra, Spectra)
     assert isinstance(fits, FitTable)
@@ -179,7 +179,7 @@ def _processed_file(host: Any, folder: Path) -> str:
     return f"{len(members)} workspaces read by LoadNexusProcessed"
 
 
-def _loaded(host: Any, folder: Path, mode: PixelMode) -> str:
+def _loaded(host: Host, folder: Path, mode: PixelMode) -> str:
     loaded = host.load_run(RunRequest((RUN,), mode), "run", Progress())
     wanted = _events(folder, mode)
     if loaded.n_events != len(wanted.tof):
@@ -188,7 +188,7 @@ def _loaded(host: Any, folder: Path, mode: PixelMode) -> str:
     return f"{loaded.n_events} events in {len(wanted.geometry)} pixels, as our own reader has them"
 
 
-def _same_calibration(host: Any, folder: Path) -> str:
+def _same_calibration(host: Host, folder: Path) -> str:
     _register(host)
     found = _calibration(host)
     with np.load(folder / _RESULT) as wanted:

@@ -67,7 +67,7 @@ from snapcal_workbench.session.reporting import (
 )
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.session.trial import trial
-from snapcal_workbench.session.versions import checked_health, described_versions
+from snapcal_workbench.session.versions import Described, checked_health, described_versions
 from snapcal_workbench.store.elsewhere import settings_at
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.state_init import init_state
@@ -106,7 +106,7 @@ class Session:
 
     # -- request ------------------------------------------------------------------------------------------------
 
-    def new_request(self, **inputs: Any) -> Request:
+    def new_request(self, **inputs: object) -> Request:
         """A request with the options that the settings give, and `inputs`.
 
         Raises:
@@ -215,7 +215,7 @@ class Session:
         )
         return iteration, calibration, events.geometry
 
-    def iterate(self, changes: dict[str, Any], progress: Progress, *, report: bool = True) -> Iteration:
+    def iterate(self, changes: dict[str, object], progress: Progress, *, report: bool = True) -> Iteration:
         """Calibrate again with the last iteration's inputs but for `changes` (names as in `Request.changed`).
 
         Raises:
@@ -227,7 +227,7 @@ class Session:
                 progress.warn(f"{newer.text} The inputs are those of iteration {last.number}.")
         return self.calibrate(request, progress, report=report)
 
-    def next_request(self, changes: dict[str, Any]) -> Request:
+    def next_request(self, changes: dict[str, object]) -> Request:
         """The last iteration's inputs but for `changes`; errors as for `iterate`."""
         last = self.last
         if last is None:
@@ -389,7 +389,7 @@ class Session:
         loaded = self._loaded(request, progress.part(0.0, 0.7))
         name = self._ledger.free(output, mine=self._ledger.names(_APPLIED).get(output, ""))
         number = iteration_number(reference)
-        chosen: dict[str, Any] = {"version": reference}
+        chosen: dict[str, object] = {"version": reference}
         if number is not None:
             names = self.restore(number)
             chosen = {"previous_table": names["table"], "mask_workspaces": (names["mask"],)}
@@ -464,7 +464,7 @@ class Session:
         cycles = refusing_cycles(store.settings)
         return Outlook(store.home, entries, iteration.run_number, store.mode_of_entries(), cycles, version, why_not)
 
-    def versions(self, request: Request) -> dict[str, Any]:
+    def versions(self, request: Request) -> Described:
         """The versions of the state of a request's run, as `session.versions.described_versions` gives them."""
         summary = identify(request, self.host)
         return described_versions(

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NotRequired, TypedDict, cast, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -31,11 +31,17 @@ from pydantic import (
 from snapcal_workbench.calibration.types import (
     Account,
     Calibration,
+    DiffCalTable,
     ExpectedPeaks,
+    FitTable,
     GroupMetrics,
     GroupResults,
     PassRecord,
+    PixelGrouping,
+    PixelMask,
+    PixelResults,
     PixelStep,
+    Spectra,
     as_dict,
 )
 from snapcal_workbench.errors import FileFormatError, NotFoundError, StoreError
@@ -61,7 +67,23 @@ _KEPT = {
 _FOLDER = re.compile(r"iteration_(\d{2,})")
 
 
-def _restored(value: Account | dict[str, Any]) -> Account:
+class KeptValues(TypedDict):
+    """The kept workspaces of an iteration; `results` is absent where the pixel calibration was left out."""
+
+    table: DiffCalTable
+    mask: PixelMask
+    output: Spectra
+    fit_table: FitTable
+    fitted: Spectra
+    grouping: PixelGrouping
+    results: NotRequired[PixelResults]
+    start: NotRequired[DiffCalTable]
+
+
+_KINDS = get_type_hints(KeptValues)
+
+
+def _restored(value: Account | dict[str, object]) -> Account:
     return value if isinstance(value, Account) else Account.from_plain(value)
 
 
@@ -81,7 +103,7 @@ class Iteration(BaseModel):
     started: str = Field(description="ISO 8601 time")
     seconds: float
     account: KeptAccount
-    history: list[dict[str, Any]] = []
+    history: list[dict[str, object]] = []
 
     @property
     def name(self) -> str:
@@ -136,7 +158,7 @@ class Iteration(BaseModel):
         return self.steps[0].bin_width if self.steps else None
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, object]:
         """How it was made, for the record of a version, beside its account."""
         return {
             "iteration": self.number,
@@ -312,11 +334,11 @@ class IterationFolders:
         self._replace(number, {**content, "label": text})
         return self.read(number)
 
-    def _replace(self, number: int, content: Mapping[str, Any]) -> None:
+    def _replace(self, number: int, content: Mapping[str, object]) -> None:
         text = json.dumps(content)
         replace_file(self._record(number), text.encode(), "the record of an iteration")
 
-    def values(self, number: int) -> dict[str, Any]:
+    def values(self, number: int) -> KeptValues:
         """The kept workspaces of an iteration by role, and `grouping` and `start` (the table it started from).
 
         Raises:
@@ -330,13 +352,27 @@ class IterationFolders:
             raise damaged(
                 path, "the results of an iteration", f"no {', no '.join(sorted(missing))}", "Calibrate again."
             )
-        return values
+        odd = [role for role in _KEPT.keys() & values.keys() if not isinstance(values[role], _KINDS[role])]
+        if odd:
+            raise damaged(
+                path, "the results of an iteration", f"other kinds of {', '.join(sorted(odd))}", "Calibrate again."
+            )
+        return cast(KeptValues, values)
 
     def calibration(self, number: int) -> Calibration:
         """A whole iteration, as the chain returned it; errors as for `read` and `values`."""
         account, values = self.read(number).account, self.values(number)
-        kept: dict[str, Any] = {name: values.get(role) for role, name in _KEPT.items()}
-        return Calibration(account, **kept)
+        return Calibration(
+            account,
+            table=values["table"],
+            mask=values["mask"],
+            spectra=values["output"],
+            fits=values["fit_table"],
+            fitted=values["fitted"],
+            grouping=values["grouping"],
+            results=values.get("results"),
+            start=values.get("start"),
+        )
 
     def remove(self, number: int) -> None:
         """Forget an iteration, readable or not. Its empty folder stays, so that its number is not used again.

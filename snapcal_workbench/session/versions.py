@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.journal import written_by
 from snapcal_workbench.store.layout import RECORD
-from snapcal_workbench.store.listing import versions_of_state
+from snapcal_workbench.store.listing import ListedVersion, versions_of_state
 from snapcal_workbench.store.record import CalibrationRecord, parse_record
 from snapcal_workbench.store.recorded import own_metrics
 from snapcal_workbench.store.references import open_version
@@ -32,7 +32,26 @@ RECORDS_READ = 200
 the audit log tells the software, and a check the health."""
 
 
-def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, run: int) -> dict[str, Any]:
+class DescribedVersion(ListedVersion):
+    """A listed version, and what its record tells; see `described_versions`."""
+
+    reference: str
+    software: str
+    standing: str
+    health: str
+    quality: str
+
+
+class Described(TypedDict):
+    """The versions of a state, as `store.listing.Listed`, with more of each."""
+
+    stateId: str
+    versions: list[DescribedVersion]
+    applies: int | None
+    problems: list[str]
+
+
+def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, run: int) -> Described:
     """As `store.listing.versions_of_state`, with `reference`, `software`, `standing`, `health` and `quality` of
     each version."""
     found = versions_of_state(settings, state_id, mode, run=run)
@@ -41,17 +60,24 @@ def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, ru
     entries = {entry.version: entry for entry in store.entries()}
     saved_by = written_by(store.home)
     newest = {found["applies"], *sorted(folders)[-RECORDS_READ:]}
-    for item in found["versions"]:
+
+    def described(item: ListedVersion) -> DescribedVersion:
         version = item["version"]
         told = _record_of(folders.get(version)) if version in newest else (saved_by.get(version, ""), "", "")
-        software, health, item["quality"] = told
-        item["reference"] = f"{item['mode']}/{state_id}/{version}"
-        item["software"], item["health"] = software, health
-        item["standing"] = _standing(item, entries.get(version), found["applies"], run, mode)
-    return found
+        software, health, quality = told
+        return {
+            **item,
+            "reference": f"{item['mode']}/{state_id}/{version}",
+            "software": software,
+            "standing": _standing(item, entries.get(version), found["applies"], run, mode),
+            "health": health,
+            "quality": quality,
+        }
+
+    return {**found, "versions": [described(item) for item in found["versions"]]}
 
 
-def _standing(item: dict[str, Any], entry: IndexEntry | None, chosen: int | None, run: int, mode: PixelMode) -> str:
+def _standing(item: ListedVersion, entry: IndexEntry | None, chosen: int | None, run: int, mode: PixelMode) -> str:
     if item["retired"] is not None:
         return "retired"
     if item["version"] == chosen and item["useLiteMode"] == mode.merged:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -177,7 +176,7 @@ def _write_text(path: Path, text: str) -> None:
     replace_file(path, text.encode(), "a file of the simulated facility")
 
 
-def _write_json(path: Path, content: Any) -> None:
+def _write_json(path: Path, content: object) -> None:
     _write_text(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -211,7 +210,7 @@ def _write_lite_map(path: Path, *, mode: PixelMode) -> None:
     write_grouping(path, grouping, instrument=mode.native.definition, source=source)
 
 
-def _grouping_map(beamline: Beamline) -> dict[str, Any]:
+def _grouping_map(beamline: Beamline) -> dict[str, object]:
     def entries(mode: PixelMode) -> list[dict[str, str]]:
         return [{"name": name, "definition": _grouping_file(beamline, name, mode)} for name in beamline.groupings]
 
@@ -231,6 +230,6 @@ def _index_entry() -> IndexEntry:
     )
 
 
-def _instrument_parameters(beamline: Beamline) -> dict[str, Any]:
+def _instrument_parameters(beamline: Beamline) -> dict[str, object]:
     cycle = {"cycleID": "2024-A", "startDate": "2024-01-04", "stopDate": "2024-06-30", "firstRun": FIRST_RUN}
     return {"version": 0, "indexEntry": _index_entry().to_json(), "cycle": cycle, **beamline.parameters}

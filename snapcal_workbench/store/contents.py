@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.calibration.types import (
     Account,
@@ -70,13 +69,13 @@ class VersionContents:
     state: InstrumentState
     calibrant_path: str
     options: CalibrationOptions
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
     attachments: Path | None = None
     account: Account | None = None
 
     @classmethod
     def of(
-        cls, calibration: Calibration, *, provenance: Mapping[str, Any], attachments: Path | None
+        cls, calibration: Calibration, *, provenance: Mapping[str, object], attachments: Path | None
     ) -> VersionContents:
         """What is kept of a calibration: all that it says itself; nothing is read or derived again.
 

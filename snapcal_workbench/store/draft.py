@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.contents import VersionContents
-from snapcal_workbench.store.record import parameters_json, record_json
+from snapcal_workbench.store.record import Seed, parameters_json, record_json
 from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
 from snapcal_workbench.store.version_files import write_files
 from snapcal_workbench.workspaces.names import OutputNames
@@ -25,7 +24,7 @@ class CalibrationDraft:
         self,
         contents: VersionContents,
         mode: PixelMode,
-        seed: Mapping[str, Any],
+        seed: Seed,
         *,
         author: str,
         comments: str,
@@ -54,13 +53,13 @@ class CalibrationDraft:
     def entry(self, version: int, timestamp: str) -> IndexEntry:
         return IndexEntry.model_validate({"version": version, **self._entry, "timestamp": timestamp})
 
-    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, object], dict[str, object]]:
         parameters = parameters_json(
             entry,
             self._state,
-            seed_run=str(self._seed.get("seedRun") or self._run),
-            creation_date=self._seed.get("creationDate") or entry.timestamp,
-            name=self._seed.get("name") or "",
+            seed_run=self._seed.run or self._run,
+            creation_date=self._seed.created or entry.timestamp,
+            name=self._seed.name,
             calibrant_path=self._contents.calibrant_path,
             intensity_threshold=self._contents.options.peaks.intensity_fraction,
         )

@@ -49,8 +49,8 @@ def prepare(
     init_state(
         there,
         state,
-        name=seed.get("name") or state.state_id,
-        run_number=str(seed.get("seedRun") or run_number),
+        name=seed.name or state.state_id,
+        run_number=seed.run or run_number,
         author=author,
         progress=progress,
     )

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.formats.index import (
     NO_RUN,
@@ -52,9 +51,9 @@ class Snapshot:
     entries: list[IndexEntry]
     missing: list[IndexEntry]
     adopted: list[int]
-    rejected: list[Any]
+    rejected: list[object]
     listing: Listing
-    retired: dict[int, dict[str, Any]]
+    retired: dict[int, dict[str, object]]
     index_problems: list[str]
     problems: list[str]
     damaged: bytes | None = None
@@ -179,10 +178,10 @@ def _adopt(home: Path, listing: Listing, known: set[int]) -> tuple[list[IndexEnt
     return adopted, problems
 
 
-def read_retirements(home: Path) -> tuple[dict[int, dict[str, Any]], list[str]]:
+def read_retirements(home: Path) -> tuple[dict[int, dict[str, object]], list[str]]:
     """The last retirement or return of each version, and what could not be read."""
     lines, problems = read_lines(home / RETIREMENTS)
-    last: dict[int, dict[str, Any]] = {}
+    last: dict[int, dict[str, object]] = {}
     for line in lines:
         version = line.get("version")
         if isinstance(version, int) and not isinstance(version, bool) and line.get("action") in ("retire", "unretire"):
@@ -192,7 +191,7 @@ def read_retirements(home: Path) -> tuple[dict[int, dict[str, Any]], list[str]]:
     return last, problems
 
 
-def _with_retirement(entry: IndexEntry, line: dict[str, Any], home: Path, listing: Listing) -> IndexEntry:
+def _with_retirement(entry: IndexEntry, line: dict[str, object], home: Path, listing: Listing) -> IndexEntry:
     """The entry as its last retirement or return has it."""
     if line["action"] == "retire":
         return entry.retired()
@@ -201,12 +200,12 @@ def _with_retirement(entry: IndexEntry, line: dict[str, Any], home: Path, listin
     return entry.restored(original_condition(home / listing.versions[entry.version], entry.version, line))
 
 
-def _is_finished(home: Path, line: dict[str, Any]) -> bool:
+def _is_finished(home: Path, line: dict[str, object]) -> bool:
     """Whether the index has followed a return: the audit log has its line since."""
     return any(known.get("finished") == line.get("time", "") for known in read_audit(home)[0])
 
 
-def original_condition(folder: Path, version: int, line: Mapping[str, Any] | None) -> str | None:
+def original_condition(folder: Path, version: int, line: Mapping[str, object] | None) -> str | None:
     """The condition that a version had before it was retired; None where nothing tells it.
 
     Args:
@@ -220,9 +219,9 @@ def original_condition(folder: Path, version: int, line: Mapping[str, Any] | Non
     return next(usable, None)
 
 
-def _retired(entries: list[IndexEntry], lines: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+def _retired(entries: list[IndexEntry], lines: dict[int, dict[str, object]]) -> dict[int, dict[str, object]]:
     """For each retired version the line that says so, or one that says who else does."""
-    unsaid = {"action": "retire", "reason": "by another program", "author": "", "time": ""}
+    unsaid: dict[str, object] = {"action": "retire", "reason": "by another program", "author": "", "time": ""}
     return {
         entry.version: line if (line := lines.get(entry.version, {})).get("action") == "retire" else unsaid
         for entry in entries
@@ -230,7 +229,7 @@ def _retired(entries: list[IndexEntry], lines: dict[int, dict[str, Any]]) -> dic
     }
 
 
-def _retired_by_others(entries: list[IndexEntry], lines: dict[int, dict[str, Any]]) -> list[str]:
+def _retired_by_others(entries: list[IndexEntry], lines: dict[int, dict[str, object]]) -> list[str]:
     problems = []
     for entry in entries:
         action = lines.get(entry.version, {}).get("action")
@@ -245,7 +244,7 @@ def _retired_by_others(entries: list[IndexEntry], lines: dict[int, dict[str, Any
     return problems
 
 
-def index_bytes(entries: Iterable[IndexEntry], rejected: Iterable[Any] = ()) -> bytes:
+def index_bytes(entries: Iterable[IndexEntry], rejected: Iterable[object] = ()) -> bytes:
     """The text of an index: a JSON list, one item a line."""
     items = [json_line(item) for item in (*(entry.to_json() for entry in entries), *rejected)]
     return ("[\n    " + ",\n    ".join(items) + "\n]\n").encode() if items else b"[]\n"

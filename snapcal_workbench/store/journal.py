@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict, TypeGuard
 
 from snapcal_workbench import __version__
 from snapcal_workbench.formats.index import format_timestamp
@@ -26,7 +26,7 @@ ADOPT = "adopt"
 """The action of an audit line by which a record that others have rewritten counts from then on."""
 
 
-def append_line(path: Path, item: Mapping[str, Any]) -> None:
+def append_line(path: Path, item: Mapping[str, object]) -> None:
     """Append one item and make it last."""
     is_new = not os.path.lexists(path)
     if not is_new and not fs.is_regular(path):
@@ -48,7 +48,7 @@ def _is_torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def read_lines(path: Path) -> tuple[list[dict[str, object]], list[str]]:
     """The items of a file, oldest first, and what could not be read of it; an absent file has none."""
     try:
         lines = fs.read(path).split(b"\n")
@@ -66,15 +66,30 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     return items, problems
 
 
-def read_audit(home: Path) -> tuple[list[dict[str, Any]], list[str]]:
+class AuditLine(TypedDict, total=False):
+    """A line of the audit log, of which only the version is sure to be of its type."""
+
+    version: Required[int]
+    action: object
+    software: object
+    record: object
+    parameters: object
+    finished: object
+
+
+def _names_version(line: Mapping[str, object]) -> TypeGuard[AuditLine]:
+    return type(line.get("version")) is int
+
+
+def read_audit(home: Path) -> tuple[list[AuditLine], list[str]]:
     """The lines of a home's audit log that say which version they are about, and what else is in it."""
     lines, problems = read_lines(home / AUDIT)
-    whole = [line for line in lines if type(line.get("version")) is int]
-    odd = [json.dumps(line)[:80] for line in lines if type(line.get("version")) is not int]
+    whole = [line for line in lines if _names_version(line)]
+    odd = [json.dumps(line)[:80] for line in lines if not _names_version(line)]
     return whole, problems + [f"{AUDIT} has a line that names no version: {text}." for text in odd]
 
 
-def append_audit(home: Path, action: str, version: int, **more: Any) -> None:
+def append_audit(home: Path, action: str, version: int, **more: object) -> None:
     """Record a write in the audit log of a home."""
     append_line(
         home / AUDIT,
@@ -127,7 +142,7 @@ def audited(home: Path) -> dict[int, Audited]:
     return found
 
 
-def _item(line: bytes) -> dict[str, Any] | None:
+def _item(line: bytes) -> dict[str, object] | None:
     try:
         item = json_value(line.decode("utf-8"))
     except ValueError:

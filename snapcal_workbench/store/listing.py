@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TypedDict, cast
 
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.instrument.cycles import beyond_cycle
@@ -16,7 +16,30 @@ from snapcal_workbench.store.state_store import StateStore
 _STATE_ID = re.compile(r"(?=.*[a-f])[0-9a-f]{8,64}|[0-9a-f]{16}")
 
 
-def list_versions(settings: Settings, run_or_state: str, mode: PixelMode) -> dict[str, Any]:
+class ListedVersion(TypedDict):
+    """An index entry, its `mode`, and why it is `retired` (None where it is not)."""
+
+    version: int
+    runNumber: str
+    useLiteMode: bool
+    appliesTo: str
+    comments: str | None
+    author: str | None
+    timestamp: str
+    mode: str
+    retired: str | None
+
+
+class Listed(TypedDict):
+    """The versions of a state, see `list_versions`."""
+
+    stateId: str
+    versions: list[ListedVersion]
+    applies: int | None
+    problems: list[str]
+
+
+def list_versions(settings: Settings, run_or_state: str, mode: PixelMode) -> Listed:
     """Versions of a state, which of them applies to the run, and what is wrong with the index.
 
     Args:
@@ -67,21 +90,18 @@ def _cycle_problem(settings: Settings, chosen: IndexEntry | None, run: int | Non
     return [f"Version {chosen.version} counts beyond its cycle: {why}."] if why else []
 
 
-def versions_of_state(settings: Settings, state_id: str, mode: PixelMode, *, run: int | None = None) -> dict[str, Any]:
+def versions_of_state(settings: Settings, state_id: str, mode: PixelMode, *, run: int | None = None) -> Listed:
     """As `list_versions`, for a state; `applies` is None without a run."""
     store = StateStore(settings, state_id, mode)
     retired = store.retirements()
     chosen = store.choose(run) if run is not None else None
     return {
         "stateId": state_id,
-        "versions": [
-            {
-                **entry.to_json(),
-                "mode": mode_name(entry.use_lite_mode),
-                "retired": retired.get(entry.version, {}).get("reason"),
-            }
-            for entry in store.entries()
-        ],
+        "versions": [_listed(entry, retired.get(entry.version, {}).get("reason")) for entry in store.entries()],
         "applies": chosen.version if chosen else None,
         "problems": [*store.problems(), *_cycle_problem(settings, chosen, run)],
     }
+
+
+def _listed(entry: IndexEntry, retired: object) -> ListedVersion:
+    return cast(ListedVersion, {**entry.to_json(), "mode": mode_name(entry.use_lite_mode), "retired": retired})

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp, next_version
@@ -48,7 +48,7 @@ class Draft(Protocol):
     def entry(self, version: int, timestamp: str) -> IndexEntry:
         """The index entry."""
 
-    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, object], dict[str, object]]:
         """The parameters, and the record without the hash of the parameters' file in `hashes`."""
 
 

@@ -8,8 +8,9 @@ file of the version. Records of SNAPRed have no such key and no hashes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -57,12 +58,12 @@ class OwnFields(_Recorded):
     written_by: str = __version__
     runs: str = ""
     content_hashes: dict[str, str] = Field(default_factory=dict)
-    options: dict[str, Any] = Field(default_factory=dict)
-    provenance: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, object] = Field(default_factory=dict)
+    provenance: dict[str, object] = Field(default_factory=dict)
     grouping_name: str = ""
-    parameters: dict[str, Any] | None = None
-    metrics: dict[str, Any] | None = None
-    account: dict[str, Any] | None = None
+    parameters: dict[str, object] | None = None
+    metrics: dict[str, object] | None = None
+    account: dict[str, object] | None = None
 
     @property
     def is_newer(self) -> bool:
@@ -71,7 +72,7 @@ class OwnFields(_Recorded):
 
     @model_validator(mode="before")
     @classmethod
-    def _leave_newer_fields(cls, values: Any) -> Any:
+    def _leave_newer_fields(cls, values: object) -> object:
         """Of a newer format only what says so is read; the rest may mean something else."""
         if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
             return {"format": values["format"], "writtenBy": str(values.get("writtenBy", "a newer release"))}
@@ -82,11 +83,11 @@ class CalibrationParameters(_Recorded):
     """What SNAPRed needs of a state with a version; unknown fields are kept."""
 
     version: int
-    index_entry: dict[str, Any] | None = None
-    instrument_state: dict[str, Any] | None = None
+    index_entry: dict[str, object] | None = None
+    instrument_state: dict[str, object] | None = None
     seed_run: str | int | None = None
     use_lite_mode: bool | None = None
-    creation_date: Any = None
+    creation_date: object = None
     name: str | None = None
 
 
@@ -94,15 +95,15 @@ class CalibrationRecord(_Recorded):
     """The record of a version, ours or SNAPRed's; unknown fields are kept."""
 
     version: int
-    index_entry: dict[str, Any] | None = None
+    index_entry: dict[str, object] | None = None
     run_number: str | int = ""
     use_lite_mode: bool | None = None
-    calculation_parameters: dict[str, Any] | None = None
+    calculation_parameters: dict[str, object] | None = None
     snapred_version: str | None = None
     workspaces: dict[str, list[str]] = Field(default_factory=dict)
-    crystal_info: dict[str, Any] | None = None
-    pixel_groups: list[dict[str, Any]] | None = None
-    focus_group_calibration_metrics: dict[str, Any] | None = None
+    crystal_info: dict[str, object] | None = None
+    pixel_groups: list[dict[str, object]] | None = None
+    focus_group_calibration_metrics: dict[str, object] | None = None
     own: OwnFields | None = Field(None, alias="snapcalWorkbench")
 
     def names(self, kind: str) -> list[str]:
@@ -164,16 +165,25 @@ def saved_entry(folder: Path) -> IndexEntry | None:
         return None
 
 
+@dataclass(frozen=True)
+class Seed:
+    """What every version of a state copies from the state's default; empty where that does not say it."""
+
+    run: str = ""
+    created: object = None
+    name: str = ""
+
+
 def parameters_json(
     entry: IndexEntry,
-    state: Mapping[str, Any],
+    state: Mapping[str, object],
     *,
     seed_run: str,
-    creation_date: Any,
+    creation_date: object,
     name: str,
     calibrant_path: str | None,
     intensity_threshold: float | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """`CalibrationParameters.json`. Seed run, creation date and name are those of the state, not of the calibration."""
     return {
         "version": entry.version,
@@ -189,8 +199,8 @@ def parameters_json(
 
 
 def default_record_json(
-    entry: IndexEntry, parameters: Mapping[str, Any], table_name: str, hashes: Mapping[str, str]
-) -> dict[str, Any]:
+    entry: IndexEntry, parameters: Mapping[str, object], table_name: str, hashes: Mapping[str, str]
+) -> dict[str, object]:
     """The record of a state's default: no peaks, groups or metrics."""
     return _head(entry, parameters, {"diffCalTable": [table_name]}) | {
         "snapcalWorkbench": OwnFields(runs=entry.run_number, content_hashes=dict(hashes)).model_dump(by_alias=True)
@@ -200,10 +210,10 @@ def default_record_json(
 def record_json(
     contents: VersionContents,
     entry: IndexEntry,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     names: OutputNames,
     hashes: Mapping[str, str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The record of a calibration; `hashes` are of every other file of the version."""
     workspaces = {
         "diffCalOutput": [names.output],
@@ -230,7 +240,9 @@ def record_json(
     }
 
 
-def _head(entry: IndexEntry, parameters: Mapping[str, Any], workspaces: Mapping[str, list[str]]) -> dict[str, Any]:
+def _head(
+    entry: IndexEntry, parameters: Mapping[str, object], workspaces: Mapping[str, list[str]]
+) -> dict[str, object]:
     return {
         "version": entry.version,
         "indexEntry": entry.to_json(),
@@ -251,23 +263,24 @@ def _complete_groups(metrics: GroupMetrics) -> list[int]:
     return [int(group) for group in metrics.group[complete]]
 
 
-def _peaks(contents: VersionContents) -> list[dict[str, Any]]:
+def _peaks(contents: VersionContents) -> list[dict[str, object]]:
     """Every reflection that is a peak of some group, once, in ascending d."""
-    found: dict[tuple[int, ...], dict[str, Any]] = {}
+    found: dict[tuple[int, ...], tuple[float, dict[str, object]]] = {}
     for peaks in contents.peaks.values():
         for hkl, d, f_squared, multiplicity in zip(
             peaks.hkl.tolist(), peaks.d, peaks.f_squared, peaks.multiplicity, strict=True
         ):
-            found[tuple(hkl)] = {
+            peak = {
                 "hkl": hkl,
                 "dSpacing": float(d),
                 "fSquared": float(f_squared),
                 "multiplicity": int(multiplicity),
             }
-    return sorted(found.values(), key=lambda peak: peak["dSpacing"])
+            found[tuple(hkl)] = float(d), peak
+    return [peak for _, peak in sorted(found.values(), key=lambda each: each[0])]
 
 
-def _pixel_group(contents: VersionContents, good: list[int]) -> dict[str, Any]:
+def _pixel_group(contents: VersionContents, good: list[int]) -> dict[str, object]:
     parameters, bins = contents.parameters, contents.options.pixels.bins_per_delta_d
     groups = {
         str(int(group)): _group(parameters, index) for index, group in enumerate(parameters.group) if int(group) in good
@@ -286,7 +299,7 @@ def _pixel_group(contents: VersionContents, good: list[int]) -> dict[str, Any]:
     }
 
 
-def _group(parameters: GroupParameters, index: int) -> dict[str, Any]:
+def _group(parameters: GroupParameters, index: int) -> dict[str, object]:
     return {
         "groupID": int(parameters.group[index]),
         "L2": float(parameters.l2[index]),
@@ -297,7 +310,7 @@ def _group(parameters: GroupParameters, index: int) -> dict[str, Any]:
     }
 
 
-def _metrics(contents: VersionContents, good: list[int]) -> dict[str, Any]:
+def _metrics(contents: VersionContents, good: list[int]) -> dict[str, object]:
     metrics = contents.metrics
     rows = [
         {
@@ -316,11 +329,11 @@ def _metrics(contents: VersionContents, good: list[int]) -> dict[str, Any]:
 def propagated_record_json(
     source: CalibrationRecord,
     entry: IndexEntry,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     names: OutputNames,
     hashes: Mapping[str, str],
-    provenance: Mapping[str, Any],
-) -> dict[str, Any]:
+    provenance: Mapping[str, object],
+) -> dict[str, object]:
     """The record of a version that has table and mask of another state's: peaks and figures are those of the source.
 
     It names no spectra, as none were measured in its state.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -72,7 +72,7 @@ def own_metrics(record: CalibrationRecord, folder: Path) -> GroupMetrics | None:
         raise _wrong(folder, "figures of the groups", error.found) from None
 
 
-def _checked(folder: Path, kind: type[M], value: Any, what: str) -> M:
+def _checked(folder: Path, kind: type[M], value: object, what: str) -> M:
     try:
         return kind.model_validate(value)
     except ValidationError as error:

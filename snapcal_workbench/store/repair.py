@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.index import RECORD_HASH, IndexEntry, format_timestamp
@@ -195,14 +194,14 @@ def _index(snapshot: Snapshot) -> list[_Step]:
     return [_Step(path, _what_changes(snapshot, current), rewrite)]
 
 
-def _current(path: Path) -> Any:
+def _current(path: Path) -> object:
     try:
         return parse_json(fs.read(path))
     except (OSError, ValueError):
         return None
 
 
-def _what_changes(snapshot: Snapshot, current: Any) -> str:
+def _what_changes(snapshot: Snapshot, current: object) -> str:
     parts = [
         f"add versions {snapshot.adopted} that it lacks" if snapshot.adopted and current is not None else "",
         f"drop versions {[e.version for e in snapshot.missing]} without a folder" if snapshot.missing else "",
@@ -215,7 +214,7 @@ def _what_changes(snapshot: Snapshot, current: Any) -> str:
     return f"Rewrite the index: {', '.join(part for part in parts if part) or 'bring it up to date'}."
 
 
-def _has_hashes(current: Any) -> bool:
+def _has_hashes(current: object) -> bool:
     return isinstance(current, list) and any(isinstance(item, dict) and RECORD_HASH in item for item in current)
 
 

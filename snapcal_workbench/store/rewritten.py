@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.formats.index import parse_timestamp, same_time
@@ -104,7 +103,7 @@ def _with_parameters(folder: Path, known: Audited, documents: Documents) -> Docu
     return Documents(documents.record, (*documents.rewritten, *told), hashes)
 
 
-def _told(name: str, saved: Any, found: Any) -> tuple[str, ...]:
+def _told(name: str, saved: object, found: object) -> tuple[str, ...]:
     if saved is None:
         return (f"{name} was rewritten since it was saved, and no copy of what was saved was kept",)
     found_differences = list(differences(saved, found))
@@ -115,7 +114,7 @@ def _told(name: str, saved: Any, found: Any) -> tuple[str, ...]:
     return (*told, f"{name} has {more} more differences") if more > 0 else told
 
 
-def differences(saved: Any, found: Any, where: str = "") -> Iterator[str]:
+def differences(saved: object, found: object, where: str = "") -> Iterator[str]:
     """What differs between two JSON values, one text a field; times as precisely as SNAPRed keeps them."""
     if isinstance(saved, dict) and isinstance(found, dict):
         for key in (*saved, *(key for key in found if key not in saved)):
@@ -133,7 +132,7 @@ def differences(saved: Any, found: Any, where: str = "") -> Iterator[str]:
         yield f"{where} is {found!r:.80}, was {saved!r:.80}"
 
 
-def _same(saved: Any, found: Any) -> bool:
+def _same(saved: object, found: object) -> bool:
     if saved == found and isinstance(saved, bool) == isinstance(found, bool):
         return True
     if not (isinstance(saved, str) and isinstance(found, (str, float))):

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import FileFormatError, InputError, PermissionDeniedError
@@ -197,7 +196,7 @@ class _Default:
             timestamp=timestamp,
         )
 
-    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def documents(self, entry: IndexEntry, hashes: Mapping[str, str]) -> tuple[dict[str, object], dict[str, object]]:
         parameters = parameters_json(
             entry,
             self._state.model_dump(mode="json", by_alias=True),

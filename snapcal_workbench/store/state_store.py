@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from snapcal_workbench.errors import NotFoundError, PermissionDeniedError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version, next_version
@@ -29,7 +28,7 @@ from snapcal_workbench.store.layout import (
 )
 from snapcal_workbench.store.patient import patient
 from snapcal_workbench.store.publish import SavedVersion, publish
-from snapcal_workbench.store.record import parse_parameters
+from snapcal_workbench.store.record import Seed, parse_parameters
 from snapcal_workbench.store.retire import change_retirement
 from snapcal_workbench.store.stored import StoredVersion, read_version
 from snapcal_workbench.store.text import clean_text
@@ -67,7 +66,7 @@ class StateStore:
         return read_snapshot(self.home).problems
 
     @patient
-    def retirements(self) -> dict[int, dict[str, Any]]:
+    def retirements(self) -> dict[int, dict[str, object]]:
         """For each retired version who retired it ("author"), when ("time") and why ("reason")."""
         return read_snapshot(self.home).retired
 
@@ -184,12 +183,12 @@ class StateStore:
         return effect_of(self.entries(), run, condition, self.mode_of_entries(), refusing_cycles(self.settings))
 
     @patient
-    def seed(self) -> dict[str, Any]:
-        """Seed run, creation date and name of the state, which every version copies from the default."""
+    def seed(self) -> Seed:
+        """What every version copies from the state's default."""
         with suppress(OSError, ValueError):
             parameters = parse_parameters(fs.read(self.home / version_folder(0) / PARAMETERS))
-            return parameters.model_dump(by_alias=True, include={"seed_run", "creation_date", "name"})
-        return {}
+            return Seed(str(parameters.seed_run or ""), parameters.creation_date, parameters.name or "")
+        return Seed()
 
     @patient
     def check_writable(self) -> None:

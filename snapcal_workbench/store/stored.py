@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from snapcal_workbench.calibration.types import DiffCalTable, FitTable, PixelMask, PixelResults, Spectra
 from snapcal_workbench.errors import FileFormatError, StoreError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.formats.index import RECORD_HASH, IndexEntry
 from snapcal_workbench.formats.processed import Table, read_processed, table_to_fit_table
-from snapcal_workbench.formats.values import read_values
+from snapcal_workbench.formats.values import Kept, read_values
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.journal import Audited, audited
 from snapcal_workbench.store.layout import PARAMETERS, RECORD, is_plain, mode_name
@@ -25,6 +25,8 @@ from snapcal_workbench.store.record import FORMAT, CalibrationRecord, parse_para
 from snapcal_workbench.store.recorded import recorded_metrics
 from snapcal_workbench.store.rewritten import Documents, read_documents
 from snapcal_workbench.store.strict_json import content_hash
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +68,14 @@ class StoredVersion:
     @cached_property
     def pixel_results(self) -> PixelResults | None:
         """What the pixel calibration found; None where it was left out, and in SNAPRed's versions."""
-        return own_values(self.path, self.record).get("results")
+        found = own_values(self.path, self.record).get("results")
+        return found if isinstance(found, PixelResults) else None
 
     def _named(self, kind: str) -> Path | None:
         names = self.record.names(kind)
         return file_in(self.path, f"{names[0]}.nxs.h5") if names else None
 
-    def _first(self, path: Path | None, kind: type) -> Any:
+    def _first(self, path: Path | None, kind: type[T]) -> T | None:
         if path is None:
             return None
         return next((value for value in read_processed(path).values() if isinstance(value, kind)), None)
@@ -117,9 +120,9 @@ def read_version(folder: Path, entry: IndexEntry, state_id: str, *, verify: bool
     if verify:
         _raise_for(changes(folder, record), folder)
     table_file = read_diffcal(_table_path(folder, record))
-    mask = own_values(folder, record).get("mask")
-    same_pixels = isinstance(mask, PixelMask) and mask.detid.tolist() == table_file.table.detid.tolist()
-    mask = mask if mask and same_pixels else table_file.mask
+    own, mask = own_values(folder, record).get("mask"), table_file.mask
+    if isinstance(own, PixelMask) and own.detid.tolist() == table_file.table.detid.tolist():
+        mask = own
     return StoredVersion(state_id, entry, folder, record, table_file.table, mask, documents.rewritten)
 
 
@@ -208,7 +211,7 @@ def file_in(folder: Path, name: str) -> Path | None:
     return folder / name if is_plain(name) and fs.is_regular(folder / name) else None
 
 
-def own_values(folder: Path, record: CalibrationRecord) -> Mapping[str, Any]:
+def own_values(folder: Path, record: CalibrationRecord) -> Mapping[str, Kept]:
     """The per-pixel results and mask reasons that only our versions have."""
     for name in record.own.content_hashes if record.own else ():
         if name.startswith("pixel_results_") and (path := file_in(folder, name)):

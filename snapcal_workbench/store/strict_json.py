@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from snapcal_workbench.formats.json_file import json_value
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes) -> object:
     """The value that bytes hold; NaN and infinities, which are no JSON, become None.
 
     Raises:
@@ -18,12 +17,12 @@ def parse_json(data: bytes) -> Any:
     return json_value(data.decode("utf-8"), parse_constant=lambda _: None)
 
 
-def json_bytes(value: Any) -> bytes:
+def json_bytes(value: object) -> bytes:
     """Indented JSON text of a value, with None for what JSON cannot hold."""
     return (json.dumps(finite(value), indent=4, allow_nan=False) + "\n").encode()
 
 
-def json_line(value: Any) -> str:
+def json_line(value: object) -> str:
     """JSON text of a value on one line, with None for what JSON cannot hold."""
     try:
         return json.dumps(value, allow_nan=False)
@@ -31,7 +30,7 @@ def json_line(value: Any) -> str:
         return json.dumps(finite(value), allow_nan=False)
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> object:
     """A copy of a JSON value in which NaN and infinities are None."""
     if isinstance(value, float):
         return value if value - value == 0 else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from snapcal_workbench.calibration.types import RunInfo
@@ -33,7 +31,7 @@ class RunSummary(BaseModel):
     start_time: str
     proton_charge: float = Field(description="Microampere hours")
     state_id: str
-    state_values: dict[str, Any] = Field(description="The values that make the state id")
+    state_values: dict[str, object] = Field(description="The values that make the state id")
     state_exists: bool
     state_name: str = Field("", description="What people call the state")
     wavelength: float | None = Field(None, description="Centre of the wavelength band, A")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 CATEGORY = "Diffraction\\Calibration"
 
@@ -22,7 +23,7 @@ class Parameters(BaseModel):
 
 def reads(kind: type, description: str, *, optional: bool = False) -> Any:
     """A field that names a workspace which is read; "" for none where it is optional."""
-    extra: dict[str, Any] = {"workspace": kind.__name__, "direction": "input", "optional": optional}
+    extra: JsonDict = {"workspace": kind.__name__, "direction": "input", "optional": optional}
     if optional:
         return Field("", description=description, json_schema_extra=extra)
     return Field(min_length=1, description=description, json_schema_extra=extra)
@@ -30,7 +31,7 @@ def reads(kind: type, description: str, *, optional: bool = False) -> Any:
 
 def makes(kind: type, description: str, *, optional: bool = False) -> Any:
     """A field that names a workspace which is made; "" for none where it is optional."""
-    extra: dict[str, Any] = {"workspace": kind.__name__, "direction": "output", "optional": optional}
+    extra: JsonDict = {"workspace": kind.__name__, "direction": "output", "optional": optional}
     if optional:
         return Field("", description=description, json_schema_extra=extra)
     return Field(min_length=1, description=description, json_schema_extra=extra)

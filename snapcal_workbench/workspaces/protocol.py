@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -147,7 +147,7 @@ class Host(Protocol):
             Its outputs.
         """
 
-    def history(self) -> Sequence[dict[str, Any]]:
+    def history(self) -> Sequence[dict[str, object]]:
         """The algorithms that were run, oldest first: {"algorithm", "inputs", "started", "outcome", "seconds"}."""
 
 

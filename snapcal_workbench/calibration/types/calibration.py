@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,7 +209,7 @@ class Account:
         return cls.from_plain(json.loads(text))
 
     @classmethod
-    def from_plain(cls, data: Mapping[str, Any]) -> Account:
+    def from_plain(cls, data: Mapping[str, object]) -> Account:
         """The account of which `as_dict` made `data`; errors as for `from_json`."""
         try:
             return from_dict(cls, data)

@@ -8,7 +8,6 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from snapcal_workbench.errors import FileFormatError, InputError
@@ -19,12 +18,12 @@ _TWO_DIMENSIONS = ("hkl", "parameters")
 """Fields that have more than one number an entry."""
 
 
-def as_dict(value: Any) -> dict[str, Any]:
+def as_dict(value: Any) -> dict[str, object]:
     """Fields of a value as plain Python lists and scalars, for JSON (NaN becomes None)."""
     return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
 
 
-def from_dict(kind: type[T], data: Mapping[str, Any]) -> T:
+def from_dict(kind: type[T], data: Mapping[str, object]) -> T:
     """The value of which `as_dict` made `data`; None in an array of floats becomes NaN.
 
     Fields that this release does not know are passed over: a later one may have added them.
@@ -54,11 +53,11 @@ def _not_kept(kind: type, found: str) -> FileFormatError:
     )
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
+_HINTS: dict[type, dict[str, object]] = {}
 """Types of the fields of the classes that were restored: looked up once, since a list of iterations restores many."""
 
 
-def _restored(hint: Any, item: Any, name: str) -> Any:
+def _restored(hint: Any, item: Any, name: str) -> object:
     if hint is float:  # first, as most values are of these
         return np.nan if item is None else float(_of((int, float), item, name))
     if hint in (int, bool, str):
@@ -82,13 +81,13 @@ def _restored(hint: Any, item: Any, name: str) -> Any:
     return item
 
 
-def _of(kind: type | tuple[type, ...], item: Any, name: str) -> Any:
+def _of(kind: type | tuple[type, ...], item: object, name: str) -> Any:
     if not isinstance(item, kind):
         raise TypeError(f"{name} is {type(item).__name__}")
     return item
 
 
-def _array(dtype: np.dtype, item: Any, name: str) -> NDArray[Any]:
+def _array(dtype: np.dtype, item: object, name: str) -> np.ndarray:
     values = np.array(_of(list, item, name), float)
     if not values.size:
         return values.astype(dtype)
@@ -100,7 +99,7 @@ def _array(dtype: np.dtype, item: Any, name: str) -> NDArray[Any]:
     return values.astype(dtype)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, (list, tuple)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from snapcal_workbench.calibration.types import Geometry
 from snapcal_workbench.instrument.model import PixelMode, RunFiles, StateLogs
@@ -64,7 +63,7 @@ class Powgen:
         )
         self.modes = (self.native,)
 
-    def place(self, logs: Mapping[str, Any], mode: PixelMode, *, l1: float) -> Geometry:
+    def place(self, logs: Mapping[str, float], mode: PixelMode, *, l1: float) -> Geometry:
         """Geometry of the pixels, which no log moves; see `Instrument.place`."""
         return powgen_geometry(mode.layout, l1)
 
@@ -72,7 +71,7 @@ class Powgen:
         """The geometry with the layout."""
         return replace(geometry, layout=mode.layout, instrument=mode.definition)
 
-    def older_state(self, value: Mapping[str, Any]) -> None:
+    def older_state(self, value: Mapping[str, object]) -> None:
         """There is no older form of its records."""
 
 

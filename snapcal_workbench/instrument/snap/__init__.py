@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +57,7 @@ class Snap:
         )
         self.modes = (self.lite, self.native)
 
-    def place(self, logs: Mapping[str, Any], mode: PixelMode, *, l1: float) -> Geometry:
+    def place(self, logs: Mapping[str, float], mode: PixelMode, *, l1: float) -> Geometry:
         """Geometry of the pixels of a mode; see `Instrument.place`."""
         arcs_and_distances = {name: float(logs[f"det_{name}"]) for name in ("arc1", "arc2", "lin1", "lin2")}
         return place_panels(mode.layout, **arcs_and_distances, l1=l1)
@@ -70,7 +69,7 @@ class Snap:
         angles = solid_angle(x, y, distance, lite=mode.merged)
         return replace(geometry, layout=mode.layout, solid_angle=angles, instrument=mode.definition)
 
-    def older_state(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
+    def older_state(self, value: Mapping[str, object]) -> dict[str, object] | None:
         """See `snap.logs.older_state`."""
         return older_state(value)
 

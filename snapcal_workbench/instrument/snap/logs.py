@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from snapcal_workbench.instrument.model import StateLogs
+from snapcal_workbench.instrument.state_id import Schema
 
 WAVELENGTH_LOG = "BL3:Chop:Skf1:WavelengthUserReq"
 FREQUENCY_LOG = "BL3:Det:TH:BL:Frequency"
 GUIDE_LOG = "BL3:Mot:OpticsPos:Pos"
 
-LEGACY_SCHEMA: Mapping[str, Any] = {
+LEGACY_SCHEMA: Schema = {
     "length": 16,
     "use_legacy_rounding": True,
     "properties": {
@@ -46,7 +47,7 @@ LOGS = StateLogs(
 SNAPRed's: guide in, guide out."""
 
 
-def older_state(value: Mapping[str, Any]) -> dict[str, Any] | None:
+def older_state(value: Mapping[str, Any]) -> dict[str, object] | None:
     """Logs by name of a detector state as SNAPRed's older records have it; None for another form."""
     if not {"arc", "wav", "freq", "guideStat", "lin"} <= value.keys():
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QWidget
@@ -133,7 +132,7 @@ class ApplyDialog(QDialog):
         then: Called with the run.
     """
 
-    def __init__(self, parent: QWidget, reference: str, runs: Sequence[str], then: Callable[[str], Any]) -> None:
+    def __init__(self, parent: QWidget, reference: str, runs: Sequence[str], then: Callable[[str], None]) -> None:
         super().__init__(parent)
         self.setWindowTitle("Apply")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
 
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QPixmap
@@ -19,7 +18,7 @@ PICTURE_WIDTH = 860
 class _Page(QTextBrowser):
     """A page whose pictures, which are packaged beside it, are as wide as it is."""
 
-    def loadResource(self, kind: int, name: QUrl) -> Any:  # noqa: N802 - Qt's name
+    def loadResource(self, kind: int, name: QUrl) -> object:  # noqa: N802 - Qt's name
         """A picture of the page."""
         picture = QPixmap()
         path = resources.files("snapcal_workbench.panel").joinpath(name.path())

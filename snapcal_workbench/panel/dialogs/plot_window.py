@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDialog, QFileDialog, QVBoxLayout, QWidget
 
@@ -42,12 +40,12 @@ class PlotWindow(QDialog):
             signal.connect(self._tell_ready)
         self.pane.draw(plot.draw)
 
-    def _tell_ready(self, *_: Any) -> None:
+    def _tell_ready(self, *_: object) -> None:
         if not self._is_ready:
             self._is_ready = True
             self.ready.emit()
 
-    def _ask_where(self, *_: Any) -> None:
+    def _ask_where(self, *_: object) -> None:
         write = self.pane.picture()
         if write is not None:
             path, _kind = QFileDialog.getSaveFileName(self, "Export", "plot.png", "*.png")

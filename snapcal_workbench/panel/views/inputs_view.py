@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
@@ -24,10 +26,11 @@ from snapcal_workbench.panel.contract import Choices, Looked
 from snapcal_workbench.panel.views.options_view import SECTIONS, OptionFields
 from snapcal_workbench.panel.views.reflections_view import ReflectionsView
 from snapcal_workbench.panel.views.run_view import RunView
-from snapcal_workbench.panel.widgets.fields import Mark, ProblemText, beside, browse, choice, line, paths_of
+from snapcal_workbench.panel.widgets.fields import Line, Mark, ProblemText, beside, browse, choice, line, paths_of
 from snapcal_workbench.panel.widgets.layouts import button, combo, offer, select
 from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 from snapcal_workbench.session import Problem
+from snapcal_workbench.session.versions import Described
 from snapcal_workbench.text import visible
 
 DEBOUNCE_MS = 400
@@ -120,9 +123,10 @@ class InputsView(QWidget):
         self.undo.setVisible(False)
         self.setAcceptDrops(True)
 
-    def _files(self, what: str, kinds: str, field: Any, *, several: bool = False) -> QToolButton:
+    def _files(self, what: str, kinds: str, field: Line | QComboBox, *, several: bool = False) -> QToolButton:
         """A button that puts chosen files into a field."""
-        edit = field if several or not hasattr(field, "lineEdit") else field.lineEdit()
+        edit = field if isinstance(field, Line) else field.lineEdit()
+        assert isinstance(edit, Line)  # which `choice` puts into its boxes
         return browse(what, kinds, edit.take, several=several)
 
     def _lay_out(self) -> None:
@@ -254,7 +258,7 @@ class InputsView(QWidget):
         return self._marks[name]
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The inputs, by the names of `Request.changed`."""
         return {
             "preset": self.preset.currentText(),
@@ -290,17 +294,18 @@ class InputsView(QWidget):
         """Offer to bring back what was in the form, or not any more."""
         self.undo.setVisible(offered)
 
-    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take files: what is dropped beside the fields is a run."""
-        if paths_of(event.mimeData()):
+        if event is not None and paths_of(event):
             event.acceptProposedAction()
 
-    def dropEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802 - Qt's name
         """Name the files that were dropped as runs."""
-        self.runs.take(paths_of(event.mimeData()))
-        event.acceptProposedAction()
+        self.runs.take(paths_of(event))
+        if event is not None:
+            event.acceptProposedAction()
 
-    def show_recent(self, runs: Sequence[str], ask: Callable[[str], Any]) -> None:
+    def show_recent(self, runs: Sequence[str], ask: Callable[[str], object]) -> None:
         """Offer runs that were calibrated lately; `ask` gets the one that is chosen."""
         menu = self.recent.menu()
         assert menu is not None
@@ -362,7 +367,7 @@ class InputsView(QWidget):
             return not self.runs.text().strip()
         return name == "calibrant" and not self.calibrant.currentText().strip()
 
-    def _show_versions(self, found: Mapping[str, Any]) -> None:
+    def _show_versions(self, found: Described) -> None:
         entries = {f"{entry['mode']}/{found['stateId']}/{entry['version']}": entry for entry in found["versions"]}
         self._offer_starts(list(entries))
         for reference, entry in entries.items():
@@ -376,7 +381,7 @@ def _gravest(problems: Sequence[Problem]) -> str:
     return "error" if "error" in severities else "warning" if severities else ""
 
 
-def _ignoring_checked(ask: Callable[[str], Any], run: str, *_: object) -> None:
+def _ignoring_checked(ask: Callable[[str], object], run: str, *_: object) -> None:
     ask(run)
 
 

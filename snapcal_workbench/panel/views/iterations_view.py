@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Signal, SignalInstance
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from snapcal_workbench.panel.views.options_view import label_of
@@ -142,7 +141,7 @@ class IterationsView(QWidget):
         for name in self.doings.actions:
             self.doings.enable(name, self.table.rowCount() > 0 if name == "Compare" else len(chosen) == 1)
 
-    def _one(self, signal: Any) -> None:
+    def _one(self, signal: SignalInstance) -> None:
         chosen = self.table.selected()
         if chosen:
             signal.emit(chosen[0])

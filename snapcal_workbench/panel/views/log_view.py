@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from qtpy.QtGui import QAction, QColor, QPalette, QTextCharFormat
+from qtpy.QtGui import QAction, QColor, QContextMenuEvent, QPalette, QTextCharFormat
 from qtpy.QtWidgets import QFileDialog, QPlainTextEdit, QWidget
 
 from snapcal_workbench.errors import SnapcalError
@@ -43,10 +42,10 @@ class LogView(QPlainTextEdit):
         theme = DARK if dark else LIGHT
         return QColor(theme.rejected if level == "error" else theme.series[0])
 
-    def contextMenuEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802 - Qt's name
         """Copy, select, and save."""
         menu = self.createStandardContextMenu()
-        if menu is not None:
+        if menu is not None and event is not None:
             save = QAction("Save the log …", menu)
             save.triggered.connect(self._ask_where)
             menu.addSeparator()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Signal, SignalInstance
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 from snapcal_workbench.options import CalibrationOptions, Leaf, Request, leaves, value_at
@@ -174,7 +174,7 @@ def _whole_range(info: FieldInfo) -> tuple[int, int]:
     return low, high
 
 
-def _changed_of(widget: QWidget) -> Any:
+def _changed_of(widget: QWidget) -> SignalInstance:
     if isinstance(widget, QCheckBox):
         return widget.toggled
     if isinstance(widget, QComboBox):

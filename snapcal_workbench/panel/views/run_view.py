@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from snapcal_workbench.panel.widgets.layouts import button
 from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 from snapcal_workbench.session import RunSummary
+from snapcal_workbench.session.versions import Described
 from snapcal_workbench.text import visible
 
 LINES = 4
@@ -49,7 +47,7 @@ class RunView(QFrame):
         """All that is said."""
         return "\n".join(text for text in (self.lines.text(), self.applies.text()) if text)
 
-    def show_run(self, summary: RunSummary | None, versions: Mapping[str, Any] | None) -> None:
+    def show_run(self, summary: RunSummary | None, versions: Described | None) -> None:
         """Say what is known of a run, or that none is."""
         self.initialise.setVisible(summary is not None and not summary.state_exists)
         if summary is None:
@@ -90,7 +88,7 @@ def setting_of(summary: RunSummary) -> str:
     return ", ".join(parts) or "no wavelength"
 
 
-def applying(summary: RunSummary, versions: Mapping[str, Any] | None) -> tuple[str, str]:
+def applying(summary: RunSummary, versions: Described | None) -> tuple[str, str]:
     """Which calibration the run uses today and how good it is, short and in full."""
     if not summary.state_exists:
         return "No calibration can be saved yet.", "The state has no folder yet."

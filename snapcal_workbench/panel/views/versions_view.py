@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Signal, SignalInstance
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from snapcal_workbench.panel.views.iterations_view import COMPARE
 from snapcal_workbench.panel.widgets.table import Cell, Column, Table, button_row
 from snapcal_workbench.panel.widgets.text import PlainLabel
+from snapcal_workbench.session.versions import Described, DescribedVersion
 
 COLUMNS = (
     Column("Version", "Number of the version in its mode"),
@@ -47,7 +47,7 @@ class VersionsView(QWidget):
         super().__init__(parent)
         self.table = Table(COLUMNS, "Saved versions")
         self._health: Mapping[str, str] = {}
-        self._found: Mapping[str, Any] | None = None
+        self._found: Described | None = None
         row, self.buttons = button_row(
             (
                 ("Loa&d", "Load its table, mask, spectra and fits into the list", lambda: self._one(self.loaded)),
@@ -73,7 +73,7 @@ class VersionsView(QWidget):
         layout.addLayout(row)
         self._enable()
 
-    def show_versions(self, found: Mapping[str, Any] | None) -> None:
+    def show_versions(self, found: Described | None) -> None:
         """Fill the table with what `Session.versions` says."""
         self._found = found
         versions = found["versions"] if found else ()
@@ -89,7 +89,7 @@ class VersionsView(QWidget):
         self._health = {**self._health, **health}
         self.show_versions(self._found)
 
-    def _cells(self, item: Mapping[str, Any]) -> Sequence[object]:
+    def _cells(self, item: DescribedVersion) -> Sequence[object]:
         retired, saved = item["retired"], str(item["timestamp"])
         standing = item["standing"] if retired is None else f"retired: {retired}"
         return (
@@ -105,27 +105,27 @@ class VersionsView(QWidget):
             item["health"] or self._health.get(item["reference"], "not checked"),
         )
 
-    def _item(self, reference: str) -> Mapping[str, Any]:
+    def _item(self, reference: object) -> DescribedVersion | None:
         versions = self._found["versions"] if self._found else ()
-        return next((item for item in versions if item["reference"] == reference), {})
+        return next((item for item in versions if item["reference"] == reference), None)
 
     def _enable(self) -> None:
         chosen = self.table.selected()
         one = len(chosen) == 1
-        item = self._item(chosen[0]) if one else {}
-        retired = item.get("retired") is not None
+        item = self._item(chosen[0]) if one else None
+        retired = item is not None and item["retired"] is not None
         enabled = {
             "Load": one,
             "Compare": bool(chosen),
             "Apply": one,
-            "Retire": one and not retired and item.get("version", 0) > 0,
+            "Retire": item is not None and not retired and item["version"] > 0,
             "Undo retirement": one and retired,
             "Check": self.table.rowCount() > 0,
         }
         for name, is_enabled in enabled.items():
             self.buttons[name].setEnabled(is_enabled)
 
-    def _one(self, signal: Any) -> None:
+    def _one(self, signal: SignalInstance) -> None:
         chosen = self.table.selected()
         if chosen:
             signal.emit(chosen[0])

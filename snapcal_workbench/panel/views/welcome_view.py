@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -42,7 +41,7 @@ class WelcomeView(QWidget):
         layout.addLayout(self._recent)
         layout.addStretch(1)
 
-    def show_recent(self, runs: Sequence[str], ask: Callable[[str], Any]) -> None:
+    def show_recent(self, runs: Sequence[str], ask: Callable[[str], object]) -> None:
         """Offer the last runs; `ask` gets the one that is taken."""
         while (item := self._recent.takeAt(0)) is not None:
             widget = item.widget()
@@ -54,5 +53,5 @@ class WelcomeView(QWidget):
             self._recent.addWidget(again)
 
 
-def _without_checked(ask: Callable[[str], Any], run: str, *_: object) -> None:
+def _without_checked(ask: Callable[[str], object], run: str, *_: object) -> None:
     ask(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction, QKeySequence
@@ -17,7 +17,7 @@ class Doing(NamedTuple):
 
     text: str
     tip: str
-    do: Callable[[], Any]
+    do: Callable[[], None]
     key: str = ""
 
     @property

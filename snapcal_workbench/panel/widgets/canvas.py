@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg, NavigationToolbar2QT
 from matplotlib.figure import Figure
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QIcon, QImage, QMouseEvent, QPainter, QPalette, QPen, QResizeEvent
+from qtpy.QtGui import QIcon, QImage, QMouseEvent, QPainter, QPalette, QPen, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from snapcal_workbench.panel.widgets.text import PlainLabel
@@ -167,16 +167,16 @@ class Canvas(FigureCanvasQTAgg):
 
     # -- events while the figure is drawn -------------------------------------------------------------------------
 
-    def event(self, event: Any) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Keep what the user does for later while the figure is drawn."""
-        if self.drawing and event.type() in _MOUSE:
+        if self.drawing and isinstance(event, QMouseEvent) and event.type() in _MOUSE:
             self._keep(event)
             return True
-        if self.drawing and event.type() in _DROPPED:
+        if self.drawing and event is not None and event.type() in _DROPPED:
             return True
         return bool(super().event(event))
 
-    def _keep(self, event: Any) -> None:
+    def _keep(self, event: QMouseEvent) -> None:
         place = event.position() if hasattr(event, "position") else event.localPos()
         on_screen = event.globalPosition() if hasattr(event, "globalPosition") else event.screenPos()
         copy = QMouseEvent(
@@ -187,12 +187,12 @@ class Canvas(FigureCanvasQTAgg):
         self._waiting.append(lambda: QApplication.sendEvent(self, copy))
         self._last_is_move = event.type() == QEvent.Type.MouseMove
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
         """Give the figure the new size, once it is free."""
         QWidget.resizeEvent(self, event)
         self.when_free(self._fit)
 
-    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Draw what waits."""
         self.when_free(self._fit)
 
@@ -230,10 +230,10 @@ class Toolbar(NavigationToolbar2QT):
                 painted.addPixmap(icon.pixmap(QSize(size, size)))
             action.setIcon(painted)
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
         """Paint the icons in the colours of another theme."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_icons"):
+        if event is not None and event.type() == QEvent.Type.PaletteChange and hasattr(self, "_icons"):
             self._paint_icons()
 
     def home(self, *args: object) -> None:
@@ -320,10 +320,10 @@ class FigurePane(QWidget):
         """Show nothing."""
         self.draw(_nothing)
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
         """Draw anew in the colours of another theme."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self._draw is not None:
+        if event is not None and event.type() == QEvent.Type.PaletteChange and self._draw is not None:
             self.draw(self._draw)
 
     def _drawn(self, result: object) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QPainter, QPalette
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
@@ -31,9 +30,10 @@ _ICONS = {
 }
 
 
-def paths_of(mime: Any) -> list[str]:
+def paths_of(event: QDropEvent | None) -> list[str]:
     """The files that are dragged; none where it is something else."""
-    return [url.toLocalFile() for url in mime.urls() if url.isLocalFile()] if mime.hasUrls() else []
+    mime = event.mimeData() if event is not None else None
+    return [url.toLocalFile() for url in mime.urls() if url.isLocalFile()] if mime is not None else []
 
 
 class Line(QLineEdit):
@@ -55,17 +55,17 @@ class Line(QLineEdit):
             self.setText(text)
             self.textEdited.emit(text)
 
-    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take files."""
-        if paths_of(event.mimeData()):
+        if event is not None and paths_of(event):
             event.acceptProposedAction()
         else:
             super().dragEnterEvent(event)
 
-    def dropEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802 - Qt's name
         """Name the files that were dropped."""
-        paths = paths_of(event.mimeData())
-        if paths:
+        paths = paths_of(event)
+        if event is not None and paths:
             self.take(paths)
             event.acceptProposedAction()
         else:
@@ -76,7 +76,7 @@ class Line(QLineEdit):
         room = self.contentsRect().width() - 2 * MARGIN
         return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, room)
 
-    def paintEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
         """Show the beginning and the end of a text that is too long."""
         if self.hasFocus() or self.hasFrame() or self.elided() == self.text():
             super().paintEvent(event)
@@ -115,7 +115,7 @@ def choice(name: str, tip: str, example: str = "") -> QComboBox:
     return box
 
 
-def browse(what: str, kinds: str, take: Callable[[list[str]], Any], *, several: bool = False) -> QToolButton:
+def browse(what: str, kinds: str, take: Callable[[list[str]], None], *, several: bool = False) -> QToolButton:
     """A button that lets files be chosen.
 
     Args:

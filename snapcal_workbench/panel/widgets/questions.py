@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QMessageBox, QPushButton, QWidget
@@ -22,7 +21,7 @@ def show_error(parent: QWidget, error: SnapcalError) -> None:
     box.show()
 
 
-def ask(parent: QWidget, title: str, question: str, *, yes: str, no: str, then: Callable[[], Any]) -> QMessageBox:
+def ask(parent: QWidget, title: str, question: str, *, yes: str, no: str, then: Callable[[], None]) -> QMessageBox:
     """Ask whether something is to be done; it is only when `yes` is pressed.
 
     Args:
@@ -70,7 +69,7 @@ class TextsDialog(QDialog):
         title: str,
         question: str,
         fields: list[tuple[str, str, str]],
-        then: Callable[..., Any],
+        then: Callable[..., None],
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(visible(title))

@@ -36,12 +36,12 @@ class Column(NamedTuple):
 class Cell(NamedTuple):
     """What a cell sorts by and shows; the tooltip is the text where none is given."""
 
-    value: Any
+    value: object
     text: str
     tip: str = ""
 
 
-def cell(value: Any) -> Cell:
+def cell(value: object) -> Cell:
     """A cell of a number or a text."""
     if isinstance(value, Cell):
         return value
@@ -63,7 +63,7 @@ class _Item(QTableWidgetItem):
         return mine < theirs
 
 
-def _sort_key(value: Any) -> tuple[int, float, str]:
+def _sort_key(value: object) -> tuple[int, float, str]:
     """Nothing first, then numbers by size, then texts."""
     if isinstance(value, int | float):
         return (0, 0.0, "") if math.isnan(value) else (1, float(value), "")
@@ -175,7 +175,7 @@ class Table(QTableWidget):
         """The columns whose widths the user has set."""
         return sorted(self._own_widths)
 
-    def restore_layout(self, state: Any, own_widths: Sequence[int]) -> None:
+    def restore_layout(self, state: QByteArray | None, own_widths: Sequence[int]) -> None:
         """Take back sort order and widths; columns whose widths the user has not set go on following their contents."""
         self._fitting = True
         if state is not None and self._across.restoreState(state):
@@ -184,7 +184,7 @@ class Table(QTableWidget):
         self.fit()
 
 
-def button_row(actions: Sequence[tuple[str, str, Callable[[], Any]]]) -> tuple[QHBoxLayout, dict[str, QPushButton]]:
+def button_row(actions: Sequence[tuple[str, str, Callable[[], object]]]) -> tuple[QHBoxLayout, dict[str, QPushButton]]:
     """A row of buttons.
 
     Args:
