@@ -62,7 +62,7 @@ def test_a_dictionary_goes_as_json() -> None:
     save = ALGORITHMS["SaveCalibrationVersion"]
     model = filled(save, provenance={"passes": [1, 2], "label": 'a "quoted" text'})
     values = property_values(input_properties(save.inputs), model)
-    assert json.loads(values["Provenance"]) == {"passes": [1, 2], "label": 'a "quoted" text'}
+    assert json.loads(str(values["Provenance"])) == {"passes": [1, 2], "label": 'a "quoted" text'}
     assert through_properties(save, model) == model
 
 

@@ -225,8 +225,8 @@ def test_written_entry_can_be_read_by_snapred():
     written = found.to_json()
     assert written["appliesTo"] == "<0"
     assert written["colour"] == [1]
-    assert parse_timestamp(written["timestamp"]) == MIDNIGHT
-    assert len(written["timestamp"]) == len("2024-05-06T12:53:20.500000000+0000")
+    assert parse_timestamp(str(written["timestamp"])) == MIDNIGHT
+    assert len(str(written["timestamp"])) == len("2024-05-06T12:53:20.500000000+0000")
 
 
 def test_repeated_versions_and_foreign_items_are_reported():

@@ -178,8 +178,10 @@ def test_half_a_character_does_not_cost_the_text(tmp_path: Path) -> None:
     """JSON can escape half of a surrogate pair, which no text can hold; a whole pair stays what it is."""
     path = tmp_path / "a.json"
     path.write_text(r'{"comments": "see \ud800 here", "\udc00": ["\ud83d\ude00"]}')
-    assert read_json(path, "a test") == {"comments": "see \ufffd here", "\ufffd": ["\U0001f600"]}
-    entry, _ = parse_entry({"version": 3, "runNumber": "5", "useLiteMode": True, **read_json(path, "a test")})
+    read = read_json(path, "a test")
+    assert isinstance(read, dict)
+    assert read == {"comments": "see \ufffd here", "\ufffd": ["\U0001f600"]}
+    entry, _ = parse_entry({"version": 3, "runNumber": "5", "useLiteMode": True, **read})
     assert entry is not None
     assert entry.comments == "see \ufffd here"
 

@@ -68,8 +68,11 @@ def test_what_is_written_is_read(path: Path, values: dict[str, Any]) -> None:
                 assert [ids.tolist() for ids in ours] == [ids.tolist() for ids in theirs]
             elif field.name != "run":
                 assert ours == theirs
-    assert found["output"].run.logs == {"det_arc1": -65.3, "phase": "in"}
-    assert found["output"].run.title == values["output"].run.title
+    read, written = found["output"], values["output"]
+    assert isinstance(read, Spectra)
+    assert isinstance(written, Spectra)
+    assert read.run.logs == {"det_arc1": -65.3, "phase": "in"}
+    assert read.run.title == written.run.title
 
 
 def _removed(name: str) -> Callable[[h5py.File], None]:
@@ -152,8 +155,10 @@ def test_what_a_later_release_adds_costs_nothing(path: Path, values: dict[str, A
         _put("mask/reason", reason)(file)
     found = read_values(path)
     assert found.keys() == values.keys()
-    assert found["mask"].counts()[MaskReason.OF_LATER_RELEASE] == 1
-    assert all(reason.text for reason in found["mask"].counts())
+    mask = found["mask"]
+    assert isinstance(mask, PixelMask)
+    assert mask.counts()[MaskReason.OF_LATER_RELEASE] == 1
+    assert all(reason.text for reason in mask.counts())
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_a_large_image_is_whole(tmp_path: Path) -> None:
     detid = np.arange(2_000_000, dtype=np.int32)
     reason = np.random.default_rng(5).integers(0, 5, len(detid)).astype(np.uint8)
     write_values(tmp_path / "values.h5", {"mask": PixelMask(detid, reason)})
-    assert np.array_equal(read_values(tmp_path / "values.h5")["mask"].reason, reason)
+    mask = read_values(tmp_path / "values.h5")["mask"]
+    assert isinstance(mask, PixelMask)
+    assert np.array_equal(mask.reason, reason)
 
 
 @pytest.mark.parametrize("mode", [0o2775, 0o700, 0o1777])
