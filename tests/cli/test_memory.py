@@ -35,6 +35,7 @@ def peak_memory(tree: SimulatedTree) -> int:
     return int(json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.long
 def test_a_small_run_takes_little(small_tree: SimulatedTree) -> None:
     assert peak_memory(small_tree) < 1.5 * GIB
 
