@@ -94,7 +94,8 @@ class History:
         strain: (d_obs - d_ref) / d_ref of each group, ppm.
         changes: Of `difc`, the largest first.
         notes: What could not be compared, one sentence each.
-        shifts: float64[v, n], ln(TOF / TOF_geometry) of each pixel; detid: of these pixels.
+        shifts: float64[v, n], ln(TOF / TOF_geometry) of each pixel; NaN where it is masked.
+        geometry: Of the n pixels.
     """
 
     state_id: str
@@ -107,7 +108,7 @@ class History:
     changes: tuple[NamedChange, ...]
     notes: tuple[str, ...]
     shifts: FloatArray
-    detid: IntArray
+    geometry: Geometry
 
     def sentences(self) -> list[str]:
         """The changes in words: modules and groups that changed together in one sentence, the largest first."""
@@ -116,9 +117,10 @@ class History:
         ordered = sorted(self.changes, key=lambda c: (c.part, c.kind, c.first, c.last))
         together = [list(found) for _, found in groupby(ordered, key=lambda c: (c.part, c.kind, c.first, c.last))]
         together.sort(key=lambda changes: -max(abs(change.ppm) for change in changes))
-        return [self._told(changes) for changes in together]
+        return [self.sentence(changes) for changes in together]
 
-    def _told(self, changes: Sequence[NamedChange]) -> str:
+    def sentence(self, changes: Sequence[NamedChange]) -> str:
+        """Changes of one kind, between the same versions, in words."""
         one = changes[0]
         first, last = self.points[one.first], self.points[one.last]
         each = ", ".join(f"{c.name} by {c.ppm:+.0f} ± {c.error_ppm:.0f} ppm" for c in changes)
@@ -128,7 +130,7 @@ class History:
     def change_map(self, change: NamedChange) -> PixelMap:
         """The change of each pixel from one version of a change to the other, ppm, for a picture of the detectors."""
         difference = 1e6 * (self.shifts[change.last] - self.shifts[change.first])
-        return PixelMap(self.detid, difference, "DIFC change (ppm)")
+        return PixelMap(self.geometry.detid, difference, "DIFC change (ppm)")
 
 
 def read_history(
@@ -178,7 +180,7 @@ def read_history(
         changes=changes,
         notes=(*notes, *other),
         shifts=np.array([item.shift for item in figures]),
-        detid=geometry.detid,
+        geometry=geometry,
     )
 
 

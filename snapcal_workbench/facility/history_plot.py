@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from snapcal_workbench.calibration.types import FloatArray
-from snapcal_workbench.facility.history import Course, History
+from snapcal_workbench.facility.history import Course, History, Part
 from snapcal_workbench.formats.index import parse_timestamp
-from snapcal_workbench.report.theme import LIGHT, SMALL, Theme, begin, literal, note, style
+from snapcal_workbench.report.theme import LIGHT, SMALL, Theme, begin, legend, literal, note, style
 
-MARKED = 6
-"""Courses with a colour and a name of their own: those that changed most; more could not be told apart."""
+Key = tuple[Part, str]
+"""Part and name of a course."""
+MARKED = 4
+"""Modules, and groups, with a colour and a name of their own: those that changed most; colours of more look alike."""
 
 
 def draw_history(figure: Figure, history: History, *, theme: Theme = LIGHT) -> None:
@@ -28,50 +30,53 @@ def draw_history(figure: Figure, history: History, *, theme: Theme = LIGHT) -> N
         history: What is drawn.
         theme: Colours.
     """
-    begin(figure, theme, top=0.4, right=0.3)
-    axes = figure.subplots(2, 2, sharex=True, gridspec_kw={"wspace": 0.25, "hspace": 0.25}).ravel()
+    begin(figure, theme, left=0.75, top=0.3, right=0.3, bottom=0.5)
+    axes = figure.subplots(2, 2, sharex=True, gridspec_kw={"wspace": 0.28, "hspace": 0.28}).ravel()
     dates = np.array([_date(point.timestamp) for point in history.points])
-    changed = {part: _changed(history, part) for part in ("module", "group")}
+    coloured = [*_changed(history, "module"), *_changed(history, "group")]
     modules = [course for course in history.difc if course.part == "module"]
     groups = [course for course in history.difc if course.part == "group"]
     panels = (
-        ("Modules", modules, "TOF against the first version (ppm)", changed["module"], True),
-        ("Groups", groups, "TOF against the first version (ppm)", changed["group"], True),
-        ("Peak widths", history.width, "σ / d (10$^{−3}$)", changed["group"], False),
-        ("Strain", history.strain, "(d$_{obs}$ − d$_{ref}$) / d$_{ref}$ (ppm)", changed["group"], False),
+        ("TOF of modules against the first", modules, "ppm", True),
+        ("TOF of groups against the first", groups, "ppm", True),
+        ("Peak widths σ / d", history.width, "10$^{−3}$", False),
+        ("Strain (d$_{obs}$ − d$_{ref}$) / d$_{ref}$", history.strain, "ppm", False),
     )
-    for place, (title, courses, label, coloured, relative) in zip(axes, panels, strict=True):
+    handles: dict[Key, Line2D] = {}
+    for place, (title, courses, label, relative) in zip(axes, panels, strict=True):
         style(place, theme, title=title, ylabel=label)
-        handles = _draw(place, dates, courses, coloured, theme, relative=relative)
-        if handles:
-            place.legend(handles=handles, fontsize=SMALL, frameon=False, labelcolor=theme.text, ncols=2)
+        handles |= _draw(place, dates, courses, coloured, theme, relative=relative)
+    legend(figure, [handles[key] for key in coloured if key in handles], theme)
     locator = AutoDateLocator(maxticks=6)
     for place in axes[2:]:
         place.xaxis.set_major_locator(locator)
         place.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        place.xaxis.get_offset_text().set(fontsize=SMALL, color=theme.text)
 
 
 def _date(timestamp: str) -> datetime:
     return datetime.fromtimestamp(parse_timestamp(timestamp) / 1e9, UTC)
 
 
-def _changed(history: History, part: str) -> list[str]:
-    """Names of the courses that change most, the largest change first."""
-    return list(dict.fromkeys(change.name for change in history.changes if change.part == part))[:MARKED]
+def _changed(history: History, part: Part) -> list[Key]:
+    """The courses that change most, the largest change first."""
+    return list(dict.fromkeys((part, change.name) for change in history.changes if change.part == part))[:MARKED]
 
 
 def _draw(
-    axes: Axes, dates: np.ndarray, courses: Sequence[Course], coloured: Sequence[str], theme: Theme, *, relative: bool
-) -> list[ErrorbarContainer]:
+    axes: Axes, dates: np.ndarray, courses: Sequence[Course], coloured: Sequence[Key], theme: Theme, *, relative: bool
+) -> dict[Key, Line2D]:
+    """Draw courses; returns what stands in the legend for those that have a colour."""
     known = [course for course in courses if np.isfinite(course.value).any()]
     if not known:
         note(axes, "No version tells it", theme)
-        return []
-    handles: list[ErrorbarContainer] = []
-    for course in sorted(known, key=lambda course: course.name in coloured):
-        named = course.name in coloured
-        colour = theme.series_colour(coloured.index(course.name)) if named else theme.muted
-        drawn = axes.errorbar(
+        return {}
+    handles = {}
+    for course in sorted(known, key=lambda course: (course.part, course.name) in coloured):
+        key = (course.part, course.name)
+        named = key in coloured
+        colour = theme.series_colour(coloured.index(key)) if named else theme.muted
+        axes.errorbar(
             dates,
             _relative(course.value) if relative else course.value,
             yerr=np.where(np.isfinite(course.error), course.error, 0.0),
@@ -81,11 +86,10 @@ def _draw(
             marker="o",
             markersize=4 if named else 2,
             capsize=2,
-            label=literal(f"{course.part} {course.name}"),
         )
         if named:
-            handles.append(drawn)
-    if not coloured and relative:
+            handles[key] = Line2D([], [], marker="o", color=colour, label=literal(f"{course.part} {course.name}"))
+    if relative and not any((course.part, course.name) in coloured for course in known):
         axes.text(0.02, 0.96, "none changes", transform=axes.transAxes, va="top", fontsize=SMALL, color=theme.muted)
     return handles
 

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from snapcal_workbench.calibration.types import DiffCalTable, Geometry
 from snapcal_workbench.errors import SnapcalError
+from snapcal_workbench.facility.check import RunCheck
+from snapcal_workbench.facility.history import History
+from snapcal_workbench.facility.states import StateRow
 from snapcal_workbench.panel.pixel_quantities import PixelQuantities
 from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.progress import Progress
@@ -87,6 +90,27 @@ class Choices:
     native: bool = True
 
 
+@dataclass(frozen=True)
+class CheckRequest:
+    """A run whose calibration is to be checked.
+
+    Attributes:
+        run: Run number, or NeXus file.
+        lite: Whether a version for lite pixels is checked, or one for native ones.
+        powder: Name of the calibrant that is in the beam; "": it is found out from the data.
+        pixels: Compare the pixels with each other instead.
+        version: Reference of a version; "": the one that applies to the run.
+        tolerance_ppm: What a module may be off by, ppm.
+    """
+
+    run: str
+    lite: bool
+    powder: str
+    pixels: bool
+    version: str
+    tolerance_ppm: float
+
+
 class View(Protocol):
     """What the presenter asks of the window."""
 
@@ -132,6 +156,9 @@ class View(Protocol):
     def show_health(self, health: Mapping[str, str]) -> None: ...
     def show_report(self, path: str) -> None: ...
     def show_plots(self, plots: Sequence[Plot]) -> None: ...
+    def show_states(self, states: Sequence[StateRow]) -> None: ...
+    def show_history(self, history: History) -> None: ...
+    def show_check(self, check: RunCheck) -> None: ...
     def log(self, level: str, text: str) -> None: ...
     def start_job(self, name: str, job: Job) -> None: ...
     def start_look(self, job: Job) -> None: ...

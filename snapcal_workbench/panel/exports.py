@@ -26,7 +26,7 @@ from snapcal_workbench.session.reporting import write_comparison_report
 def write_passes(path: Path, results: Results) -> None:
     """The passes of the pixel calibration."""
     titles = [f.name for f in fields(PassRecord) if f.name != "group_median_ppm"]
-    _write(path, titles, ([getattr(record, t) for t in titles] for record in results.iteration.passes))
+    write_rows(path, titles, ([getattr(record, t) for t in titles] for record in results.iteration.passes))
 
 
 def write_pixels(path: Path, results: Results, baseline: DiffCalTable) -> None:
@@ -50,7 +50,7 @@ def write_pixels(path: Path, results: Results, baseline: DiffCalTable) -> None:
             columns[title] = values
     reasons = [MaskReason(number).text for number in range(len(MaskReason))]
     rows = zip(*(column.tolist() for column in columns.values()), mask.reason.tolist(), strict=True)
-    _write(path, [*columns, "mask"], ([*row[:-1], reasons[row[-1]]] for row in rows))
+    write_rows(path, [*columns, "mask"], ([*row[:-1], reasons[row[-1]]] for row in rows))
 
 
 def write_spectrum(path: Path, results: Results, group: int) -> None:
@@ -61,7 +61,7 @@ def write_spectrum(path: Path, results: Results, group: int) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         residual = np.where(e > 0, (y - fit) / e, np.nan)
     rows = zip(*(column.tolist() for column in (0.5 * (edges[1:] + edges[:-1]), y, e, fit, residual)), strict=True)
-    _write(path, ("d_angstrom", "counts", "error", "fit", "residual"), rows)
+    write_rows(path, ("d_angstrom", "counts", "error", "fit", "residual"), rows)
 
 
 def write_peaks(path: Path, results: Results) -> None:
@@ -72,7 +72,7 @@ def write_peaks(path: Path, results: Results) -> None:
     columns = {name: list(getattr(fits, name)) for name in names}
     columns |= {name: list(fits.parameters[:, i]) for i, name in enumerate(fits.parameter_names)}
     rows = zip(fits.group.tolist(), fits.hkl.tolist(), *columns.values(), strict=True)
-    _write(path, ["group", "h", "k", "l", *columns], ([group, *hkl, *rest] for group, hkl, *rest in rows))
+    write_rows(path, ["group", "h", "k", "l", *columns], ([group, *hkl, *rest] for group, hkl, *rest in rows))
 
 
 def write_groups(path: Path, results: Results) -> None:
@@ -81,13 +81,13 @@ def write_groups(path: Path, results: Results) -> None:
     titles = ("group", "two_theta_deg", "peaks_used", "strain_ppm", "strain_std_ppm", "sigma_over_d", "chi2")
     angle, strain, spread = np.degrees(m.two_theta), 1e6 * m.strain, 1e6 * m.strain_std
     columns = (m.group, angle, m.peaks_used, strain, spread, m.sigma, m.chi2)
-    _write(path, titles, zip(*(column.tolist() for column in columns), strict=True))
+    write_rows(path, titles, zip(*(column.tolist() for column in columns), strict=True))
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
     """One row a group and calibration."""
     rows = [asdict(row) for row in comparison.rows]
-    _write(path, list(rows[0]) if rows else ["label"], (row.values() for row in rows))
+    write_rows(path, list(rows[0]) if rows else ["label"], (row.values() for row in rows))
 
 
 def write_report(path: Path, results: Results) -> None:
@@ -101,7 +101,8 @@ def write_comparison_page(path: Path, comparison: Comparison) -> None:
         shutil.copyfile(write_comparison_report(Path(folder), comparison, Progress()), path)
 
 
-def _write(path: Path, titles: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+def write_rows(path: Path, titles: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """A table with a line of titles; what is not known is empty."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(titles)

@@ -20,6 +20,7 @@ from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Results, Shown, View, Write
 from snapcal_workbench.panel.differences import Differences
+from snapcal_workbench.panel.facility import Facility
 from snapcal_workbench.panel.form import Form
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.progress import Progress
@@ -51,6 +52,7 @@ class Presenter:
         self._draw_aside = draw_aside
         self.selected: int | None = None
         self.form = Form(view, session)
+        self.facility = Facility(view, session, self._start)
         self._differences = Differences(session)
 
     def begin(self, remembered: str = "") -> None:

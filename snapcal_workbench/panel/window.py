@@ -27,6 +27,9 @@ from qtpy.QtWidgets import (
 
 from snapcal_workbench.calibration.types import DiffCalTable, PixelPass
 from snapcal_workbench.errors import Cancelled, SnapcalError
+from snapcal_workbench.facility.check import RunCheck
+from snapcal_workbench.facility.history import History as StateHistory
+from snapcal_workbench.facility.states import StateRow
 from snapcal_workbench.hosts.default import default_host
 from snapcal_workbench.options import Settings
 from snapcal_workbench.panel.binding import require_sound_binding
@@ -40,6 +43,7 @@ from snapcal_workbench.panel.favour import favour_the_gui
 from snapcal_workbench.panel.presenter import Presenter
 from snapcal_workbench.panel.remembered import SETTINGS, History, Layout
 from snapcal_workbench.panel.tasks import Newest, Worker
+from snapcal_workbench.panel.views.facility_view import FacilityView
 from snapcal_workbench.panel.views.inputs_view import InputsView
 from snapcal_workbench.panel.views.iterations_view import IterationsView
 from snapcal_workbench.panel.views.log_view import LogView
@@ -58,6 +62,8 @@ from snapcal_workbench.workspaces.protocol import Host
 
 WORKSPACES_WIDTH = 330
 """Of the workspace list at first, px: its names fit."""
+FORM_WIDTH = 450
+"""Of the form at first, px: the title of a run fits."""
 LOOK_AT_SIGNALS_MS = 200
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
@@ -163,6 +169,7 @@ class CalibrationWindow(QMainWindow):
         self.iterations = IterationsView()
         self.versions = VersionsView()
         self.outcome = OutcomeView()
+        self.facility = FacilityView()
         self.results = self.outcome.results
         self.messages = LogView()
         self.run_bar = RunBar()
@@ -186,9 +193,10 @@ class CalibrationWindow(QMainWindow):
         self.splitter.addWidget(left)
         self.splitter.addWidget(right)
         self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([FORM_WIDTH, 650])
         central = QWidget()
         layout = QVBoxLayout(central)
-        layout.addWidget(self.splitter, 1)
+        layout.addWidget(self._pages(), 1)
         layout.addWidget(self.run_bar)
         self.setCentralWidget(central)
         self.workspaces: WorkspaceTree | None = None
@@ -202,8 +210,8 @@ class CalibrationWindow(QMainWindow):
         self.resize(1400, 900)
         self.layout_of_window = Layout(
             self,
-            {"across": self.splitter, "down": self.upright},
-            {"iterations": self.iterations.table, "versions": self.versions.table},
+            {"across": self.splitter, "down": self.upright, "facility": self.facility.splitter},
+            {"iterations": self.iterations.table, "versions": self.versions.table, "states": self.facility.table},
         )
         self.help_dialog = HelpDialog(self)
         bar = self.run_bar
@@ -213,7 +221,21 @@ class CalibrationWindow(QMainWindow):
             self._key(QKeySequence("Ctrl+Enter"), bar.calibrate.click),
             self._key(QKeySequence("Esc"), bar.cancel.click),
             self._key(QKeySequence("Ctrl+N"), self.inputs_view.new.click),
+            self._key(QKeySequence("Ctrl+1"), lambda: self.pages.setCurrentIndex(0)),
+            self._key(QKeySequence("Ctrl+2"), lambda: self.pages.setCurrentIndex(1)),
         ]
+
+    def _pages(self) -> QTabWidget:
+        """One run's calibration, and the whole facility."""
+        pages = self.pages = QTabWidget()
+        pages.setDocumentMode(True)
+        pages.setAccessibleName("One calibration, or the whole facility")
+        for page, title, tip in (
+            (self.splitter, "Calibration", "Calibrate a run (Ctrl+1)"),
+            (self.facility, "&Facility", "All states, how their calibrations changed, and whether they hold (Ctrl+2)"),
+        ):
+            pages.setTabToolTip(pages.addTab(page, title), tip)
+        return pages
 
     def _key(self, keys: QKeySequence, action: Callable[[], None]) -> QShortcut:
         shortcut = QShortcut(keys, self)
@@ -267,6 +289,12 @@ class CalibrationWindow(QMainWindow):
         results.detectors.baseline_asked.connect(presenter.load_baseline)
         results.compare.report_asked.connect(self._report_comparison)
         results.exported.connect(lambda path, write: presenter.export(Path(path), write))
+        facility = self.facility
+        facility.states_asked.connect(presenter.facility.list_states)
+        facility.history_asked.connect(presenter.facility.read_history)
+        facility.check_asked.connect(presenter.facility.check)
+        facility.opened.connect(presenter.load_version)
+        facility.exported.connect(lambda path, write: presenter.export(Path(path), write))
         if self.workspaces is not None:
             self.workspaces.plot_asked.connect(presenter.plot)
         self._changes.changed.connect(lambda _: None if self._settle.isActive() else self._settle.start())
@@ -325,6 +353,8 @@ class CalibrationWindow(QMainWindow):
         """Show what a look at the inputs found."""
         self.inputs_view.show_looked(looked)
         self.versions.show_versions(looked.versions)
+        self.facility.check.propose(looked.request.runs)
+        self.facility.check.offer_powders(looked.calibrants or ())
 
     def show_iterations(
         self,
@@ -394,6 +424,18 @@ class CalibrationWindow(QMainWindow):
     def show_health(self, health: Mapping[str, str]) -> None:
         """Show what a check of the versions found."""
         self.versions.show_health(health)
+
+    def show_states(self, states: Sequence[StateRow]) -> None:
+        """Show the states of the calibration tree."""
+        self.facility.show_states(states)
+
+    def show_history(self, history: StateHistory) -> None:
+        """Show the history of a state."""
+        self.facility.show_history(history)
+
+    def show_check(self, check: RunCheck) -> None:
+        """Show whether a calibration holds for a run."""
+        self.facility.show_check(check)
 
     def log(self, level: str, text: str) -> None:
         """Add a line to the log."""

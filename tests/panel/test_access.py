@@ -88,6 +88,26 @@ def test_everything_that_takes_the_keyboard_has_a_name_and_a_tooltip(qtbot, open
         assert unnamed(reached_by_tab(qtbot, window, window.inputs_view.runs)) == []
 
 
+def test_the_facility_tab_is_reached_and_left_by_keys_and_everything_in_it_has_a_name(
+    qtbot, open_facility: Open
+) -> None:
+    window = open_facility()
+    window.activateWindow()
+    window.inputs_view.runs.setFocus()
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is window.inputs_view.runs, timeout=5_000)
+    qtbot.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    facility = window.facility
+    qtbot.waitUntil(lambda: facility.table.rowCount() == 3, timeout=20_000)
+    facility.table.selectRow(0)
+    for tab, expected in ((0, facility.history.changes), (1, facility.check.tolerance)):
+        facility.tabs.setCurrentIndex(tab)
+        visited = reached_by_tab(qtbot, window, facility.refresh)
+        assert unnamed(visited) == []
+        assert {facility.table, facility.filter, facility.export_button, expected, window.run_bar.help} <= set(visited)
+    qtbot.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
+    assert window.pages.currentIndex() == 0
+
+
 def test_so_it_is_in_the_dialogs(qtbot, open_worked: Open) -> None:
     window = open_worked()
     save = SaveDialog(window.presenter, [1, 2], 1, "tester", window)
@@ -101,16 +121,28 @@ def test_so_it_is_in_the_dialogs(qtbot, open_worked: Open) -> None:
 
 def test_no_two_fields_or_buttons_that_are_seen_together_share_a_letter(qtbot, open_worked: Open) -> None:
     window = open_worked()
-    for tab in range(window.tables.count()):
-        window.tables.setCurrentIndex(tab)
-        letters: dict[str, str] = {}
-        for widget in window.findChildren(QWidget):
-            text = widget.text() if isinstance(widget, QAbstractButton | QLabel) else ""
-            if "&" in text and widget.isVisible():
+    for page, tabs in ((window.splitter, window.tables), (window.facility, window.facility.tabs)):
+        window.pages.setCurrentWidget(page)
+        for tab in range(tabs.count()):
+            tabs.setCurrentIndex(tab)
+            letters: dict[str, str] = {}
+            for text in lettered(window):
                 letter = text[text.index("&") + 1].lower()
                 assert letter not in letters, f"{text} and {letters.get(letter)}"
                 letters[letter] = text
-        assert len(letters) > 5
+            assert len(letters) > 5
+
+
+def lettered(window: QWidget) -> Iterator[str]:
+    """Texts with a letter for the keyboard that are seen now."""
+    for widget in window.findChildren(QWidget):
+        if not widget.isVisible():
+            continue
+        if isinstance(widget, QTabBar):
+            texts = [widget.tabText(tab) for tab in range(widget.count())]
+        else:
+            texts = [widget.text()] if isinstance(widget, QAbstractButton | QLabel) else []
+        yield from (text for text in texts if "&" in text)
 
 
 @pytest.mark.parametrize("factor", [1, 2])

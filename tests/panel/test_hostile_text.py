@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QComboBox, QLabel, QTableWidget, QWidget
 
 from snapcal_workbench.errors import InputError
+from snapcal_workbench.facility.check import ModuleCheck, RunCheck
+from snapcal_workbench.facility.history import Course, History, HistoryPoint, NamedChange
 from snapcal_workbench.hosts.embedded import EmbeddedHost
+from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.panel.dialogs.plot_window import Plot, PlotWindow
 from snapcal_workbench.panel.widgets.questions import TextsDialog, ask, show_error
 from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.text import visible
+from tests.facility.snapred_tree import state_at
 from tests.hostile import HOSTILE, IN_A_PATH, MARKUP, RUN, unsafe
 
 
@@ -76,6 +81,54 @@ def test_tables_show_comments_and_names_as_they_are(window: CalibrationWindow) -
     assert visible(HOSTILE) in name.text()
     assert any(MARKUP in as_qt_shows(tip) for tip in tips(window.inputs_view))  # of the versions to start from
     assert any(visible(IN_A_PATH) in as_qt_shows(tip) for tip in tips(window.inputs_view))  # of the run's files
+
+
+def test_the_facility_tab_is_plain(qtbot, window: CalibrationWindow) -> None:
+    window.pages.setCurrentWidget(window.facility)
+    facility = window.facility
+    qtbot.waitUntil(lambda: facility.table.rowCount() > 0, timeout=20_000)
+    name = facility.table.item(0, 1)
+    assert name is not None
+    assert MARKUP in name.text()
+    assert MARKUP in as_qt_shows(name.toolTip())
+    facility.filter.setText(f"{HOSTILE}=1")
+    facility.show_history(hostile_history())
+    facility.history.changes.selectRow(0)
+    facility.show_check(
+        RunCheck(
+            RUN,
+            HOSTILE,
+            HOSTILE,
+            "peaks",
+            HOSTILE,
+            1.0,
+            "holds",
+            (ModuleCheck(HOSTILE, "holds", 1.0, 1.0),),
+            (HOSTILE,),
+            1.0,
+        )
+    )
+    shown = [label.text() for label in labels(facility)]
+    assert all(label.textFormat() == Qt.TextFormat.PlainText for label in labels(facility))
+    assert sum(visible(HOSTILE) in text for text in shown) >= 2  # above the history, and above the check
+    assert all(not unsafe(text) for text in [*shown, *tips(facility)])
+    for table in (facility.history.versions, facility.history.changes, facility.check.modules):
+        texts = [table.item(0, column) for column in range(table.columnCount())]
+        assert any(item is not None and visible(HOSTILE) in item.text() for item in texts)
+    for pane in (facility.history.pane, facility.check.pane):
+        facility.tabs.setCurrentWidget(facility.history if pane is facility.history.pane else facility.check)
+        qtbot.waitUntil(lambda pane=pane: not pane.busy and bool(pane.figure.axes), timeout=20_000)
+        assert pane._trouble.text() == ""
+
+
+def hostile_history() -> History:
+    """A history whose names, runs and comments are hostile, with a jump."""
+    geometry = state_at().geometry(SNAP.lite)
+    points = tuple(HistoryPoint(n, HOSTILE, f"2025-01-0{n}T00:00:00", n, HOSTILE) for n in (1, 2))
+    course = Course("module", HOSTILE, np.array([0.0, 1.0]), np.array([0.1, 0.1]))
+    jump = NamedChange("module", HOSTILE, "jump", 0, 1, 1.0, 0.1, 1e-9)
+    shifts = np.zeros((2, len(geometry)))
+    return History("a", HOSTILE, "lite", points, (course,), (), (), (jump,), (HOSTILE,), shifts, geometry)
 
 
 def test_boxes_and_dialogs_are_plain(qtbot, window: CalibrationWindow) -> None:

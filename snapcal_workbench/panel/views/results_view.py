@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from matplotlib.figure import Figure
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QMenu, QTabWidget, QToolButton, QWidget
+from qtpy.QtWidgets import QTabWidget, QWidget
 
 from snapcal_workbench.calibration.types import PixelPass
 from snapcal_workbench.panel import exports
@@ -17,6 +16,7 @@ from snapcal_workbench.panel.views.detectors_view import DetectorsView
 from snapcal_workbench.panel.views.running_view import RunningView
 from snapcal_workbench.panel.views.spectra_view import SpectraView
 from snapcal_workbench.panel.widgets.canvas import FigurePane
+from snapcal_workbench.panel.widgets.export_button import ExportButton, Offers
 from snapcal_workbench.panel.widgets.layouts import combo, stacked
 from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.report.detectors import panels_of_groups
@@ -61,20 +61,11 @@ class ResultsView(QTabWidget):
             self.compare.pane,
             self.running.pane,
         )
-        self._add_export()
+        self.export_button = ExportButton(self.offers)
+        self.export_button.chosen.connect(self.exported.emit)
+        self.setCornerWidget(self.export_button)
         for box in (self.figure_of, self.axis):
             box.currentTextChanged.connect(lambda _: self._draw_groups())
-
-    def _add_export(self) -> None:
-        self.export_button = QToolButton()
-        self.export_button.setText("Export")
-        self.export_button.setAccessibleName("Export")
-        self.export_button.setToolTip("Write what this tab shows into a file")
-        self.export_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self.export_button)
-        menu.aboutToShow.connect(partial(self._fill_menu, menu))
-        self.export_button.setMenu(menu)
-        self.setCornerWidget(self.export_button)
 
     def show_results(self, results: Results | None) -> None:
         """Show the results of an iteration, or nothing."""
@@ -141,10 +132,10 @@ class ResultsView(QTabWidget):
 
     # -- export -------------------------------------------------------------------------------------------------
 
-    def offers(self) -> dict[str, tuple[str, Write]]:
+    def offers(self) -> Offers:
         """What can be written of the present tab: file name and the function that writes it, by title."""
         title, pane = self.tabText(self.currentIndex()).lower(), self.panes[self.currentIndex()]
-        offers: dict[str, tuple[str, Write]] = {}
+        offers: Offers = {}
         picture = pane.picture()
         if picture is not None:
             offers["Picture (PNG)"] = f"{title}.png", picture
@@ -184,19 +175,3 @@ class ResultsView(QTabWidget):
         if page is self.convergence:
             return [("Passes (CSV)", "passes.csv", partial(exports.write_passes, results=results))]
         return [("Groups (CSV)", "groups.csv", partial(exports.write_groups, results=results))]
-
-    def _fill_menu(self, menu: QMenu) -> None:
-        menu.clear()
-        for title, (file, write) in self.offers().items():
-            action = menu.addAction(f"{title} …")
-            if action is not None:
-                action.triggered.connect(partial(self._ask_where, file, write))
-        if menu.isEmpty():
-            action = menu.addAction("Nothing is shown yet")
-            if action is not None:
-                action.setEnabled(False)
-
-    def _ask_where(self, file: str, write: Write, *_: object) -> None:
-        path, _kind = QFileDialog.getSaveFileName(self, "Export", file, f"*{Path(file).suffix}")
-        if path:
-            self.exported.emit(path, write)

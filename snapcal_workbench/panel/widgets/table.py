@@ -79,14 +79,11 @@ class Table(QTableWidget):
     """
 
     def __init__(self, columns: Sequence[tuple[str, str]], name: str) -> None:
-        super().__init__(0, len(columns))
+        super().__init__()
         self.setAccessibleName(name)
         self.setToolTip(f"{name}; a click on a column's title sorts")
-        self.setHorizontalHeaderLabels([title for title, _ in columns])
-        for position, (_, tip) in enumerate(columns):
-            header = self.horizontalHeaderItem(position)
-            if header is not None:
-                header.setToolTip(tip)
+        self._own_widths: set[int] = set()
+        self.set_columns(columns)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -103,7 +100,16 @@ class Table(QTableWidget):
         self._across.setStretchLastSection(True)
         self._across.sectionResized.connect(self._resized)
         self._fitting = False
-        self._own_widths: set[int] = set()
+
+    def set_columns(self, columns: Sequence[tuple[str, str]]) -> None:
+        """Take other columns, title and tooltip of each; there are no rows then."""
+        self.setRowCount(0)
+        self.setColumnCount(len(columns))
+        self._own_widths = set()
+        for position, (title, tip) in enumerate(columns):
+            header = QTableWidgetItem(visible(title))
+            header.setToolTip(unmarked(tip))
+            self.setHorizontalHeaderItem(position, header)
 
     def _resized(self, column: int, *_: int) -> None:
         if not self._fitting and column != self.columnCount() - 1:
