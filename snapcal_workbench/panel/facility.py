@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from snapcal_workbench.facility.check import RunCheck, check_run
 from snapcal_workbench.facility.history import read_history
@@ -12,9 +12,11 @@ from snapcal_workbench.facility.run_states import take_census
 from snapcal_workbench.facility.states import StateRow, list_states
 from snapcal_workbench.facility.table import filtered_rows
 from snapcal_workbench.instrument.known import requested_mode
-from snapcal_workbench.panel.contract import CheckRequest, Job, View
+from snapcal_workbench.panel.contract import CheckRequest, View
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
+
+T = TypeVar("T")
 
 OPERATORS = "=<>~"
 
@@ -22,7 +24,7 @@ OPERATORS = "=<>~"
 class Start(Protocol):
     """Starts a job under a name; `show` shows what came of it."""
 
-    def __call__(self, name: str, job: Job, show: Callable[[Any], None]) -> None: ...
+    def __call__(self, name: str, job: Callable[[Progress], T], show: Callable[[T], None]) -> None: ...
 
 
 class Facility:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from snapcal_workbench.errors import InputError
@@ -127,7 +127,7 @@ class FacilityView(QWidget):
         """Whether versions for lite pixels are looked at."""
         return self.pixels.currentText() == LITE
 
-    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Read the states when the tab is first looked at."""
         super().showEvent(event)
         if not self._was_shown:
