@@ -137,7 +137,7 @@ def kill_at_random(fresh_store, contents, kills, versions_a_tree):
     return cut_short, wrong
 
 
-@pytest.mark.parametrize(("kind", "kills"), [("few_pixels", 12), ("tiny_draft", 60)])
+@pytest.mark.parametrize(("kind", "kills"), [("few_pixels", 12), ("tiny_draft", 30)])
 def test_kill_at_random_moments(request, fresh_store, kind, kills):
     """Some moments lie inside a call: the HDF5 library's writes among them."""
     cut_short, wrong = kill_at_random(fresh_store, request.getfixturevalue(kind), kills, VERSIONS_A_TREE)
