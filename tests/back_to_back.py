@@ -20,11 +20,17 @@ ANGLES = np.array([0.96, 1.0, 1.04])
 WIDTH = 0.8
 """Gaussian width, relative to the resolution; it follows cot(theta)."""
 STEP = 2.5e-4
+SLOWER = 4.0
+"""By how much slower a tail decays."""
+_OFF, _WEIGHT = np.polynomial.legendre.leggauss(7)
 
 
 @dataclass(frozen=True)
 class Moderator:
-    """alpha = rise lambda^rise_power, beta = decay lambda^decay_power, t0(lambda) = offset + inverse / lambda."""
+    """alpha = rise lambda^rise_power, beta = decay lambda^decay_power, t0(lambda) = offset + inverse / lambda.
+
+    The part `tail` lambda^2 of the neutrons, at most half, decays slower.
+    """
 
     rise: float = 0.55
     rise_power: float = -1.0
@@ -32,6 +38,7 @@ class Moderator:
     decay_power: float = -1.2
     offset: float = -5.0
     inverse: float = 0.0
+    tail: float = 0.0
 
     def pulse(self, wavelength: float) -> tuple[float, float]:
         """alpha and beta, 1/us."""
@@ -44,12 +51,16 @@ class Moderator:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What a pattern is made with: shift is ln(DIFC / arbitrary DIFC) of each group."""
+    """What a pattern is made with.
+
+    shift: float64[groups], ln(DIFC / arbitrary DIFC); extent: half width of the pixels in sigmas of the Gaussian.
+    """
 
     parameters: GroupParameters
     reflections: Reflections
     shift: FloatArray
     moderator: Moderator = field(default_factory=Moderator)
+    extent: float = 0.0
 
     def position(self, index: int, d: FloatArray) -> FloatArray:
         """T0 of peaks at d in group number `index`, us."""
@@ -78,10 +89,21 @@ class Truth:
         cotangent = np.sqrt(1.0 / (ANGLES * self._sine(index)) ** 2 - 1.0)
         for x, cot in zip(ANGLES, cotangent / cotangent.mean(), strict=True):
             wavelength = 2.0 * d * self._sine(index) * x
-            alpha, beta = self.moderator.pulse(wavelength)
-            shape = np.array([alpha * x, beta * x, sigma * cot])
             centre = t0 + self.moderator.t0(wavelength) / x
-            total += PROFILES["BackToBackExponential"].density(tof, centre, shape)[0] / len(ANGLES)
+            total += self._of_angle(tof, centre, wavelength, x, sigma * cot) / len(ANGLES)
+        return total
+
+    def _of_angle(self, tof: FloatArray, centre: float, wavelength: float, x: float, sigma: float) -> FloatArray:
+        """Density of the peak of the pixels at one angle, averaged over their extent."""
+        alpha, beta = self.moderator.pulse(wavelength)
+        tail = min(self.moderator.tail * wavelength**2, 0.5)
+        density = PROFILES["BackToBackExponential"].density
+        total = np.zeros(len(tof))
+        for off, weight in zip(_OFF, _WEIGHT, strict=True) if self.extent else [(0.0, 2.0)]:
+            for part, decay in ((1.0 - tail, beta), (tail, beta / SLOWER)):
+                if part:
+                    shape = np.array([alpha * x, decay * x, sigma])
+                    total += 0.5 * weight * part * density(tof, centre + off * self.extent * sigma, shape)[0]
         return total
 
     def expected(self, neutrons: float, *, background: float = 0.4) -> tuple[FloatArray, FloatArray]:

@@ -31,7 +31,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.calibration.units import tof_from_d
 from snapcal_workbench.formats.processed import read_processed
-from tests.back_to_back import Truth, drawn, some
+from tests.back_to_back import Moderator, Truth, drawn, some
 from tests.calibration.conftest import LATTICE, WIDTHS
 
 D = np.array([0.7, 1.2, 1.9, 3.0])
@@ -45,6 +45,15 @@ GAUSSIAN = ModeratorProfile(
     UNKNOWN_PROFILE.names, np.array([5.0, 0.0, 5.0, 0.0, -2.0, 0.0, -6.0, 0.0]), 1e-8 * np.eye(8)
 )
 """Exponentials so short that peaks are symmetrical."""
+
+
+PULSES = {
+    "t0 = -5 us": (Moderator(), 0.0),
+    "t0 = -5 us + 3 us A / lambda": (Moderator(inverse=3.0), 0.0),
+    "pixels of +- 2 sigma": (Moderator(), 2.0),
+    "a slow decay of 3 % at 1 A, 27 % at 3 A": (Moderator(tail=0.03), 0.0),
+}
+"""Moderator, and extent of the pixels."""
 
 
 def silicon(d_min: float = 0.3) -> Reflections:
@@ -75,51 +84,60 @@ def columns(d_min: FloatArray, d_max: FloatArray) -> GroupParameters:
     )
 
 
-def simulated(seeds: int, neutrons: float) -> None:
+def simulated(seeds: int, neutrons: float, name: str) -> None:
     """Deviation from the truth, pulls, Cramer-Rao ratio."""
+    moderator, extent = PULSES[name]
     sine = np.sin(TWO_THETA / 2.0)
     parameters = columns(0.68 / (2.0 * sine), 3.35 / (2.0 * sine))
-    print(f"\nSimulated, {neutrons:g} neutrons a group, t0 = -5 us, {seeds} seeds; relative to the maximum of a peak")
+    print(f"\nSimulated, {neutrons:g} neutrons a group, {seeds} seeds, {name}; relative to the maximum of a peak")
     pulls, table_off, table_error, curves, bounds, seconds = [], [], [], [], [], []
     for seed in range(seeds):
         shift = np.random.default_rng(1000 + seed).normal(0.0, 1e-3, 6)
-        truth = Truth(parameters, silicon(), shift)
+        truth = Truth(parameters, silicon(), shift, moderator, extent)
         run = drawn(truth, seed, neutrons)
         start = time.process_time()
         fit = fit_pattern(*run, parameters, truth.reflections)
         seconds.append(time.process_time() - start)
         sharp = PatternOptions(loss=None, hold_out=False)
         bound_fit = fit_pattern(*run, parameters, truth.reflections, start=fit, options=sharp)
-        for off, error, given, bound in _deviations(fit, bound_fit, truth):
+        for off, error, given, given_error, bound in _deviations(fit, bound_fit, truth):
             pulls.append(off / error)
             curves.append(off)
             table_off.append(given)
-            table_error.append(error)
+            table_error.append(given_error)
             bounds.append(bound)
-        print(f"  seed {seed}: {fit.layout.text()}, chi2 {fit.chi2_whole:.3f}, error factor {fit.error_factor:.2f}")
+        text = f"{fit.layout.text()}{' + box' if fit.layout.box else ''}"
+        print(f"  seed {seed}: {text}, chi2 {fit.chi2_whole:.3f}, error factor {fit.error_factor:.2f}", flush=True)
     off, error = np.concatenate(table_off), np.concatenate(table_error)
     within = np.abs(off) < np.maximum(30e-6, 2.0 * error)
     print(f"  table within 30 ppm or 2 sigma at d = {', '.join(map(str, D))}: {within.sum()} of {within.size}")
     print(
         f"  rms deviation of the table {1e6 * np.sqrt(np.mean(off**2)):.1f} ppm, largest {1e6 * np.abs(off).max():.0f}"
     )
-    print(f"  pulls of the curves: rms {np.sqrt(np.mean(np.concatenate(pulls) ** 2)):.2f}")
+    bias = 1e6 * np.mean(np.concatenate(curves))
+    print(
+        f"  pulls of the curves: rms {np.sqrt(np.mean(np.concatenate(pulls) ** 2)):.2f}; mean deviation {bias:.1f} ppm"
+    )
     ratio = np.sqrt(np.mean(np.concatenate(curves) ** 2) / np.mean(np.concatenate(bounds) ** 2))
     print(f"  scatter over the bound of the same model by the counts (Cramer-Rao): {ratio:.2f}")
     print(f"  CPU seconds a fit, terms looked for: {np.median(seconds):.1f}")
 
 
 def _deviations(fit: PatternFit, bound_fit: PatternFit, truth: Truth) -> Iterator[tuple[FloatArray, ...]]:
-    """Of each group, at those of `D` that it sees: curve - truth, error, table - truth, bound; relative."""
+    """Of each group, at those of `D` that it sees: curve - truth, its error, table - truth, its error, bound; relative.
+
+    The table's error holds what its terms cannot represent of the curve.
+    """
     for index in range(len(fit)):
         d = D[(fit.d_min[index] < D) & (fit.d_max[index] > D)]
         curve = group_curve(fit, truth.parameters, index, "maximum", d)
         tof, error = truth.maximum(index, d), np.sqrt(np.diag(curve.covariance))
-        difc, difa, tzero = curve_terms(group_curve(fit, truth.parameters, index, "maximum")).value
+        terms = curve_terms(group_curve(fit, truth.parameters, index, "maximum"))
+        difc, difa, tzero = terms.value
         table = tof_from_d(d, difc=difc, difa=difa, tzero=tzero)
         least = np.diag(group_curve(bound_fit, truth.parameters, index, "maximum", d).covariance)
         bound = np.sqrt(least) / bound_fit.error_factor
-        yield curve.tof / tof - 1.0, error / tof, table / tof - 1.0, bound / tof
+        yield curve.tof / tof - 1.0, error / tof, table / tof - 1.0, np.hypot(error / tof, terms.left), bound / tof
 
 
 def measured(name: str, folder: Path) -> tuple[Spectra, DiffCalTable, GroupParameters, dict[int, float]]:
@@ -218,12 +236,13 @@ def main() -> None:
     parser.add_argument("--measured", action="store_true", help="the measured runs alone")
     chosen = parser.parse_args()
     if not chosen.measured:
-        simulated(chosen.seeds, chosen.neutrons)
+        for name in PULSES:
+            simulated(chosen.seeds, chosen.neutrons, name)
     folder = Path(os.environ.get("SNAPCAL_REFERENCE_DATA", ""))
     if (folder / MEASURED["58882"][0]).is_file():
         for name in MEASURED:
             predictions(name, folder)
-        parts("58882", folder)
+            parts(name, folder)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,10 @@ of two. The rise slows down with the neutrons, alpha ~ 1 / lambda (Ikeda and Car
 536, 1985); it is the one coefficient that a single run hardly tells from t0."""
 BOX, BOX_ERROR = np.log(1.5), 1.0
 """Prior of ln b: a pixel's angle is about as large as the rest of the geometry, give or take a factor of 2.7."""
+BOX_GAIN = 2.0
+"""By how much chi-squared must fall, for each group, for a box to be in (Akaike, IEEE Trans. Automat. Contr. 19, 716,
+1974).
+"""
 GAUSSIAN_PART = 0.6
 """First guess of the width of the Gaussian, relative to the whole resolution."""
 GAIN, GROUPS_GAIN = 1.0, 2.0
@@ -163,9 +167,12 @@ class _Search:
         terms = self.options.terms
         if terms is None and self.start is not None:
             terms = _terms_of(self.start.layout)
-        self.problem, self.solution = self._fit(
-            _layout(len(self.patterns), (*(terms or ()), *self.options.always), len(self.phases)), None
-        )
+        layout = _layout(len(self.patterns), (*(terms or ()), *self.options.always), len(self.phases))
+        if self.start is not None:
+            layout = replace(layout, box=self.start.layout.box)
+        self.problem, self.solution = self._fit(layout, None)
+        if self.start is None:
+            self._try_without_box()
         if self.options.hold_out:
             self.deviations = foresee(self.problem, self.solution, progress=self.progress)
             self._note(self.problem.layout, self.deviations, None, kept=True)
@@ -176,6 +183,12 @@ class _Search:
         """Go on from where the search ended, with other patterns of the same groups."""
         self.problem = replace(self.problem, patterns=patterns)
         self.solution = solve(self.problem, self.solution.state.values, progress=self.progress)
+
+    def _try_without_box(self) -> None:
+        """Leave the extent of the pixels out where the counts do not ask for it."""
+        problem, solution = self._fit(replace(self.problem.layout, box=False), self.solution)
+        if 2.0 * (solution.state.misfit - self.solution.state.misfit) < BOX_GAIN * len(self.patterns):
+            self.problem, self.solution = problem, solution
 
     def _add_terms(self) -> None:
         """Shared terms one after the other, then TZERO and DIFA of each group; the first that does not help is left
@@ -263,7 +276,10 @@ def compared(found: Deviations, before: Deviations) -> tuple[float, float]:
 
 
 def carried(old: Layout, values: FloatArray, new: Layout, start: FloatArray) -> FloatArray:
-    """The values of one layout in another's, `start` where the other has none; terms that are new start at 0."""
+    """The values of one layout in another's, `start` where the other has none; terms that are new start at 0.
+
+    The variance of a box that is left out goes to the Gaussian.
+    """
     result = start.copy()
     for name, block in new.blocks.items():
         own = old.get(values, name)
@@ -273,6 +289,8 @@ def carried(old: Layout, values: FloatArray, new: Layout, start: FloatArray) -> 
         else:
             n = min(len(own), block.size)
             result[block.place : block.place + n] = own[:n]
+    if old.box and not new.box:
+        result[new.places("width")] += 0.5 * np.log1p(np.exp(2.0 * old.get(values, "box")) / 3.0)
     return result
 
 

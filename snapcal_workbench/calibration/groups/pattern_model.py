@@ -11,7 +11,7 @@ Words and formulas, for a group focused with DIFC_arb, in TOF = DIFC_arb d_obs:
   common factor of all DIFC.
 - The *profile* is that of `pattern_kernels`. Rise, decay, slow decay and its fraction are functions of lambda, shared
   by all groups: see `ModeratorProfile`.
-- The geometry of a group makes a Gaussian of sigma = w_g c_n T and a box of half width b_g sigma, where
+- The geometry of a group makes a Gaussian of sigma = w_g c_n T and, if need be, a box of half width b_g sigma, where
   T = exp(s_g) DIFC_arb d and c_n = cot(theta_n) over its mean. The box is the angle that a pixel covers: on SNAP's lite
   pixels, 2.1 sigma of the Gaussian.
 - The areas of the peaks and the background's B-spline coefficients enter linearly, and are never negative.
@@ -189,6 +189,7 @@ class _Builder:
         for kind in ("width", "scale"):
             self._depends(kind, 0, _SIGMA2, 2.0)
             self._depends(kind, 0, _BOX, 1.0)
-        self._depends("box", 0, _BOX, 1.0)
         self.peaks[:, :, _SIGMA2] = sigma
-        self.peaks[:, :, _BOX] = np.exp(self._own("box")) * sigma
+        if self.layout.box:
+            self._depends("box", 0, _BOX, 1.0)
+            self.peaks[:, :, _BOX] = np.exp(self._own("box")) * sigma

@@ -96,6 +96,11 @@ class State:
     linear: Sequence[LinearFit]
     cost: float
 
+    @property
+    def misfit(self) -> float:
+        """The cost without that of the priors."""
+        return sum(fit.cost for fit in self.linear)
+
 
 @dataclass(frozen=True, eq=False)
 class Solution:

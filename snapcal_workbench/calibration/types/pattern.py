@@ -98,6 +98,7 @@ class Layout:
         groups: Number of groups.
         t0: Shared terms of the time offset, as named in `groups.pattern_model.T0_TERMS`.
         tzero, difa: Whether each group has its own.
+        box: Whether the pixels of each group have an extent.
         phases: Number of phases besides the calibrant.
     """
 
@@ -105,6 +106,7 @@ class Layout:
     t0: tuple[str, ...] = ()
     tzero: bool = False
     difa: bool = False
+    box: bool = True
     phases: int = 0
     blocks: Mapping[str, Block] = field(init=False)
     size: int = field(init=False)
@@ -117,7 +119,7 @@ class Layout:
             "difa": (self.groups * self.difa, True),
             **dict.fromkeys(PROFILE_KINDS, (2, False)),
             "width": (self.groups, True),
-            "box": (self.groups, True),
+            "box": (self.groups * self.box, True),
             "phase": (self.phases, False),
         }
         blocks, place = {}, 0

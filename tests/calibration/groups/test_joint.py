@@ -65,6 +65,16 @@ def test_the_maxima_are_where_they_are(fit: PatternFit, truth: Truth, index: int
     assert (error < 20e-6).all()
 
 
+def test_the_extent_of_the_pixels_is_seen(parameters: GroupParameters, silicon: Reflections) -> None:
+    """A group whose pixels reach two sigmas to either side of their middle."""
+    truth = Truth(some(parameters, [4]), silicon, np.zeros(1), extent=2.0)
+    fit = fit_pattern(*drawn(truth, 1, 2e6), truth.parameters, silicon, options=PatternOptions(hold_out=False))
+    (box,) = np.exp(fit.layout.get(fit.values, "box"))
+    assert 1.5 < box < 2.7
+    off, error = errors(fit, truth, 0, "maximum")
+    assert (np.abs(off) < np.maximum(30e-6, 2.5 * error)).all()
+
+
 def test_t0_is_known_as_well_as_its_error_says(truth: Truth, run: tuple[Spectra, DiffCalTable]) -> None:
     """T0 depends on the moderator's rise, of which a run says little: the error is large, and true."""
     fit = fit_pattern(*run, truth.parameters, truth.reflections, options=PatternOptions(hold_out=False))
@@ -94,6 +104,7 @@ def test_no_group_gets_terms_of_its_own_from_what_all_share(fit: PatternFit) -> 
     """The truth is one DIFC a group and a moderator."""
     assert not fit.layout.tzero
     assert not fit.layout.difa
+    assert not fit.layout.box
     assert 0.7 < fit.chi2_whole < 1.3
     assert fit.predictions[0].rms_ppm < 60.0
 
