@@ -25,12 +25,20 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.calibration.types.calibration import grouping_hash, readable_account
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.calibrants import Calibrant, read_calibrant
+from snapcal_workbench.instrument.candidates import company_of
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import PixelMode, mode_of
 from snapcal_workbench.instrument.moderator import moderator_profile
 from snapcal_workbench.instrument.parameters import read_instrument_parameters
 from snapcal_workbench.instrument.state import InstrumentState, instrument_state
-from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, GroupOptions, PeakOptions, PixelOptions
+from snapcal_workbench.options import (
+    CalibrationOptions,
+    ExcludedPeak,
+    GroupOptions,
+    PeakOptions,
+    PixelOptions,
+    Settings,
+)
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.parameters import Parameters, makes, reads
 from snapcal_workbench.workspaces.protocol import Host, WorkspaceList
@@ -144,7 +152,7 @@ def peak_ingredients(
     if pixels is None:
         pixels = found.before.options.pixels if found.before else PixelOptions(skip=True)
     asked = CalibrationOptions(peaks=inputs.peaks, pixels=pixels, groups=inputs.groups, delta_theta=inputs.delta_theta)
-    return with_calibrant(found, sample, asked, inputs.excluded_peaks, progress)
+    return with_calibrant(found, sample, asked, inputs.excluded_peaks, host.settings, progress)
 
 
 def with_calibrant(
@@ -152,9 +160,13 @@ def with_calibrant(
     sample: Calibrant,
     asked: CalibrationOptions,
     excluded: tuple[ExcludedPeak, ...],
+    settings: Settings,
     progress: Progress,
 ) -> tuple[Ingredients, CalibrationOptions]:
-    """The ingredients with a calibrant's reflections, and the options that were asked for with what it fixes."""
+    """The ingredients with a calibrant's reflections, and the options that were asked for with what it fixes.
+
+    The facility's other calibrants may be in the beam beside it.
+    """
     options, warnings = sample.apply(asked), list[str]()
     reflections = reflections_from_cif(
         sample.cif_text,
@@ -170,7 +182,9 @@ def with_calibrant(
         crystal=SourceText(str(sample.cif_path), sample.cif_text),
         excluded_peaks=excluded,
     )
-    return replace(ingredients, sources=sources, reflections=reflections, warnings=tuple(warnings)), options
+    company = company_of(sample, settings)
+    found = replace(ingredients, sources=sources, reflections=reflections, company=company, warnings=tuple(warnings))
+    return found, options
 
 
 def sources_of(

@@ -198,7 +198,9 @@ def derived_account(
     )
     pixels = ingredients_of(no_events, replace(grouping, name=inputs.grouping_name), table, mask, state, mode, step)
     sample = read_calibrant(inputs.calibrant, host.settings)
-    ingredients, options = with_calibrant(pixels, sample, inputs.options, inputs.excluded_peaks, progress)
+    ingredients, options = with_calibrant(
+        pixels, sample, inputs.options, inputs.excluded_peaks, host.settings, progress
+    )
     parameters = chain.parameters_of(ingredients, mask, options.peaks)
     peaks = chain.peaks_of(ingredients, parameters, options.peaks)
     metrics = group_metrics(spectra, fits, parameters)

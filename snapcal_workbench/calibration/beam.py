@@ -18,7 +18,7 @@ from snapcal_workbench.calibration.peaks.expected import group_parameters
 from snapcal_workbench.calibration.phases.explained import explain
 from snapcal_workbench.calibration.phases.foreign import find_foreign, foreign_reflections, phases_for_fit
 from snapcal_workbench.calibration.phases.identify import index_of
-from snapcal_workbench.calibration.phases.known import strengths
+from snapcal_workbench.calibration.phases.known import AnyPhase, strengths
 from snapcal_workbench.calibration.phases.pattern import Pattern, patterns_of, within
 from snapcal_workbench.calibration.pixels.modules import SEARCH, cells_of, find_cells
 from snapcal_workbench.calibration.pixels.off_pattern import GroupModel, off_pattern
@@ -155,31 +155,38 @@ def _in_words(cell: CellShift, so: str) -> str:
 
 
 def foreign_peaks(
-    spectra: Spectra, parameters: GroupParameters, reflections: Reflections, options: CalibrationOptions
+    spectra: Spectra,
+    parameters: GroupParameters,
+    reflections: Reflections,
+    company: Sequence[AnyPhase],
+    options: CalibrationOptions,
 ) -> Foreign:
-    """What else is in the beam, from the groups' aligned spectra; nothing where it is not to be looked for."""
+    """What else is in the beam, from the groups' aligned spectra; nothing where it is not to be looked for.
+
+    `company`, here and below, is what it may be besides the known phases.
+    """
     if not options.groups.foreign:
         return Foreign()
     patterns = _comparable(patterns_of(spectra, parameters), options)
-    return find_foreign(patterns, spectra.number.tolist(), reflections)
+    return find_foreign(patterns, spectra.number.tolist(), reflections, company=company)
 
 
-def phases_of(foreign: Foreign, parameters: GroupParameters) -> tuple[Phase, ...]:
+def phases_of(foreign: Foreign, parameters: GroupParameters, company: Sequence[AnyPhase]) -> tuple[Phase, ...]:
     """What else is in the beam, as the joint fit takes it."""
     if not foreign.peaks:
         return ()
-    return phases_for_fit(foreign, float(parameters.d_min.min()), float(parameters.d_max.max()))
+    return phases_for_fit(foreign, float(parameters.d_min.min()), float(parameters.d_max.max()), company)
 
 
 def undisturbed(
-    peaks: dict[int, ExpectedPeaks], foreign: Foreign, parameters: GroupParameters
+    peaks: dict[int, ExpectedPeaks], foreign: Foreign, parameters: GroupParameters, company: Sequence[AnyPhase]
 ) -> dict[int, ExpectedPeaks]:
     """The expected peaks without those in whose windows a foreign peak lies, which are listed as dropped."""
     if not foreign.peaks:
         return peaks
     width = dict(zip(parameters.group.tolist(), parameters.delta_d.tolist(), strict=True))
     range_ = float(parameters.d_min.min()), float(parameters.d_max.max())
-    others = foreign_reflections(foreign, *range_)
+    others = foreign_reflections(foreign, *range_, company)
     return {group: _without(expected, others, width[group]) for group, expected in peaks.items()}
 
 
@@ -206,12 +213,13 @@ def tested(
     parameters: GroupParameters,
     reflections: Reflections,
     foreign: Foreign,
+    company: Sequence[AnyPhase],
     options: CalibrationOptions,
     progress: Progress,
 ) -> PixelMask:
     """The mask with the pixels added that fit another set of peaks better than the finished pattern of their group."""
     range_ = float(parameters.d_min.min()), float(parameters.d_max.max())
-    others = list(foreign_reflections(foreign, *range_).values())
+    others = list(foreign_reflections(foreign, *range_, company).values())
     d = np.concatenate([reflections.d, *others])
     strength = np.concatenate([strengths(reflections), *(np.zeros(len(other)) for other in others)])
     models = [

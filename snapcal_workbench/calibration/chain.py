@@ -20,6 +20,7 @@ from snapcal_workbench.calibration.groups.joint import joint_account
 from snapcal_workbench.calibration.groups.metrics import group_metrics
 from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE
 from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
+from snapcal_workbench.calibration.phases.known import AnyPhase
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
     Account,
@@ -72,6 +73,7 @@ class Ingredients:
         resolution: Terms of the instrument's resolution.
         bounds: The neutrons that the instrument's state can record.
         reflections: Of the calibrant; None where no peaks are needed.
+        company: What may be in the beam beside it, besides the phases that are known everywhere.
         profile: What is known of the moderator's pulse.
         before: Account of the steps that were made before these, where `table` is their result.
         warnings: What was said while they were gathered.
@@ -85,6 +87,7 @@ class Ingredients:
     resolution: Resolution
     bounds: ParticleBounds
     reflections: Reflections | None = None
+    company: tuple[AnyPhase, ...] = ()
     profile: ModeratorProfile = UNKNOWN_PROFILE
     before: Account | None = None
     warnings: tuple[str, ...] = ()
@@ -202,6 +205,7 @@ def finish(ingredients: Ingredients, course: _Course, options: CalibrationOption
         after.parameters,
         reflections_of(ingredients),
         foreign,
+        ingredients.company,
         options,
         progress.part(0.4, 0.7),
     )
@@ -298,9 +302,10 @@ def correct(
     clock = time.monotonic()
     parameters = parameters_of(ingredients, mask, options.peaks)
     spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.25))
-    foreign = foreign_peaks(spectra, parameters, reflections_of(ingredients), options)
+    company = ingredients.company
+    foreign = foreign_peaks(spectra, parameters, reflections_of(ingredients), company, options)
     _tell(foreign, progress)
-    peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign, parameters)
+    peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign, parameters, company)
     found = calibrate_groups(
         spectra,
         table,
@@ -311,7 +316,7 @@ def correct(
         reflections=ingredients.reflections,
         profile=ingredients.profile,
         before=pattern,
-        phases=phases_of(foreign, parameters),
+        phases=phases_of(foreign, parameters, company),
         options=options.groups,
         progress=progress.part(0.25, 1.0),
     )
@@ -375,7 +380,8 @@ def assess(
     `foreign` is what else is in the beam, `pattern` the joint fit that the table comes from, where they are known.
     """
     parameters = parameters_of(ingredients, mask, options.peaks)
-    peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign or Foreign(), parameters)
+    foreign, company = foreign or Foreign(), ingredients.company
+    peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign, parameters, company)
     spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.5))
     fits, fitted, after = fitted_peaks(
         spectra,
@@ -385,7 +391,7 @@ def assess(
         reflections=ingredients.reflections,
         profile=ingredients.profile,
         before=pattern,
-        phases=phases_of(foreign or Foreign(), parameters),
+        phases=phases_of(foreign, parameters, company),
         options=options.groups,
         progress=progress.part(0.5, 1.0),
     )
@@ -542,7 +548,7 @@ def evidence_of(
 def group_evidence(
     ingredients: Ingredients, mask: PixelMask, step: GroupStep, after: Assessment
 ) -> tuple[GroupEvidence, ...]:
-    """What is known of each group from the peaks of its finished spectrum."""
+    """What is known of each group from the peaks of its finished spectrum, and from its joint fit."""
     evidence = []
     row = {int(group): i for i, group in enumerate(after.metrics.group)}
     for group, model in zip(step.results.group.tolist(), step.results.model, strict=True):
@@ -552,6 +558,7 @@ def group_evidence(
             evidence.append(GroupEvidence(group, 0, **counts))
             continue
         own = after.fits.used & (after.fits.group == group)
+        missed, chi2 = joint_evidence(after.pattern, group)
         strain, error, spread = scale_of(after.fits.strain[own], after.fits.centre_error[own] / after.fits.d[own])
         evidence.append(
             GroupEvidence(
@@ -560,10 +567,20 @@ def group_evidence(
                 error_ppm=1e6 * error,
                 strain_ppm=1e6 * strain,
                 spread_ppm=1e6 * spread,
+                foreseen_ppm=1e6 * missed,
+                chi2=chi2,
                 **counts,
             )
         )
     return tuple(evidence)
+
+
+def joint_evidence(pattern: PatternFit | None, group: int) -> tuple[float, float]:
+    """By how much a group's held-out peaks were missed (relative), and its chi-squared; NaN where none were."""
+    if pattern is None or group not in pattern.group:
+        return np.nan, np.nan
+    index = int(np.flatnonzero(pattern.group == group)[0])
+    return float(pattern.missed[index]), float(pattern.chi2[index])
 
 
 def scale_of(strain: FloatArray, error: FloatArray) -> tuple[float, float, float]:

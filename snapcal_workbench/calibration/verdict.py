@@ -56,7 +56,7 @@ class GroupEvidence:
         peaks: Number of peaks that were used; 0 where the group has no calibration (and is masked).
         error_ppm: Standard error of its position scale.
         strain_ppm: Strain that is left; spread_ppm: its rms over the peaks.
-        foreseen_ppm: Rms by which held-out peaks were missed.
+        foreseen_ppm: Rms by which held-out peaks of the joint fit were missed, noise taken off.
         chi2: Of the joint fit, a degree of freedom.
         pixels: Number of its pixels that were not masked before; masked: of these, masked by the calibration.
     """

@@ -287,7 +287,7 @@ def _by_peaks(
     found: Ingredients, powder: str, stored: StoredVersion, settings: Settings, progress: Progress
 ) -> dict[int, _Deviation]:
     sample = read_calibrant(powder, settings)
-    found, options = with_calibrant(found, sample, _options_of(stored, settings), (), progress)
+    found, options = with_calibrant(found, sample, _options_of(stored, settings), (), settings, progress)
     beam = chain.look_at_beam(found, options, progress.part(0.0, 0.3))
     group, _ = chain.correct(found, beam.table, beam.mask, options, progress.part(0.3, 1.0))
     results, deviations = group.results, dict[int, _Deviation]()

@@ -1,4 +1,4 @@
-"""The calibrants that a run may be of: reflections of all that the facility has."""
+"""The calibrants that the facility has: what a run may be of, and what may be in the beam beside its calibrant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,30 @@ import numpy as np
 
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.phases.identify import SCALE
+from snapcal_workbench.calibration.phases.known import FacilityPhase
 from snapcal_workbench.calibration.phases.pattern import Pattern
 from snapcal_workbench.calibration.types import Reflections
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
+from snapcal_workbench.instrument.calibrants import Calibrant, find_calibrants, read_calibrant
 from snapcal_workbench.options import Settings
 
 USUAL_RANGE = (0.5, 5.0)
 """d-spacings (A) of patterns without counts."""
+
+
+def company_of(sample: Calibrant, settings: Settings) -> tuple[FacilityPhase, ...]:
+    """The facility's other calibrants; those that cannot be read are left out: they are not asked for."""
+    found = []
+    for path in find_calibrants(settings):
+        try:
+            other = read_calibrant(path, settings)
+            phase = FacilityPhase(other.name, other.cif_text)
+            phase.reflections(*USUAL_RANGE)
+        except SnapcalError:
+            continue
+        if other.cif_text != sample.cif_text:
+            found.append(phase)
+    return tuple(found)
 
 
 def candidate_reflections(

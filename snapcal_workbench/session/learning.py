@@ -95,7 +95,9 @@ def _fit(request: Request, sample: Calibrant, host: Host, progress: Progress) ->
         delta_theta=request.options.delta_theta,
     )
     made = ingredients_of(events, grouping, table, mask, state, mode, step)
-    ingredients, options = with_calibrant(made, sample, request.options, request.excluded_peaks, progress)
+    ingredients, options = with_calibrant(
+        made, sample, request.options, request.excluded_peaks, host.settings, progress
+    )
     found = chain.calibrate(replace(ingredients, profile=UNKNOWN_PROFILE), options, progress.part(0.3, 1.0))
     if found.pattern is None:
         raise CalibrationError(

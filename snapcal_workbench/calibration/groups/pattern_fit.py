@@ -303,6 +303,16 @@ def _terms_of(layout: Layout) -> tuple[str, ...]:
     return (*layout.t0, *(["TZERO"] if layout.tzero else []), *(["DIFA"] if layout.difa else []))
 
 
+def _missed(search: _Search) -> FloatArray:
+    """float64[g], see `PatternFit`: of this fit, or of the one that it started from."""
+    if search.deviations is not None:
+        return np.array([search.deviations.missed(i) for i in range(len(search.patterns))])
+    groups = [pattern.group for pattern in search.patterns]
+    if search.start is not None and np.array_equal(search.start.group, groups):
+        return search.start.missed
+    return np.full(len(groups), np.nan)
+
+
 def _result(
     search: _Search,
     spectra: Spectra,
@@ -346,6 +356,7 @@ def _result(
         neutrons=np.array([float(np.mean(pattern.y / pattern.unit)) for pattern in problem.patterns]),
         lines=pattern_lines(problem, search.solution, reflections, search.phases, deviations, factor),
         predictions=tuple(search.predictions),
+        missed=_missed(search),
         profile=ModeratorProfile(
             PROFILE_NAMES, state.values[profile_places], cov[np.ix_(profile_places, profile_places)]
         ),

@@ -61,6 +61,14 @@ class Deviations:
         weight = 1.0 / (self.error**2 + FLOOR**2)
         return float(np.sqrt(np.sum(weight * self.deviation**2) / np.sum(weight))) if len(self) else np.nan
 
+    def missed(self, index: int) -> float:
+        """As `rms`, of the peaks of group number `index`, their own errors and those of the prediction taken off."""
+        own = self.group == index
+        noise = self.error[own] ** 2
+        weight = 1.0 / (noise + FLOOR**2)
+        beyond = self.deviation[own] ** 2 - noise - self.foreseen[own] ** 2
+        return float(np.sqrt(max(np.sum(weight * beyond) / np.sum(weight), 0.0))) if own.any() else np.nan
+
     @property
     def excess(self) -> float:
         """Mean square deviation in units of its error."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from snapcal_workbench.calibration.phases.explained import CLEAR, Explained, best_shifts, explain
 from snapcal_workbench.calibration.phases.identify import shifts_within
-from snapcal_workbench.calibration.phases.known import COMPRESSION, KnownPhase, known_phases, strengths
+from snapcal_workbench.calibration.phases.known import COMPRESSION, AnyPhase, known_phases, strengths
 from snapcal_workbench.calibration.phases.pattern import Pattern, coarse_fit
 from snapcal_workbench.calibration.types import FloatArray, Reflections
 from snapcal_workbench.calibration.types.pattern import Phase
@@ -51,6 +51,8 @@ OWN_LINES = 0.4
 match are the flanks of the calibrant's own peaks."""
 LEAST_PEAKS = 2
 """Peaks that must match: one can be matched by anything."""
+SAME_CELL = 1e-3
+"""A calibrant of the facility whose reflections are those of a known phase to this relative deviation is that phase."""
 RECENTRED = 0.3
 """Largest step, in widths, by which the places are made better when foreign peaks are known: combs are right to 0.1."""
 FLANK = 2.0
@@ -59,9 +61,12 @@ OWN_TOLERANCE = 1.2
 """Widths within which a foreign peak is where a reflection is; their places are known to 0.3."""
 
 
-def phases_for_fit(foreign: Foreign, d_min: float, d_max: float) -> tuple[Phase, ...]:
-    """Phases for the joint fit over a d range (A): those found, and the unknown peaks as one of fixed places."""
-    known = {phase.name: phase for phase in known_phases()}
+def phases_for_fit(foreign: Foreign, d_min: float, d_max: float, company: Sequence[AnyPhase] = ()) -> tuple[Phase, ...]:
+    """Phases for the joint fit over a d range (A): those found, and the unknown peaks as one of fixed places.
+
+    `company` is what was looked for besides the known phases.
+    """
+    known = {phase.name: phase for phase in (*company, *known_phases())}
     fitted = [
         Phase(found.name, known[found.name].reflections(d_min / 1.02, d_max * 1.06), found.scale, 2e-3)
         for found in foreign.phases
@@ -74,9 +79,11 @@ def phases_for_fit(foreign: Foreign, d_min: float, d_max: float) -> tuple[Phase,
     return tuple(fitted)
 
 
-def foreign_reflections(foreign: Foreign, d_min: float, d_max: float) -> dict[str, FloatArray]:
+def foreign_reflections(
+    foreign: Foreign, d_min: float, d_max: float, company: Sequence[AnyPhase] = ()
+) -> dict[str, FloatArray]:
     """d-spacings (A) of all within a range that is not the calibrant's, by phase or "something unknown"."""
-    fitted = phases_for_fit(foreign, d_min, d_max)
+    fitted = phases_for_fit(foreign, d_min, d_max, company)
     names = {"unknown": "something unknown"}
     return {names.get(phase.name, phase.name): phase.reflections.d * phase.factor for phase in fitted}
 
@@ -86,6 +93,7 @@ def find_foreign(
     groups: Sequence[int],
     reflections: Reflections,
     *,
+    company: Sequence[AnyPhase] = (),
     shifts: Mapping[int, float] | None = None,
     scale: float = 0.02,
 ) -> Foreign:
@@ -95,6 +103,7 @@ def find_foreign(
         patterns: Of the groups.
         groups: Id of each.
         reflections: Of the calibrant.
+        company: Phases that are looked for besides the known ones.
         shifts: ln(d seen / d true) by group where it is known; else it is found within `scale`.
         scale: Largest |shift|.
     """
@@ -109,7 +118,7 @@ def find_foreign(
                 continue
             places[group] = found.shift
         clear.append((group, pattern))
-    course = _Course(clear, places, reflections, strength)
+    course = _Course(clear, places, reflections, strength, company)
     course.look()
     if course.share >= LEAST_SHARE:
         course.look()  # with the places that are right beside what the first look found
@@ -128,9 +137,11 @@ class _Course:
         shifts: dict[int, float],
         reflections: Reflections,
         strength: FloatArray,
+        company: Sequence[AnyPhase],
     ) -> None:
         self.patterns, self.shifts, self.reflections, self.strength = patterns, shifts, reflections, strength
-        self.phases: list[tuple[KnownPhase, FoundPhase]] = []
+        self.company = company
+        self.phases: list[tuple[AnyPhase, FoundPhase]] = []
         self.first: tuple[ForeignPeak, ...] = ()
         self.left: tuple[ForeignPeak, ...] = ()
         self.found: list[tuple[int, Explained]] = []
@@ -140,6 +151,14 @@ class _Course:
     def share(self) -> float:
         """Part of the counts in peaks that is not explained yet."""
         return sum(peak.share for peak in self.left)
+
+    @property
+    def view(self) -> View:
+        """What the groups see of d, and with which part of the counts in peaks."""
+        ranges = np.array([pattern.range for _, pattern in self.patterns])
+        shifts = np.array([self.shifts[group] for group, _ in self.patterns])
+        counts = np.array([one.explained + one.unexplained for _, one in self.found])
+        return View(ranges - shifts[:, None], counts / max(counts.sum(), 1e-300), self.width)
 
     @property
     def d_range(self) -> tuple[float, float]:
@@ -188,15 +207,17 @@ class _Course:
         self.phases[-1] = (best, replace(self.phases[-1][1], share=gained))
         return True
 
-    def _candidates(self) -> list[KnownPhase]:
+    def _candidates(self) -> list[AnyPhase]:
         taken = {phase.name for phase, _ in self.phases}
-        return [phase for phase in known_phases() if phase.coherent and phase.name not in taken]
+        known = [phase for phase in known_phases() if phase.coherent]
+        places = [phase.reflections(*self.d_range).d for phase in known]
+        new = [phase for phase in self.company if not _among(phase.reflections(*self.d_range).d, places)]
+        return [phase for phase in (*known, *new) if phase.name not in taken]
 
-    def _matched(self, phase: KnownPhase) -> _Match | None:
+    def _matched(self, phase: AnyPhase) -> _Match | None:
         low, high = self.d_range
         reflections = phase.reflections(low * 0.97, high * 1.06)
-        own = np.log(self.reflections.d)
-        return match_phase(reflections, self.left, own, self.width, (np.log(low), np.log(high)))
+        return match_phase(reflections, self.left, np.log(self.reflections.d), self.view)
 
     def result(self) -> Foreign:
         """All that was found: the peaks as they were before any phase, each with its phase."""
@@ -215,6 +236,11 @@ class _Course:
         peaks = [peak for peak in [*peaks, *new] if peak.phase or peak.share > LEAST_SHARE / 3]
         peaks.sort(key=lambda peak: -peak.share)
         return Foreign(tuple(peaks), tuple(found for _, found in self.phases))
+
+
+def _among(d: FloatArray, places: Sequence[FloatArray]) -> bool:
+    """Whether reflections at d are those of one of several phases."""
+    return any(len(other) == len(d) and np.allclose(other, d, rtol=SAME_CELL) for other in places)
 
 
 def recentred(pattern: Pattern, d: FloatArray, found: Explained) -> float:
@@ -290,32 +316,49 @@ class _Match:
         return self.share * (1.0 - self.absent)
 
 
-def match_phase(
-    reflections: Reflections, peaks: Sequence[ForeignPeak], own: FloatArray, width: float, x_range: tuple[float, float]
-) -> _Match | None:
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the groups see.
+
+    ranges: float64[groups, 2], of each, in ln d; part: float64[groups], of all counts in peaks; width: of the sharpest
+    peaks.
+    """
+
+    ranges: FloatArray
+    part: FloatArray
+    width: float
+
+    def covered(self, x: FloatArray) -> FloatArray:
+        """float64[n]: by which part of the counts places x are seen, three widths from the ends."""
+        inside = x[:, None] - self.ranges[:, 0] > 3 * self.width
+        return (inside & (self.ranges[:, 1] - x[:, None] > 3 * self.width)) @ self.part
+
+
+def match_phase(reflections: Reflections, peaks: Sequence[ForeignPeak], own: FloatArray, view: View) -> _Match | None:
     """The scale at which a phase matches foreign peaks best; None where that is no more than chance.
 
     Args:
         reflections: Of the phase.
         peaks: Foreign peaks.
         own: ln d of the calibrant's reflections, which may hide the phase's.
-        width: Of the sharpest peaks.
-        x_range: Of the patterns, in ln d.
+        view: What the groups see: a reflection that few of them see has few counts.
     """
     if not peaks:
         return None
+    width = view.width
     x, share = np.log([peak.d for peak in peaks]), np.array([peak.share for peak in peaks])
     place, strength = np.log(reflections.d), strengths(reflections)
     scales = np.arange(*COMPRESSION, 0.3 * width)
     best, at = _scanned(x, share, place, scales, np.hypot(width, [2.0 * peak.error for peak in peaks]))
-    if best <= 0:
+    if best <= 0 or not COMPRESSION[0] <= at <= COMPRESSION[1]:
         return None
     place = place + at
     distance = np.abs(x[:, None] - place)
     reach = np.hypot(OWN_TOLERANCE * width, 2.5 * np.array([peak.error for peak in peaks]))
     matched = distance.min(axis=1) < reach
     total = float(share[matched].sum())
-    inside = (place > x_range[0] + 3 * width) & (place < x_range[1] - 3 * width)
+    covered = view.covered(place)
+    inside, strength = covered > 0, strength * covered
     seen = np.any(distance < 2.0 * reach[:, None], axis=0)
     hidden = np.abs(place[:, None] - own).min(axis=1) < 4.0 * width
     if strength[inside & hidden].sum() > OWN_LINES * strength[inside].sum():
@@ -325,8 +368,8 @@ def match_phase(
     seen &= found > WEAK * total * strength / max(strength[counted].sum(), 1e-300)
     absent = float(strength[counted & ~seen].sum() / max(strength[counted].sum(), 1e-300))
     span = x.max() - x.min() + 2 * width
-    covered = min(np.count_nonzero((place > x.min() - width) & (place < x.max() + width)) * 2.4 * width / span, 1.0)
-    chance = covered + BY_CHANCE * (1.0 - covered)
+    filled = min(np.count_nonzero((place > x.min() - width) & (place < x.max() + width)) * 2.4 * width / span, 1.0)
+    chance = filled + BY_CHANCE * (1.0 - filled)
     enough = np.count_nonzero(matched) >= LEAST_PEAKS and np.mean(matched[: max(len(place), 6)]) > min(chance, 0.9) / 2
     strongest = int(np.argmax(np.where(counted, strength, -1.0)))
     if not enough or absent > ABSENT or not (counted[strongest] and seen[strongest]):

@@ -1,4 +1,7 @@
-"""Phases that users meet in the beam beside the calibrant, from `known_phases.json` (cells with their sources)."""
+"""Phases that may be in the beam beside the calibrant.
+
+Those that users meet are in `known_phases.json` (cells with their sources); others are calibrants that a facility has.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,29 @@ class KnownPhase:
     def reflections(self, d_min: float, d_max: float) -> Reflections:
         """Its reflections at room conditions with d_min <= d <= d_max (A)."""
         return reflections_from_cif(self.cif, d_min=d_min, d_max=d_max, source=self.name)
+
+
+@dataclass(frozen=True)
+class FacilityPhase:
+    """A calibrant that the facility has, in the beam beside another.
+
+    Attributes:
+        name: Of the calibrant.
+        cif: Text of its CIF.
+    """
+
+    name: str
+    cif: str
+    formula = ""
+    coherent = True
+
+    def reflections(self, d_min: float, d_max: float) -> Reflections:
+        """Its reflections with d_min <= d <= d_max (A)."""
+        return reflections_from_cif(self.cif, d_min=d_min, d_max=d_max, source=self.name)
+
+
+AnyPhase = KnownPhase | FacilityPhase
+"""Whatever may be in the beam beside the calibrant."""
 
 
 def strengths(reflections: Reflections) -> FloatArray:

@@ -232,6 +232,8 @@ class PatternFit:
         dof: float64[g], degrees of freedom; neutrons: float64[g], mean number a bin of the fit.
         lines: All areas.
         predictions: Position models that were tried.
+        missed: float64[g], relative rms by which held-out peaks were missed, noise taken off; NaN where none was
+            held out, in this fit or the one that it started from.
         profile: The moderator's profile after the fit.
         phases: Names of the other phases; phase_factor, phase_factor_error: float64[p], of their d-spacings.
         focus: How each group was focused, see `GroupFocus`.
@@ -257,6 +259,7 @@ class PatternFit:
     neutrons: FloatArray
     lines: PatternLines
     predictions: tuple[Prediction, ...]
+    missed: FloatArray
     profile: ModeratorProfile
     phases: tuple[str, ...]
     phase_factor: FloatArray

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from snapcal_workbench.calibration.chain import joint_evidence
 from snapcal_workbench.calibration.groups.convention import convention_table, curve_terms, group_curve
 from snapcal_workbench.calibration.groups.group import calibrate_groups
 from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
@@ -107,6 +108,7 @@ def test_no_group_gets_terms_of_its_own_from_what_all_share(fit: PatternFit) -> 
     assert not fit.layout.box
     assert 0.7 < fit.chi2_whole < 1.3
     assert fit.predictions[0].rms_ppm < 60.0
+    assert (fit.missed < 60e-6).all()
 
 
 def test_a_table_of_few_terms_represents_the_curve(fit: PatternFit, truth: Truth) -> None:
@@ -138,9 +140,18 @@ def test_a_fit_goes_on_where_another_ended(fit: PatternFit, truth: Truth, run: t
     again = fit_pattern(*run, truth.parameters, truth.reflections, start=fit, options=PatternOptions(hold_out=False))
     assert again.layout.text() == fit.layout.text()
     assert again.iterations <= 4
+    np.testing.assert_array_equal(again.missed, fit.missed)
     for index in range(3):
         one, other = (group_curve(f, truth.parameters, index, "maximum", np.array([0.9, 1.8])) for f in (fit, again))
         np.testing.assert_allclose(one.tof, other.tof, rtol=5e-6)
+
+
+def test_the_verdict_knows_how_well_the_fit_foresees_and_fits(fit: PatternFit) -> None:
+    """Of the group that is meant; of one that has no joint fit nothing is known."""
+    missed, chi2 = joint_evidence(replace(fit, missed=np.array([1e-5, 4e-4, 2e-5])), 4)
+    assert (missed, chi2) == (4e-4, fit.chi2[1])
+    assert np.isnan(joint_evidence(fit, 2)).all()
+    assert np.isnan(joint_evidence(None, 4)).all()
 
 
 def calibrated(

@@ -7,24 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.phases.foreign import find_foreign, phases_for_fit
-from snapcal_workbench.calibration.phases.known import known_phases
+from snapcal_workbench.calibration.phases.foreign import View, find_foreign, match_phase, phases_for_fit
+from snapcal_workbench.calibration.phases.known import AnyPhase, FacilityPhase, known_phases, strengths
 from snapcal_workbench.calibration.phases.pattern import patterns_of
 from snapcal_workbench.calibration.types import GroupParameters
-from snapcal_workbench.calibration.types.sample import Foreign
+from snapcal_workbench.calibration.types.sample import Foreign, ForeignPeak
 from snapcal_workbench.formats.processed import read_processed
 from snapcal_workbench.simulation.sample import SampleState
-from tests.synthetic_modules import foreign, module_patterns, reflections
+from tests.synthetic_modules import LAB6, foreign, module_patterns, phase, reflections
 
 OFTEN = ("lead", "tungsten carbide")
 OTHERS = [p.name for p in known_phases() if p.coherent and p.name not in (*OFTEN, "silicon")]
 
 
-def look(counts: float, *others: tuple[str, float, float], seed: int = 2) -> Foreign:
+def look(
+    counts: float, *others: tuple[str, float, float], seed: int = 2, company: tuple[AnyPhase, ...] = ()
+) -> Foreign:
     """What is found in six modules, one a column: (name, amount, scale of the cell) of each phase."""
     sample = SampleState(foreign=tuple(foreign(name, amount, scale=scale) for name, amount, scale in others), seed=seed)
     patterns = module_patterns(counts, seed, sample=sample)[::3]
-    return find_foreign(patterns, range(1, 7), reflections("silicon"))
+    return find_foreign(patterns, range(1, 7), reflections("silicon"), company=company)
 
 
 @pytest.mark.parametrize("name", [*OFTEN, *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS)])
@@ -46,8 +48,11 @@ def test_a_phase_under_pressure_is_found_with_its_cell(scale: float) -> None:
 
 
 def test_two_phases_are_found() -> None:
-    found = look(1e5, ("lead", 0.3, 1.0), ("copper", 0.3, 1.0))
+    """A calibrant of the facility that is one of the known phases is not said to be something else."""
+    company = (FacilityPhase("copper again", phase("copper").cif),)
+    found = look(1e5, ("lead", 0.3, 1.0), ("copper", 0.3, 1.0), company=company)
     assert {phase.name for phase in found.phases} == {"lead", "copper"}
+    assert "copper again" not in [name for phase in found.phases for name in phase.alternatives]
     assert found.unknown < 0.07
 
 
@@ -75,6 +80,30 @@ def test_peaks_of_an_unknown_phase_are_listed_and_go_into_the_fit() -> None:
     assert phase.name == "unknown"
     assert set(strong) <= set(phase.reflections.d)
     assert (np.diff(phase.reflections.d) > 0).all()
+
+
+def test_a_calibrant_of_the_facility_is_found_by_its_name() -> None:
+    company = (FacilityPhase("NIST LaB6", LAB6.cif),)
+    found = look(1e5, ("LaB6", 0.3, 1.0), company=company)
+    assert [entry.name for entry in found.phases] == ["NIST LaB6"]
+    assert found.unknown < 0.07
+    assert phases_for_fit(found, 0.6, 4.0, company)[0].name == "NIST LaB6"
+
+
+def test_a_reflection_that_few_groups_see_may_be_weak() -> None:
+    """Silicon's 111, strong by itself, lies in the range of a group with a twentieth of the counts."""
+    view = View(np.log([[0.7, 2.5], [0.7, 5.0]]), np.array([0.95, 0.05]), 0.003)
+    silicon = phase("silicon").reflections(0.9, 4.0)
+    share = strengths(silicon) * view.covered(np.log(silicon.d))
+    peaks = [
+        ForeignPeak(float(d), float(part / share.sum() / 3.0), (1, 2), 1e-4)
+        for d, part in zip(silicon.d, share, strict=True)
+    ]
+    own = np.log([2.06, 1.26, 1.075])
+    match = match_phase(silicon, peaks, own, view)
+    assert match is not None
+    assert match.absent == 0.0
+    assert match_phase(silicon, peaks, own, View(view.ranges[1:], np.ones(1), 0.003)) is None
 
 
 def test_phases_go_into_the_fit_with_all_their_reflections() -> None:
