@@ -24,6 +24,7 @@ from snapcal_workbench.calibration.pixels import (
     likelihood_group,
     likelihood_round,
     smooth_field,
+    surface,
     template,
 )
 from snapcal_workbench.calibration.pixels.likelihood import LikelihoodEstimator
@@ -63,7 +64,7 @@ NUMBERS: tuple[tuple[ModuleType, str], ...] = (
     (likelihood_round, "MAX_SCORINGS"),
     (likelihood_round, "OUTLIER_GAIN"),
     (smooth_field, "CLIP"),
-    (smooth_field, "MAX_DEGREE"),
+    (surface, "MAX_DEGREE"),
     (smooth_field, "SMALLEST_DEVIATION"),
     (template, "ENVELOPE_WIDTHS"),
     (template, "NARROWEST_ENVELOPE"),

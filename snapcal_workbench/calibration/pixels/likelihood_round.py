@@ -31,8 +31,8 @@ from snapcal_workbench.calibration.pixels.smooth_field import (
     Prior,
     fit_field,
     robust_spread,
-    weighted_median,
 )
+from snapcal_workbench.calibration.pixels.surface import weighted_median
 from snapcal_workbench.calibration.pixels.template import Template
 from snapcal_workbench.calibration.types import FloatArray
 

@@ -21,11 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from snapcal_workbench.calibration.pixels.surface import fitted_surface, weighted_median
 from snapcal_workbench.calibration.types import FloatArray, Geometry
 
-MAX_DEGREE = 4
-"""Of the polynomial over a module: tilts, bows and their mixtures. With 2 and 8 bent modules come out the same, but
-8 takes longer."""
 SMALLEST_DEVIATION = 5e-6
 """Least standard deviation of a pixel from its field: other effects than counts are not smaller. Simulated pixels
 stray by 200 ppm, so half and twice are the same; it keeps a field that fits too well from being believed."""
@@ -156,13 +154,6 @@ def fit_field(
     return Prior(mean, mean_variance, variance, block_variance)
 
 
-def weighted_median(values: FloatArray, weights: FloatArray) -> float:
-    """The value that halves the weights."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][min(np.searchsorted(total, total[-1] / 2), len(values) - 1)])
-
-
 def robust_spread(values: FloatArray) -> float:
     """Standard deviation of a Gaussian with the same median absolute deviation."""
     return float(1.4826 * np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
@@ -221,28 +212,6 @@ def _surfaces(places: Places, value: FloatArray, weight: FloatArray) -> tuple[Fl
     edges = np.flatnonzero(np.diff(places.cell[order])) + 1
     for members in np.split(order, edges):
         if np.count_nonzero(weight[members]) > 0:
-            shape = _surface(places.x[members], places.y[members], value[members], weight[members])
+            shape = fitted_surface(places.x[members], places.y[members], value[members], weight[members])
             fitted[members], variance[members] = shape
     return fitted, variance
-
-
-def _surface(x: FloatArray, y: FloatArray, value: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """One cell's polynomial, of the degree with the best Bayesian information criterion."""
-    n = int(np.count_nonzero(weight))
-    flat = np.ptp(x) == 0 and np.ptp(y) == 0
-    degrees = [d for d in range(MAX_DEGREE + 1) if d == 0 or (not flat and n > 4 * (d + 1) * (d + 2) // 2)]
-    basis = np.stack([x ** (d - k) * y**k for d in degrees for k in range(d + 1)], axis=1)
-    gram, right = basis.T @ (basis * weight[:, None]), basis.T @ (weight * value)
-    best: tuple[float, FloatArray, FloatArray] | None = None
-    for degree in degrees:
-        terms = (degree + 1) * (degree + 2) // 2
-        part = gram[:terms, :terms]
-        inverse = np.linalg.inv(part + 1e-9 * np.trace(part) / terms * np.eye(terms))
-        coefficients = inverse @ right[:terms]
-        cost = -float(coefficients @ right[:terms]) + terms * float(np.log(max(n, 8)))
-        if best is None or cost < best[0]:
-            best = cost, coefficients, inverse
-    assert best is not None
-    _, coefficients, inverse = best
-    part = basis[:, : len(coefficients)]
-    return part @ coefficients, ((part @ inverse) * part).sum(1)
