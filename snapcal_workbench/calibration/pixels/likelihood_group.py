@@ -12,13 +12,12 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from snapcal_workbench.calibration.chunks import in_order, split
 from snapcal_workbench.calibration.pixels import likelihood_kernels as kernels
 from snapcal_workbench.calibration.pixels.rough_alignment import HALVES, enough_pixels, rough_pattern
 from snapcal_workbench.calibration.pixels.smooth_field import Index, Places
-from snapcal_workbench.calibration.pixels.template import Grid, Template, make_template, point_weights
+from snapcal_workbench.calibration.pixels.template import Grid, Template, convolved, make_template, point_weights
 from snapcal_workbench.calibration.types import FloatArray
 from snapcal_workbench.progress import Progress
 
@@ -233,7 +232,7 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
     cell = group.places.cell
     cells = group.sums(u, cell, int(cell.max()) + 1)[0]
     weights = point_weights(group.grid, u, group.counts)[None, ::-1]
-    exposure = np.maximum(fftconvolve(group.grid.exposed[None, :].astype(np.float64), weights, axes=1), 0.0)
+    exposure = np.maximum(convolved(group.grid.exposed[None, :].astype(np.float64), weights), 0.0)
     joined = (_joined(values, factor) for values in (counts, cells, exposure))
     coarse = rough_pattern(next(joined), next(joined), next(joined)[0], lags).astype(np.float32)
     flat = np.zeros((HALVES, group.grid.nu), np.float32)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 from snapcal_workbench.calibration.pixels.surface import fitted_surface, weighted_median
 from snapcal_workbench.calibration.types import FloatArray, Geometry
@@ -181,7 +181,7 @@ def _excess(rest: FloatArray, seen: FloatArray, weight: FloatArray) -> float:
     z = estimate / error
     if z > 8:
         return float(estimate)
-    return float(estimate + error * np.exp(norm.logpdf(z) - norm.logcdf(z)))
+    return float(estimate + error * np.exp(-0.5 * z * z - 0.5 * np.log(2.0 * np.pi) - log_ndtr(z)))
 
 
 def _shared(block: Index, rest: FloatArray, weight: FloatArray) -> float:

@@ -17,7 +17,9 @@ MAX_DEGREE = 4
 8 takes longer."""
 
 
-def fitted_surface(x: FloatArray, y: FloatArray, value: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+def fitted_surface(
+    x: FloatArray, y: FloatArray, value: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """The polynomial of the degree with the best Bayesian information criterion, at every pixel, and its variance.
 
     Args:
