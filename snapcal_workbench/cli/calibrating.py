@@ -37,11 +37,14 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate a run: align the pixels, correct the groups, assess the result."""
+    from snapcal_workbench.formats.run_file import opened_once
+
     current = _session(context, session)
     request = current.new_request(runs=tuple(runs)).changed(given)
-    _warn(current, request)
-    with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
-        done = current.calibrate(request, progress, report=False)
+    with opened_once():
+        _warn(current, request)
+        with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
+            done = current.calibrate(request, progress, report=False)
     if report:
         current.draw_report_aside(done.number, context.obj.arguments)
     _show_iteration(current, done, as_json)
@@ -90,11 +93,14 @@ def iterate(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate again: the last iteration's inputs, but for what is given here."""
+    from snapcal_workbench.formats.run_file import opened_once
+
     changes = {**given, **({"runs": tuple(runs)} if runs else {})}
     current = _session(context, session)
-    _warn(current, current.next_request(changes))
-    with step("Iterating", quiet=as_json) as progress:
-        done = current.iterate(changes, progress, report=False)
+    with opened_once():
+        _warn(current, current.next_request(changes))
+        with step("Iterating", quiet=as_json) as progress:
+            done = current.iterate(changes, progress, report=False)
     if report:
         current.draw_report_aside(done.number, context.obj.arguments)
     _show_iteration(current, done, as_json)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.formats._event_banks import find_banks
-from snapcal_workbench.formats.hdf5 import open_hdf5
 from snapcal_workbench.formats.once import read_once
-from snapcal_workbench.formats.run_info import WHAT, find_entry
+from snapcal_workbench.formats.run_file import open_run
+from snapcal_workbench.formats.run_info import find_entry
 
 
 @read_once()
 def count_events(path: Path) -> int | None:
     """Number of events in the banks of an event NeXus file; None where that cannot be told."""
     try:
-        with open_hdf5(path, WHAT) as file:
+        with open_run(path) as file:
             return sum(len(bank) for bank in find_banks(find_entry(file))[0])
     except SnapcalError:
         return None

@@ -23,8 +23,9 @@ from snapcal_workbench.formats._event_banks import Bank, find_banks
 from snapcal_workbench.formats._event_sort import BAD_TOF, OUTSIDE, UNKNOWN, SortedPart, merge_parts, sort_bank
 from snapcal_workbench.formats.event_writer import BankEvents, write_events
 from snapcal_workbench.formats.files import damaged
-from snapcal_workbench.formats.hdf5 import open_hdf5, wrong
-from snapcal_workbench.formats.run_info import WHAT, find_entry, read_run_info
+from snapcal_workbench.formats.hdf5 import wrong
+from snapcal_workbench.formats.run_file import open_run
+from snapcal_workbench.formats.run_info import find_entry, read_run_info
 from snapcal_workbench.progress import Progress
 
 __all__ = ["BankEvents", "merge_events", "read_events", "read_run_info", "write_events"]
@@ -114,7 +115,7 @@ class _Piece:
 
 
 def _read_file(path: Path, pixel_of: IntArray, window: TofWindow, progress: Progress) -> list[SortedPart]:
-    with open_hdf5(path, WHAT) as file:
+    with open_run(path) as file:
         banks, problems = find_banks(find_entry(file))
         pieces = _read_banks(file, banks, pixel_of, window, progress)
         _refuse_copies(banks, pieces)

@@ -55,9 +55,15 @@ def open_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
         FileFormatError: It is not HDF5, or something in it cannot be read.
     """
     path = require_file(path, what)
+    with naming_damage(path, what), h5py.File(path, "r", locking=False) as file:
+        yield file
+
+
+@contextmanager
+def naming_damage(path: Path, what: str) -> Iterator[None]:
+    """Raise FileFormatError with the name of the file for what HDF5 raises while something in it is read."""
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
+        yield
     except _DAMAGE as error:
         found = str(error) or type(error).__name__
         raise damaged(

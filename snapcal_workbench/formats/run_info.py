@@ -20,15 +20,14 @@ from snapcal_workbench.formats.hdf5 import (
     child,
     dataset,
     element,
-    open_hdf5,
     plain_text,
     subgroup,
     text,
     wrong,
 )
 from snapcal_workbench.formats.once import read_once
+from snapcal_workbench.formats.run_file import open_run
 
-WHAT = "an SNS event NeXus file"
 MICROAMPERE_HOURS_PER_PICOCOULOMB = 1e-6 / 3600.0
 LONGEST_NUMBER = 80
 
@@ -58,7 +57,7 @@ def read_run_info(path: Path, *, logs: Collection[str] | None = None) -> RunInfo
         NotFoundError: There is no such file, or we may not read it.
         FileFormatError: The file is damaged or no NeXus file, or a log that was asked for has no value.
     """
-    with open_hdf5(path, WHAT) as file:
+    with open_run(path) as file:
         entry = find_entry(file)
         values, unreadable = _read_logs(entry, logs)
         return RunInfo(

@@ -13,9 +13,10 @@ import h5py
 import numpy as np
 
 from snapcal_workbench.calibration.types import FloatArray
-from snapcal_workbench.formats.hdf5 import attribute, child, dataset, numbers, open_hdf5, text, wrong
+from snapcal_workbench.formats.hdf5 import attribute, child, dataset, numbers, text, wrong
 from snapcal_workbench.formats.once import read_once
-from snapcal_workbench.formats.run_info import WHAT, find_entry, number_of
+from snapcal_workbench.formats.run_file import open_run
+from snapcal_workbench.formats.run_info import find_entry, number_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def read_run_logs(path: Path, names: frozenset[str]) -> RunLogs:
         NotFoundError: There is no such file, or we may not read it.
         FileFormatError: The file is damaged or no NeXus file, or a log has times in an unknown unit.
     """
-    with open_hdf5(path, WHAT) as file:
+    with open_run(path) as file:
         entry = find_entry(file)
         start, end = _moment(text(entry, "start_time")), _moment(text(entry, "end_time"))
         duration = (end - start).total_seconds() if start and end else number_of(entry, "duration")

@@ -32,6 +32,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.calibration.types.calibration import with_account
 from snapcal_workbench.errors import Cancelled, InputError, SnapcalError
+from snapcal_workbench.formats.run_file import opened_once
 from snapcal_workbench.instrument.cycles import refusing_cycles
 from snapcal_workbench.instrument.known import instrument_of, mode_called, requested_mode
 from snapcal_workbench.instrument.model import PixelMode
@@ -162,6 +163,7 @@ class Session:
         """The newest iteration that can be read."""
         return next(reversed(self.iterations), None)
 
+    @opened_once()
     def calibrate(self, request: Request, progress: Progress, *, report: bool = True) -> Iteration:
         """Run one calibration and keep it as a new iteration. Earlier ones stay, renamed.
 

@@ -6,9 +6,12 @@ import os
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 
+from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.formats.once import SETTLED, read_once
+from snapcal_workbench.formats.run_file import open_run, opened_once
 
 
 def test_a_file_is_read_anew_only_when_it_has_changed(tmp_path: Path) -> None:
@@ -37,3 +40,37 @@ def test_a_file_is_read_anew_only_when_it_has_changed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         read(path)
+
+
+def titled(path: Path, title: str) -> None:
+    """A file with a title, old enough to be told from a later one."""
+    with h5py.File(path.with_suffix(".new"), "w") as file:
+        file["title"] = title
+    os.replace(path.with_suffix(".new"), path)
+    time.sleep(SETTLED + 0.05)
+
+
+def title_of(path: Path) -> str:
+    """What is written in it, by `open_run`."""
+    with open_run(path) as file:
+        return str(file["title"].asstr()[()])
+
+
+def test_the_file_of_a_run_stays_open_for_one_piece_of_work_and_is_opened_anew_when_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "SNAP_1.nxs.h5"
+    titled(path, "one")
+    with opened_once():
+        with open_run(path) as first:
+            pass
+        with opened_once(), open_run(path) as second:
+            assert second is first
+        with pytest.raises(FileFormatError, match="SNAP_1"), open_run(path) as file:
+            file["nothing"]
+        assert first  # neither the inner work nor a damage closes it
+        titled(path, "two")
+        assert title_of(path) == "two"
+        assert first["title"].asstr()[()] == "one"
+    assert not first
+    with open_run(path) as alone:
+        assert alone is not first
+    assert not alone

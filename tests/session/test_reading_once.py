@@ -55,6 +55,5 @@ def test_calibrating_reads_each_input_file_once(small_tree: SimulatedTree, monke
     assert done.exit_code == 0, done.output
     inputs = {path: count for path, count in openings.counts.items() if "session" not in path}
     assert len(inputs) >= 7
-    events = {path: count for path, count in inputs.items() if path.endswith(".nxs.h5")}
-    assert set(events.values()) == {3}  # what the run says of itself and the course of its logs; later its events
-    assert {path: count for path, count in inputs.items() if path not in events and count > 1} == {}
+    assert any(path.endswith(".nxs.h5") for path in inputs)
+    assert {path: count for path, count in inputs.items() if count > 1} == {}
