@@ -39,6 +39,9 @@ MEASURED = {
     "58882": ("snap_058882_column_dspacing_pixel_calibrated.nxs", [0.0003, 0.0002, 0.0004, 0.0028, 0.0047, 0.0069]),
     "57514": ("snap_057514_column_dspacing_calibrated.nxs", [0.0] * 6),
 }
+BANDS = {"58882": (0.0, np.inf), "57514": (2000.0, 14500.0)}
+"""TOF (us) between which all pixels count: where the spectra of run 57514 end for each group's extreme pixels. Those of
+58882 are means over the pixels that see a d, so that they have no such ends."""
 TWO_THETA = np.array([2.11184839, 1.8256144, 1.53763507, 1.44338729, 1.15889862, 0.87615528])
 L2 = np.array([0.5879, 0.572, 0.5879, 0.5899, 0.574, 0.5899])
 GAUSSIAN = ModeratorProfile(
@@ -77,10 +80,10 @@ def silicon(d_min: float = 0.3) -> Reflections:
     )
 
 
-def columns(d_min: FloatArray, d_max: FloatArray) -> GroupParameters:
+def columns(d_min: FloatArray, d_max: FloatArray, band: tuple[float, float] = (2546.7, 14105.0)) -> GroupParameters:
     """The six column groups at the arcs of run 58882."""
     return GroupParameters(
-        np.arange(1, 7, dtype=np.int32), L2, TWO_THETA, np.zeros(6), d_min, d_max, WIDTHS, 15.0, 2546.7, 14105.0
+        np.arange(1, 7, dtype=np.int32), L2, TWO_THETA, np.zeros(6), d_min, d_max, WIDTHS, 15.0, *band
     )
 
 
@@ -144,7 +147,7 @@ def measured(name: str, folder: Path) -> tuple[Spectra, DiffCalTable, GroupParam
     """A measured run, the table of three pixels a group that stand for its angles, parameters and first shifts."""
     file, shifts = MEASURED[name]
     (spectra,) = read_processed(folder / file).values()
-    parameters = columns(spectra.edges[:, 0], np.nanmax(spectra.edges, axis=1))
+    parameters = columns(spectra.edges[:, 0], np.nanmax(spectra.edges, axis=1), BANDS[name])
     with (
         h5py.File(folder / "SNAPFocGroup_Column.lite.hdf") as grouping,
         h5py.File(folder / "snap_057514_lite_difc.h5") as calibration,

@@ -115,6 +115,7 @@ def _lattice(fit: PatternFit, parameters: GroupParameters, index: int, d: FloatA
         difc=float(fit.difc_focused[index]),
         sine=float(np.sin(parameters.two_theta[row] / 2.0)),
         focus=fit.focus[int(fit.group[index])],
+        x=fit.focus[int(fit.group[index])].nodes(d),
         d=d,
         strength=np.ones(len(d)),
         phase=np.zeros(len(d), np.int64),

@@ -17,6 +17,8 @@ NODES = 3
 """Nodes of a group, unless its pixels have nearly one angle."""
 ONE_ANGLE = 0.02
 """Spread of the DIFC of a group's pixels (relative, standard deviation) below which one node stands for them all."""
+LEAST_PART = 0.1
+"""Bins count where at least this part of the pixels records them: beyond, the ends of the band are not sharp enough."""
 TIED = 0.5
 """Reflections nearer than so many sigmas are one peak: apart from each other their areas are not measured."""
 KNOT_SIGMAS = 14.0
@@ -44,9 +46,11 @@ def group_focus(spectra: Spectra, table: DiffCalTable, parameters: GroupParamete
         if group in difc and len(pixels):
             ratio = table.difc[pixels] / difc[group]
             parts = NODES if ratio.std() > ONE_ANGLE * ratio.mean() and len(ratio) >= NODES else 1
-            x = np.array([part.mean() for part in np.array_split(np.sort(ratio), parts)])
+            ascending = np.sort(ratio)
+            x = np.array([part.mean() for part in np.array_split(ascending, parts)])
             tzero, difa = ((values[pixels] / ratio).mean() for values in (table.tzero, table.difa))
-            found[group] = GroupFocus(x, float(tzero), float(difa))
+            band = (parameters.tof_min / difc[group], parameters.tof_max / difc[group])
+            found[group] = GroupFocus(x, ascending, band, float(tzero), float(difa))
     return found
 
 
@@ -118,16 +122,17 @@ def _pattern(
         edges=edges * difc,
         y=y,
         unit=unit,
-        used=_used(edges, left_out),
+        used=_used(edges, left_out) & (focus.part(edges[1:]) > LEAST_PART) & (focus.part(edges[:-1]) > LEAST_PART),
         difc=difc,
         sine=sine,
         focus=focus,
+        x=focus.nodes(d),
         d=d,
         strength=np.where(whole[column] > 0, strength, 1.0) / safe,
         phase=phase.astype(np.int64),
         column=column,
         columns=int(column.max()) + 1,
-        background=background_splines(edges, edges, delta_d),
+        background=background_splines(edges, edges, delta_d, focus),
     )
 
 
@@ -201,17 +206,21 @@ def tied(d: FloatArray, phase: NDArray[np.intp], delta_d: float) -> NDArray[np.i
     return np.cumsum(first).astype(np.int64) - 1
 
 
-def background_splines(edges: FloatArray, fitted: FloatArray, delta_d: float) -> FloatArray:
+def background_splines(edges: FloatArray, fitted: FloatArray, delta_d: float, focus: GroupFocus) -> FloatArray:
     """float64[b, k]: cubic B-splines in ln d, none negative, as counts of bins of unit density in ln d.
+
+    They are what every pixel counts: where only a part of the pixels records d, the counts are that part.
 
     Args:
         edges: Of the bins, A.
         fitted: Edges (A) of the bins that are fitted: the knots lie between the first and the last.
         delta_d: Relative width of the peaks.
+        focus: How the group was focused.
     """
     low, high = np.log(fitted[0]), np.log(fitted[-1])
     log = np.log(edges)
     middle = np.clip(0.5 * (log[1:] + log[:-1]), low, high)
     pieces = max(4, round((high - low) / (KNOT_SIGMAS * delta_d)))
     knots = np.concatenate([[low] * 3, np.linspace(low, high, pieces + 1), [high] * 3])
-    return BSpline.design_matrix(middle, knots, 3).toarray() * np.diff(log)[:, None]
+    counts = np.diff(log) * focus.part(np.exp(0.5 * (log[1:] + log[:-1])))
+    return BSpline.design_matrix(middle, knots, 3).toarray() * counts[:, None]

@@ -33,7 +33,9 @@ def fine_model(
             (edges[:-1] >= pattern.edges[0] * (1 - 1e-9)) & (edges[1:] <= pattern.edges[-1] * (1 + 1e-9))
         )
         own = edges[use[0] : use[-1] + 2]
-        splines = background_splines(own / pattern.difc, pattern.edges / pattern.difc, delta_d[pattern.group])
+        splines = background_splines(
+            own / pattern.difc, pattern.edges / pattern.difc, delta_d[pattern.group], pattern.focus
+        )
         columns = design(replace(pattern, edges=own, y=np.zeros(len(use)), background=splines), shapes.in_bins(own))
         total = fit.coefficients @ columns
         unit = np.interp(own[:-1], pattern.edges[:-1], pattern.unit)

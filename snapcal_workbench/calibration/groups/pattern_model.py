@@ -2,8 +2,9 @@
 
 Words and formulas, for a group focused with DIFC_arb, in TOF = DIFC_arb d_obs:
 
-- *Nodes* stand for the pixels of a group: node n has the DIFC x_n DIFC_arb and so sin(theta) = x_n sin(theta_g). What
-  the moderator does to a neutron of such a pixel takes 1 / x_n times as long in the focused TOF.
+- *Nodes* stand for the pixels of a group that record a peak, which near the ends of its d range are some of them only:
+  node n has the DIFC x_n DIFC_arb and so sin(theta) = x_n sin(theta_g). What the moderator does to a neutron of such a
+  pixel takes 1 / x_n times as long in the focused TOF.
 - A peak at d has in node n the wavelength lambda = 2 d x_n sin(theta_g), and lies at
   T0 = exp(s_g) DIFC_arb d + TZERO_g + DIFA_g d^2 + t0(lambda) / x_n, less the TZERO and DIFA d^2 that the table took
   off when the spectra were focused. So the same parameters describe a run whatever table it is focused with.
@@ -52,7 +53,8 @@ class GroupPattern:
         y: float64[b], counts as given; unit: float64[b], variance of one count, so that y / unit are neutrons.
         used: bool[b], whether a bin counts.
         difc: DIFC_arb, us/A; sine: sin(theta_g).
-        focus: Nodes, and what the focusing has taken off.
+        focus: How the group was focused.
+        x: float64[p, n], of the nodes for each reflection.
         d, strength: float64[p]; phase, column: int64[p]; of the reflections: strength is the share in its area.
         columns: Number of areas.
         background: float64[b, k], B-spline basis times the width of the bins.
@@ -66,6 +68,7 @@ class GroupPattern:
     difc: float
     sine: float
     focus: GroupFocus
+    x: FloatArray
     d: FloatArray
     strength: FloatArray
     phase: NDArray[np.int64]
@@ -74,20 +77,15 @@ class GroupPattern:
     background: FloatArray
 
     @property
-    def x(self) -> FloatArray:
-        """float64[n], of the nodes."""
-        return self.focus.x
-
-    @property
     def centres(self) -> FloatArray:
         """float64[b], TOF, us."""
         return 0.5 * (self.edges[1:] + self.edges[:-1])
 
     @property
     def cotangent(self) -> FloatArray:
-        """float64[n]: c_n of the nodes."""
-        cot = np.sqrt(np.maximum(1.0 / (self.x * self.sine) ** 2 - 1.0, 1e-3))
-        return cot / cot.mean()
+        """float64[p, n]: c_n of the nodes, over the mean of the whole group."""
+        own, whole = (np.sqrt(np.maximum(1.0 / (x * self.sine) ** 2 - 1.0, 1e-3)) for x in (self.x, self.focus.x))
+        return own / whole.mean()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +116,7 @@ def peak_shapes(pattern: GroupPattern, layout: Layout, values: FloatArray, index
     builder.place()
     builder.moderate()
     builder.widen()
-    share = np.broadcast_to(pattern.strength[:, None] / len(pattern.x), builder.wavelength.shape)
+    share = np.broadcast_to(pattern.strength[:, None] / pattern.x.shape[1], builder.wavelength.shape)
     nothing = np.empty((0, 8))
     empty = np.empty((0, 0, 3), np.int64)
     return Shapes(builder.peaks, np.ascontiguousarray(share), builder.chain, empty, nothing).in_bins(pattern.edges)

@@ -68,13 +68,41 @@ class GroupFocus:
 
     Attributes:
         x: float64[n], of the nodes of `groups.pattern_model`: DIFC over that of the focused spectrum.
+        ratio: float64[pixels], ascending, the same of the pixels; empty: as if all had that of the nodes.
+        band: Least and largest d x (A) that are recorded, which is the band of TOF.
         tzero: us, difa: us/A^2: what the focusing has taken off the TOF of a peak, TZERO + DIFA d^2, on the scale of
             the focused TOF; mean over the pixels.
     """
 
     x: FloatArray
+    ratio: FloatArray = field(default_factory=lambda: np.empty(0))
+    band: tuple[float, float] = (0.0, np.inf)
     tzero: float = 0.0
     difa: float = 0.0
+
+    def part(self, d: FloatArray) -> FloatArray:
+        """float64[len(d)]: the part of the pixels that record d (A). It falls towards both ends of a group's range."""
+        if not len(self.ratio):
+            return np.ones(len(d))
+        first, last = self._seen(d)
+        return (last - first) / len(self.ratio)
+
+    def nodes(self, d: FloatArray) -> FloatArray:
+        """float64[len(d), n]: the nodes of peaks at d (A), means of equal parts of the pixels that record d."""
+        n = len(self.x)
+        if len(self.ratio) < n:
+            return np.tile(self.x, (len(d), 1))
+        first, last = self._seen(d)
+        few = last - first < n
+        first, last = np.where(few, 0, first), np.where(few, len(self.ratio), last)
+        ends = first[:, None] + np.rint((last - first)[:, None] * np.arange(n + 1) / n).astype(np.intp)
+        sums = np.concatenate([[0.0], np.cumsum(self.ratio)])[ends]
+        return np.diff(sums, axis=1) / np.diff(ends, axis=1)
+
+    def _seen(self, d: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """First and last (exclusive) of the pixels that record d."""
+        first = np.searchsorted(self.ratio, self.band[0] / d)
+        return first, np.maximum(np.searchsorted(self.ratio, self.band[1] / d, "right"), first)
 
 
 @dataclass(frozen=True)
