@@ -15,7 +15,7 @@ from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.facility.snapred_tree import SnapredState, state_at
 from tests.facility.test_history import VERSIONS, shifts
-from tests.panel.driving import RUN, Open, initialise
+from tests.panel.driving import Open, initialise
 from tests.support import copy_tree
 
 
@@ -26,20 +26,18 @@ def tree(small_tree: SimulatedTree) -> SimulatedTree:
 
 
 @pytest.fixture(scope="session")
-def worked_template(small_tree_template: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
-    """A tree whose session has three iterations; not to be changed."""
-    tree = initialise(copy_tree(small_tree_template, tmp_path_factory.mktemp("worked") / "tree"))
+def worked_template(calibrated_tree: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> SimulatedTree:
+    """The tree that other tests have calibrated, with a third iteration; not to be changed."""
+    tree = copy_tree(calibrated_tree, tmp_path_factory.mktemp("worked") / "tree")
     session = Session(EmbeddedHost(tree.settings))
-    request = session.new_request(runs=(RUN,), calibrant="Silicon_NIST_640d_001", grouping="Column")
-    session.calibrate(request, Progress(), report=False)
     session.iterate({"pixels.skip": True}, Progress(), report=False)
-    session.iterate({"groups.model": "DIFC"}, Progress(), report=False)
+    session.close()
     return tree
 
 
 @pytest.fixture
 def worked(worked_template: SimulatedTree, tmp_path: Path) -> SimulatedTree:
-    """A tree of the test's own whose session has three iterations, the second without pixel calibration."""
+    """A tree of the test's own whose session has three iterations, the third without pixel calibration."""
     return copy_tree(worked_template, tmp_path / "worked")
 
 

@@ -30,12 +30,13 @@ def click(qtbot, window: CalibrationWindow, number: int, button: str) -> None:
 def test_its_inputs_and_its_table_are_used_again(qtbot, open_worked: Open) -> None:
     window = open_worked()
     assert window.run_bar.calibrate.text() == "&Iterate"
-    click(qtbot, window, 2, "Use inputs")
+    click(qtbot, window, 3, "Use inputs")
     assert window.inputs["pixels.skip"] is True
+    assert window.inputs["groups.model"] == "DIFC+TZERO"
     assert window.inputs["start_from"] == "default"
-    click(qtbot, window, 3, "Use as start")
-    assert window.inputs["start_from"] == "iteration 3"
-    assert window.inputs["pixels.skip"] == window.presenter.session.iteration(3).request.options.pixels.skip
+    click(qtbot, window, 1, "Use as start")
+    assert window.inputs["start_from"] == "iteration 1"
+    assert window.inputs["pixels.skip"] is False
     assert window.inputs["groups.model"] == "DIFC"
 
 
@@ -76,22 +77,22 @@ def test_an_empty_session_says_what_to_do_first(qtbot, open_window: Open) -> Non
 
 def test_a_name_of_its_own_is_shown_and_kept(qtbot, open_worked: Open) -> None:
     window = open_worked()
-    click(qtbot, window, 2, "Rename")
+    click(qtbot, window, 3, "Rename")
     (dialog,) = [dialog for dialog in window.findChildren(TextsDialog) if dialog.isVisible()]
     dialog.lines[0].setText("without pixels")
     qtbot.mouseClick(dialog.agree, Qt.MouseButton.LeftButton)
     table = window.iterations.table
-    assert table.item(table.row_of(2), 0).text() == "without pixels"
+    assert table.item(table.row_of(3), 0).text() == "without pixels"
     window.close()
     again = open_worked().iterations.table
-    assert again.item(again.row_of(2), 0).text() == "without pixels"
+    assert again.item(again.row_of(3), 0).text() == "without pixels"
 
 
 def test_the_copied_script_makes_the_iterations_again(qtbot, open_worked: Open, worked: SimulatedTree) -> None:
     window = open_worked()
-    for number in (1, 3):  # the second is quick
+    for number in (1, 2):  # the third is quick
         window.presenter.remove(number)
-    qtbot.waitUntil(lambda: window.iterations.table.keys() == [2] and not window.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: window.iterations.table.keys() == [3] and not window.busy, timeout=20_000)
     qtbot.mouseClick(window.run_bar.script, Qt.MouseButton.LeftButton)
     assert "clipboard" in log(window)
     clipboard = QApplication.clipboard()

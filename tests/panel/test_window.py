@@ -197,21 +197,20 @@ def test_an_unknown_state_can_be_initialised_here(qtbot, small_tree: SimulatedTr
     assert (small_tree.settings.powder_home / "04bd2c53f6bf6754").is_dir()
 
 
-def test_workspaces_changed_by_hand_are_told(qtbot, open_window: Open) -> None:
-    window = open_window()
-    fill_in(qtbot, window)
-    window.inputs_view.options["pixels.skip"].set_value(True)
-    run(qtbot, window, 1)
+def test_workspaces_changed_by_hand_are_told(qtbot, open_worked: Open) -> None:
+    window = open_worked()
+    window.presenter.restore(3)
+    qtbot.waitUntil(lambda: "dsp_column_058882_03" in window.workspaces_shown() and not window.busy, timeout=20_000)
     workspaces = window.presenter.session.host.workspaces
     workspaces.write("mine", PixelMask.none(np.arange(3, dtype=np.int32)))
-    workspaces.delete("diffract_consts_058882")
-    workspaces.rename("dsp_column_058882", "focused")
+    workspaces.delete("diffract_consts_058882_03")
+    workspaces.rename("dsp_column_058882_03", "focused")
     qtbot.waitUntil(lambda: "focused" in window.workspaces_shown(), timeout=5_000)
-    run(qtbot, window, 2)
-    assert "'diffract_consts_058882' was deleted by hand" in log(window)
+    run(qtbot, window, 4)
+    assert "'diffract_consts_058882_03' was deleted by hand" in log(window)
     window.presenter.clear_workspaces()
     qtbot.waitUntil(lambda: window.workspaces_shown() == ["mine"], timeout=5_000)
-    assert window.iterations.table.rowCount() == 2
+    assert window.iterations.table.rowCount() == 4
 
 
 def test_the_state_of_the_form_comes_back(qtbot, open_window: Open) -> None:
