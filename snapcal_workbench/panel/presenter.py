@@ -19,6 +19,7 @@ from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.formats.writing import naming, replace_file
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Results, Shown, View, Write
+from snapcal_workbench.panel.demo import make_demo, open_demo
 from snapcal_workbench.panel.differences import Differences
 from snapcal_workbench.panel.facility import Facility
 from snapcal_workbench.panel.form import Form
@@ -102,6 +103,14 @@ class Presenter:
         for calibrant in found.identification.ranking[:2]:
             self.view.log("information", f"{calibrant.text[:1].upper()}{calibrant.text[1:]}.")
         self._tell(self.form.identified(request, found))
+
+    def make_demo(self, folder: str) -> None:
+        """Make the demonstration in a folder, and open it in a window of its own."""
+        self._start("make the demonstration", lambda progress: make_demo(folder, progress), self._show_demo)
+
+    def _show_demo(self, config: Path) -> None:
+        open_demo(config)
+        self._tell(f"The demonstration opens in a window of its own; its settings are in {config}.")
 
     def new_calibration(self) -> None:
         """Empty the form, which can be undone, and offer to clear the session's workspaces; iterations stay."""

@@ -259,6 +259,7 @@ class CalibrationWindow(QMainWindow):
         self.inputs_view.identify_asked.connect(presenter.identify_calibrant)
         self.inputs_view.new_asked.connect(presenter.new_calibration)
         self.inputs_view.undo_asked.connect(presenter.undo_new_calibration)
+        self.outcome.welcome.demo_asked.connect(self.dialogs.demo)
         self.inputs_view.initialise_asked.connect(self.dialogs.initialise)
         bar = self.run_bar
         bar.calibrate.clicked.connect(presenter.calibrate)

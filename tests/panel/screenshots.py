@@ -1,6 +1,7 @@
 """Takes the panel's screenshots: `python -m tests.panel.screenshots CONFIG FOLDER`, with a display or offscreen.
 
-CONFIG is the settings file of a demonstration (`snapcal demo`), whose session has two iterations.
+CONFIG is the settings file of a demonstration (`snapcal demo`), whose session has two iterations and a saved version.
+With `--running` behind them a calibration is run, too, for the picture of its last pass.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from qtpy.QtWidgets import QApplication
 
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import Settings
+from snapcal_workbench.panel.dialogs.dialogs import ApplyDialog
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
+from snapcal_workbench.panel.widgets.questions import TextsDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.session import Session
 
 TABS = ("spectra", "groups", "detectors", "convergence", "compare")
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Longest wait for something to be shown, s."""
 
 
@@ -70,12 +73,56 @@ def take_save(application: QApplication, window: CalibrationWindow, folder: Path
     dialog.close()
 
 
-def take(config: Path, folder: Path) -> None:
-    """Write the first steps, one picture a tab, the dialog that saves, and one in a dark theme."""
+def take_running(application: QApplication, config: Path, folder: Path) -> None:
+    """Write a picture of the window while the first calibration of a session runs; that is then cancelled."""
+    host = EmbeddedHost(Settings.load(config))
+    with tempfile.TemporaryDirectory() as empty:
+        window = CalibrationWindow(host, session=Session(host, Path(empty)))
+        window.resize(1400, 820)
+        window.show()
+        request = window.presenter.session.new_request(runs=("58882",), calibrant="Silicon_NIST_640d_001")
+        window.presenter.fill_in(request.changed({"grouping": "Column"}))
+        wait(application, window.inputs_view.identify.isEnabled)
+        wait(application, window.run_bar.calibrate.isEnabled)
+        window.run_bar.calibrate.click()
+        pane = window.results.running.pane
+        wait(application, lambda: window.results.currentWidget() is window.results.running and bool(pane.figure.axes))
+        wait(application, lambda: not pane.busy)
+        window.grab().save(str(folder / "running.png"), quality=0)
+        window.presenter.cancel()
+        wait(application, lambda: not window.busy)
+        window.close()
+
+
+def take_versions(application: QApplication, window: CalibrationWindow, folder: Path) -> None:
+    """Write a picture of the saved versions with the dialog that retires one, and of the dialog that applies one."""
+    window.tables.setCurrentWidget(window.versions)
+    reference = window.versions.table.keys()[-1]
+    window.versions.table.select(reference)
+    window.dialogs.retire(reference)
+    (dialog,) = [dialog for dialog in window.findChildren(TextsDialog) if dialog.isVisible()]
+    dialog.lines[0].setText("the panels moved")
+    dialog.lines[1].setText("somebody")
+    wait(application, dialog.isVisible)
+    window.tables.grab().save(str(folder / "versions.png"), quality=0)
+    dialog.grab().save(str(folder / "retire.png"), quality=0)
+    dialog.close()
+    apply = ApplyDialog(window, reference, ["tof_all_lite_raw_058882"], lambda run: None)
+    apply.show()
+    apply.run.setEditText("58883")
+    wait(application, apply.isVisible)
+    apply.grab().save(str(folder / "apply.png"), quality=0)
+    apply.close()
+
+
+def take(config: Path, folder: Path, *, running: bool = False) -> None:
+    """Write the first steps, one picture a tab, the dialogs that save, retire and apply, and one in a dark theme."""
     application = QApplication(sys.argv[:1])
     application.setStyle("Fusion")
     folder.mkdir(parents=True, exist_ok=True)
     take_start(application, config, folder)
+    if running:
+        take_running(application, config, folder)
     for theme in ("light", "dark"):
         if theme == "dark":
             application.setPalette(dark_palette())
@@ -96,8 +143,9 @@ def take(config: Path, folder: Path) -> None:
                 window.grab().save(str(folder / f"{name}{'-dark' if theme == 'dark' else ''}.png"), quality=0)
         if theme == "light":
             take_save(application, window, folder)
+            take_versions(application, window, folder)
         window.close()
 
 
 if __name__ == "__main__":
-    take(Path(sys.argv[1]), Path(sys.argv[2]))
+    take(Path(sys.argv[1]), Path(sys.argv[2]), running="--running" in sys.argv[3:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QWidget
@@ -12,6 +13,9 @@ from snapcal_workbench.panel.presenter import Presenter
 from snapcal_workbench.panel.remembered import SETTINGS
 from snapcal_workbench.panel.widgets.questions import TextsDialog, ask, name_button
 from snapcal_workbench.panel.widgets.text import PlainLabel
+
+DEMO = "snapcal-demo"
+"""Name of the demonstration's folder, as the shell has it."""
 
 
 class Dialogs:
@@ -107,6 +111,12 @@ class Dialogs:
             no="&Keep workspaces",
             then=self._presenter.clear_workspaces,
         )
+
+    def demo(self) -> None:
+        """Ask where the demonstration is to be."""
+        fields = [("&Folder", "Made where it is not there; delete it when you are done", str(Path.home() / DEMO))]
+        question = "Simulate a run of silicon in this folder, and calibrate it? That takes about a minute and 200 MB."
+        TextsDialog(self._window, "Demonstration", question, fields, self._presenter.make_demo).open()
 
     def initialise(self) -> None:
         """Ask for the name of a new state."""

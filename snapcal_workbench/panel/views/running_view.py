@@ -50,8 +50,9 @@ class RunningView(QWidget):
         found, self._waiting = self._waiting, None
         if found is None:
             return
+        moved = f"{found.median_ppm:.0f}" if found.median_ppm >= 100.0 else f"{found.median_ppm:.3g}"
         self.caption.setText(
-            f"After pass {found.number}: this pass moved the pixels by {found.median_ppm:.3g} ppm (median), "
+            f"After pass {found.number}: this pass moved the pixels by {moved} ppm (median), "
             f"{found.masked} pixels are masked. This is not the result yet."
         )
 
