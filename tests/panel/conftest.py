@@ -47,7 +47,7 @@ def facility_template(worked_template: SimulatedTree, tmp_path_factory: pytest.T
     not to be changed."""
     tree = copy_tree(worked_template, tmp_path_factory.mktemp("facility") / "tree")
     session = Session(EmbeddedHost(tree.settings))
-    session.save(1, author="tester", comments="the first", force=True)
+    session.save(2, author="tester", comments="the first", force=True)
     session.close()
     moving = SnapredState(tree.settings, state_at(wavelength=3.0), "the moving one")
     moving.write(VERSIONS, shift=shifts)
