@@ -210,6 +210,7 @@ INTERRUPTED = """
 import builtins, os, signal
 from snapcal_workbench.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it, and so would we
 original = builtins.__import__
 
 def interrupted(name, *rest):
