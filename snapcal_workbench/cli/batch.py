@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ import typer
 from snapcal_workbench.cli.common import AsJson, pair, user_name
 from snapcal_workbench.cli.console import live_table, note, say, show_json, show_table, step
 from snapcal_workbench.cli.inputs import takes_inputs
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.paths import user_path
 
 if TYPE_CHECKING:
@@ -65,12 +66,26 @@ def batch(
     folder = (directory or settings.session_directory.parent / "batches" / plan.key).absolute()
     note(f"{len(plan.tasks)} tasks in {folder}. {cluster.text}")
     table = _Table(plan)
-    with step(plan.name, quiet=True) as progress, live_table(table.title, _HEADS, table.rows, quiet=as_json) as drawn:
+    with (
+        _told_how_it_goes_on(table),
+        step(plan.name, quiet=True) as progress,
+        live_table(table.title, _HEADS, table.rows, quiet=as_json) as drawn,
+    ):
         table.say_changes = not drawn and not as_json
         outcome = run_batch(plan, settings, folder, cluster, saving=saving, on_change=table.change, progress=progress)
     _show(outcome, as_json)
     if outcome.failures:
         raise typer.Exit(outcome.failures[0].exit_code)
+
+
+@contextmanager
+def _told_how_it_goes_on(table: _Table) -> Iterator[None]:
+    """Where the user cancels, say what is done already."""
+    try:
+        yield
+    except Cancelled:
+        note(f"{table.done} tasks are done and stay. The same command goes on from there.")
+        raise
 
 
 def _plan(what: list[str], given: dict[str, object], vary: list[str], name: str, settings: Settings) -> Plan:
@@ -111,6 +126,11 @@ class _Table:
         self._standings = {**self._standings, standing.task.key: standing}  # another thread draws what was there
         if self.say_changes and (before is None or (before.stage, before.lost) != (standing.stage, standing.lost)):
             note(f"{standing.task.label}: {_stage(standing)} {_now(standing)}".rstrip())
+
+    @property
+    def done(self) -> str:
+        """How many tasks are done, of how many."""
+        return f"{sum(one.stage == 'done' for one in self._standings.values())} of {self._tasks}"
 
     def title(self) -> str:
         """How far the batch is."""

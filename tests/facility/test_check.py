@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,34 +64,52 @@ def checked(tree: SimulatedTree, run: int, **more: Any) -> RunCheck:
     return check_run(str(run), tree.settings, SNAP.lite, **{"tolerance_ppm": TOLERANCE, **more})
 
 
-def test_it_holds_for_a_run_of_the_same_alignment(tree: SimulatedTree) -> None:
-    found = checked(tree, SAME)
-    assert (found.method, found.powder) == ("peaks", "Silicon_NIST_640d_001")
-    assert found.verdict == "holds", found.text
-    assert [module.module for module in found.modules] == list(NAMES)
-    pulls = np.array([module.ppm / module.error_ppm for module in found.modules])
+@pytest.fixture(scope="module")
+def watched(tree: SimulatedTree, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    """What `snapcal watch` writes into its history of both runs, each by its number."""
+    folder = tmp_path_factory.mktemp("nexus")
+    for run in (SAME, MOVED):
+        os.link(tree.run_path(run), folder / tree.run_path(run).name)
+    options = ("--existing", "--once", "--settle", "0", "--every", "0.1", "--tolerance", str(TOLERANCE))
+    command = ["--config", str(tree.config_path), "watch", str(folder), *options, "--history", str(folder / "history")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in (folder / "history" / "watch.jsonl").read_text().splitlines()]
+    assert [line["verdict"] for line in lines] == ["holds", "does not hold"]
+    assert [f"{Path(line['file']).name}: {line['verdict']}. {line['text']}" in done.stdout for line in lines] == [
+        True
+    ] * 2
+    return dict(zip((SAME, MOVED), lines, strict=True))
+
+
+def test_it_holds_for_a_run_of_the_same_alignment(watched: dict[int, dict[str, Any]]) -> None:
+    found = watched[SAME]["details"]
+    assert (found["method"], found["powder"]) == ("peaks", "Silicon_NIST_640d_001")
+    assert found["verdict"] == "holds", watched[SAME]["text"]
+    assert [module["module"] for module in found["modules"]] == list(NAMES)
+    pulls = np.array([module["ppm"] / module["error_ppm"] for module in found["modules"]])
     assert np.abs(pulls).max() < 4.5, "the errors explain the deviations"
 
 
-def test_a_module_that_moved_is_named_and_the_exit_code_says_so(tree: SimulatedTree) -> None:
-    arguments = ["--config", str(tree.config_path), "check", str(MOVED), "--tolerance", str(TOLERANCE), "--json"]
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 8, done.output
-    found = json.loads(done.stdout)
+def test_a_module_that_moved_is_named(watched: dict[int, dict[str, Any]]) -> None:
+    found = watched[MOVED]["details"]
     assert found["verdict"] == "does not hold"
     (module,) = [module for module in found["modules"] if module["verdict"] == "moved"]
     assert module["module"] == NAMES[MODULE]
     assert abs(module["ppm"] - 1e6 * SHIFT) < 4.0 * module["error_ppm"]
     assert module["error_ppm"] < 100.0
-    assert f"module {module['module']} is off by" in found["text"]
+    assert f"module {module['module']} is off by" in watched[MOVED]["text"]
 
 
-def test_without_a_powder_pixels_tell_which_module_moved_against_the_others(tree: SimulatedTree) -> None:
-    found = checked(tree, MOVED, method="pixels")
-    assert (found.method, found.powder, found.verdict) == ("pixels", "", "does not hold")
-    (module,) = [module for module in found.modules if module.verdict == "moved"]
-    assert module.module == NAMES[MODULE]
-    assert abs(module.ppm - 1e6 * SHIFT) < 4.0 * module.error_ppm
+def test_without_a_powder_pixels_tell_which_module_moved_and_the_exit_code_says_so(tree: SimulatedTree) -> None:
+    command = ["--config", str(tree.config_path), "check", str(MOVED), "--pixels", "--tolerance", str(TOLERANCE)]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 8, done.output
+    found = json.loads(done.stdout)
+    assert (found["method"], found["powder"], found["verdict"]) == ("pixels", "", "does not hold")
+    (module,) = [module for module in found["modules"] if module["verdict"] == "moved"]
+    assert module["module"] == NAMES[MODULE]
+    assert abs(module["ppm"] - 1e6 * SHIFT) < 4.0 * module["error_ppm"]
 
 
 def test_what_cannot_be_told_has_an_exit_code_of_its_own(tree: SimulatedTree) -> None:

@@ -115,6 +115,14 @@ def take_versions(application: QApplication, window: CalibrationWindow, folder: 
     apply.close()
 
 
+def take_facility(application: QApplication, window: CalibrationWindow, path: Path) -> None:
+    """Write a picture of the tab with all states."""
+    window.pages.setCurrentWidget(window.facility)
+    wait(application, lambda: window.facility.table.rowCount() > 0 and not window.busy)
+    window.grab().save(str(path), quality=0)
+    window.pages.setCurrentIndex(0)
+
+
 def take(config: Path, folder: Path, *, running: bool = False) -> None:
     """Write the first steps, one picture a tab, the dialogs that save, retire and apply, and one in a dark theme."""
     application = QApplication(sys.argv[:1])
@@ -141,6 +149,7 @@ def take(config: Path, folder: Path, *, running: bool = False) -> None:
             wait(application, lambda pane=results.panes[index]: not pane.busy and bool(pane.figure.axes))
             if theme == "light" or name == "spectra":
                 window.grab().save(str(folder / f"{name}{'-dark' if theme == 'dark' else ''}.png"), quality=0)
+        take_facility(application, window, folder / f"facility{'-dark' if theme == 'dark' else ''}.png")
         if theme == "light":
             take_save(application, window, folder)
             take_versions(application, window, folder)

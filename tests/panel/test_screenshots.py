@@ -41,5 +41,6 @@ def test_every_tab_shows_something_on_a_real_display(display: str, worked: Simul
         assert picture.shape[0] >= 800, name
         results = picture[150:500, 400:1000, :3]
         assert results.std() > 0.02, name  # not an empty plot
-    dark = imread(tmp_path / "shots" / "spectra-dark.png")
-    assert dark[..., :3].mean() < 0.5 < pictures["spectra"][..., :3].mean()
+    for name in ("spectra", "facility"):
+        light, dark = (imread(tmp_path / "shots" / f"{name}{end}.png")[..., :3] for end in ("", "-dark"))
+        assert dark.mean() < 0.5 < light.mean(), name
