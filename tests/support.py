@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from snapcal_workbench.simulation.tree import SimulatedTree
+from snapcal_workbench.store.state_store import StateStore
 
 
 def copy_tree(tree: SimulatedTree, directory: Path) -> SimulatedTree:
@@ -53,6 +54,12 @@ class Demo:
 
     tree: SimulatedTree
     finished: Finished
+
+
+def version_for(store: StateStore, run: int) -> int | None:
+    """The version that applies to a run."""
+    entry = store.choose(run)
+    return entry.version if entry is not None else None
 
 
 def ink(figure: Figure) -> float:

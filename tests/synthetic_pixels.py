@@ -50,9 +50,9 @@ def cubic_sample(a: float, peak_part: float, *, diamond: bool = True, damping: f
                 orders = {1: 1, 2: 3, 3: 6}[len({h, k, m})]
                 factor = (1.0 if h % 2 == 0 else 0.5) if diamond else 1.0
                 strengths[square] = strengths.get(square, 0.0) + signs * orders * factor
-    square = np.array(sorted(strengths), float)
-    d = a / np.sqrt(square)
-    return Sample(d, np.array([strengths[int(s)] for s in square]) * d**4 * np.exp(-damping / d**2 / 2), peak_part)
+    squares = sorted(strengths)
+    d = a / np.sqrt(np.array(squares, float))
+    return Sample(d, np.array([strengths[each] for each in squares]) * d**4 * np.exp(-damping / d**2 / 2), peak_part)
 
 
 SILICON = cubic_sample(5.43123, 0.15)
@@ -166,10 +166,10 @@ def module_shape(
 def one_group(geometry: Geometry, delta_d: float, group: int = 1) -> tuple[PixelGrouping, GroupParameters]:
     """All pixels in one group of the given relative resolution."""
     grouping = PixelGrouping(geometry.detid, np.full(len(geometry), group, np.int32))
-    mean = [np.array([np.mean(v)]) for v in (geometry.l2, geometry.two_theta, geometry.azimuth)]
-    limits = np.array([0.5]), np.array([2.6]), np.array([delta_d])
+    l2, angle, azimuth = (np.array([np.mean(v)]) for v in (geometry.l2, geometry.two_theta, geometry.azimuth))
+    ids, low, high, width = np.array([group], np.int32), np.array([0.5]), np.array([2.6]), np.array([delta_d])
     return grouping, GroupParameters(
-        np.array([group], np.int32), *mean, *limits, geometry.l1, WINDOW.minimum, WINDOW.maximum
+        ids, l2, angle, azimuth, low, high, width, geometry.l1, WINDOW.minimum, WINDOW.maximum
     )
 
 

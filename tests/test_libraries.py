@@ -65,8 +65,8 @@ def test_the_libraries_here_are_those_that_pip_knows() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there the libraries of a process are not told")
 def test_the_hdf5_that_a_process_has_is_the_one_that_h5py_states() -> None:
-    found = outcomes()["h5py"].said
-    assert [version for _, version in found["hdf5"]] == [found["states"]]
+    found = outcomes()["h5py"]
+    assert [version for _, version in found.hdf5] == [found.said["states"]]
 
 
 @pytest.mark.skipif(is_there("mantid"), reason="without Mantid there is nothing to go together with")
@@ -85,7 +85,7 @@ def test_one_hdf5_for_both_is_well() -> None:
         (Outcome("failed: ValueError: Not a datatype", {}), "Not a datatype; HDF5 of Mantid: 1.14.6"),
         (Outcome("crashed (SIGSEGV)", {}), "crashed (SIGSEGV)"),
         (
-            Outcome("", {"hdf5": [*MANTID.said["hdf5"], *WHEEL.said["hdf5"]]}),
+            Outcome("", {"hdf5": [*MANTID.hdf5, *WHEEL.hdf5]}),
             "1.14.6 (/env/lib/libhdf5.so.310) and 2.0.0",
         ),
     ],

@@ -10,6 +10,8 @@ class Property:
     EMPTY_DBL: ClassVar[float]
     EMPTY_INT: ClassVar[int]
     value: Any
+    documentation: str
+    allowedValues: list[str]
 
 class FloatBoundedValidator:
     def __init__(self, *, lower: float = ..., upper: float = ...) -> None: ...

@@ -147,6 +147,7 @@ def measured(name: str, folder: Path) -> tuple[Spectra, DiffCalTable, GroupParam
     """A measured run, the table of three pixels a group that stand for its angles, parameters and first shifts."""
     file, shifts = MEASURED[name]
     (spectra,) = read_processed(folder / file).values()
+    assert isinstance(spectra, Spectra)
     parameters = columns(spectra.edges[:, 0], np.nanmax(spectra.edges, axis=1), BANDS[name])
     with (
         h5py.File(folder / "SNAPFocGroup_Column.lite.hdf") as grouping,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snapcal_workbench.calibration.types import Events, TofWindow
+from snapcal_workbench.calibration.types import Events, Geometry, TofWindow
 from snapcal_workbench.cli.demo import simulate_into_tree
 from snapcal_workbench.formats.events import BankEvents, write_events
 from snapcal_workbench.formats.instrument_xml import instrument_definition
@@ -58,7 +58,7 @@ def with_table(workspace: SpectraWithTotal) -> None:
 
 def by_calls(workspace: SpectraWithTotal) -> None:
     """Reading a workspace of a release that has no such columns."""
-    spectrum = np.arange(len(detectors_of(workspace)))
+    spectrum = np.arange(len(detectors_of(workspace)), dtype=np.int32)
     for ask in (workspace.isMasked, workspace.l2, workspace.twoTheta, workspace.position):
         for i in spectrum.tolist():
             ask(i)
@@ -69,11 +69,9 @@ def native(events: Events, calls: Calls) -> SpectraWithTotal:
     """A part of a native workspace, one of `PART` spectra."""
     n = SNAP.native.n_pixels // PART
     repeats = int(np.ceil(n / len(events.geometry)))
-    geometry = type(events.geometry)(
-        np.arange(n, dtype=np.int32),
-        events.geometry.l1,
-        *(np.tile(getattr(events.geometry, name), repeats)[:n] for name in ("l2", "two_theta", "azimuth")),
-    )
+    one = events.geometry
+    l2, two_theta, azimuth = (np.tile(each, repeats)[:n] for each in (one.l2, one.two_theta, one.azimuth))
+    geometry = Geometry(np.arange(n, dtype=np.int32), one.l1, l2, two_theta, azimuth)
     start = np.arange(n + 1, dtype=np.int64)
     return SpectraWithTotal(Events(np.full(n, 5000.0, np.float32), start, geometry, TofWindow(0.0, 1e5)), calls)
 

@@ -13,7 +13,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from snapcal_workbench.panel.views.run_bar import RunBar
+from snapcal_workbench.session.iteration import KeptValues
+from tests.panel.driving import MOUSE_AND_KEYS
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -42,8 +46,16 @@ PATIENCE = 120.0
 
 def tree_with_iteration(directory: Path, events: int) -> SimulatedTree:
     """A simulated facility whose session has two iterations."""
-    common = {"run": int(RUN), "calibrant": "Silicon_NIST_640d_001", "seed": 7, "time_offset": -8.0}
-    simulate_into_tree(directory, **common, events=events, peak_shape="gaussian", progress=Progress())
+    simulate_into_tree(
+        directory,
+        run=int(RUN),
+        calibrant="Silicon_NIST_640d_001",
+        seed=7,
+        time_offset=-8.0,
+        events=events,
+        peak_shape="gaussian",
+        progress=Progress(),
+    )
     tree = initialise(SimulatedTree(directory))
     session = Session(EmbeddedHost(tree.settings))
     request = session.new_request(runs=(RUN,), calibrant="Silicon_NIST_640d_001", grouping="Column")
@@ -63,7 +75,7 @@ def native_pixels(session: Session) -> PixelQuantities:
     reason = (rng.random(n) < 0.01).astype(np.uint8)
     results = PixelResults(table.detid, shift, sigma, shift, sigma, events, np.ones(n), reason)
     values = {"table": moved, "start": table, "mask": PixelMask(table.detid, reason), "results": results}
-    return PixelQuantities(geometry, values, 2e-4)
+    return PixelQuantities(geometry, cast(KeptValues, values), 2e-4)
 
 
 class Measured:
@@ -106,12 +118,12 @@ def look_around(measured: Measured) -> None:
     window.presenter.select(1)
     measured.spin(lambda: results.spectra.group.count() > 0 and not results.panes[0].busy)
     for tab in range(1, results.count()):
-        measured.figure(f"tab {results.tabText(tab)}", results.panes[tab], lambda tab=tab: results.setCurrentIndex(tab))
+        measured.figure(f"tab {results.tabText(tab)}", results.panes[tab], partial(results.setCurrentIndex, tab))
     measured.figure("compare two iterations", results.compare.pane, lambda: window.presenter.compare(["1", "2"]))
     results.setCurrentWidget(detectors)
     for quantity in QUANTITIES[1:]:
         measured.figure(
-            f"{quantity}, 18,432 pixels", detectors.pane, lambda q=quantity: detectors.quantity.setCurrentText(q)
+            f"{quantity}, 18,432 pixels", detectors.pane, partial(detectors.quantity.setCurrentText, quantity)
         )
     pixels = native_pixels(window.presenter.session)
     detectors.pixels, detectors._baselines = pixels, {"the start": pixels.values["start"]}
@@ -143,7 +155,7 @@ def work_with_it(measured: Measured) -> None:
     window.presenter.inputs_changed()
     measured.spin(lambda: "state" not in form.run_view.text())
     done = lambda: "state" in form.run_view.text()  # noqa: E731
-    measured.do("type a run number", lambda: QTest.keyClicks(form.runs, RUN), done)
+    measured.do("type a run number", lambda: MOUSE_AND_KEYS.keyClicks(form.runs, RUN), done)
     measured.do("unfold all options", lambda: form.more.setChecked(True), form.more.isChecked)
     restored = lambda: not window.busy and "diffract_consts_058882_01" in window.workspaces_shown()  # noqa: E731
     measured.do("restore an iteration's workspaces", lambda: window.presenter.restore(1), restored)
@@ -159,14 +171,16 @@ def work_with_it(measured: Measured) -> None:
     dialogs()[0].reject()
 
 
+def _is_at(bar: RunBar, fraction: int) -> bool:
+    return bar.bar.value() >= fraction or not bar.cancel.isEnabled()
+
+
 def calibrate(measured: Measured) -> None:
     """A calibration to its end, and one that is cancelled at a quarter, half and three quarters."""
     window = measured.window
     for fraction in (250, 500, 750):
         window.presenter.calibrate()
-        measured.spin(
-            lambda fraction=fraction: window.run_bar.bar.value() >= fraction or not window.run_bar.cancel.isEnabled()
-        )
+        measured.spin(partial(_is_at, window.run_bar, fraction))
         done = lambda: "Cancelled" in window.messages.toPlainText().splitlines()[-1]  # noqa: E731
         measured.do(f"cancel a calibration at {fraction / 10:.0f} %", window.run_bar.cancel.click, done)
     window.presenter.calibrate()

@@ -63,6 +63,7 @@ from tests.synthetic_pixels import (
 
 RESOLUTION = [0.00277, 0.00324, 0.00402, 0.00431, 0.00541, 0.00755]
 ANGLE = [118.0, 108.0, 98.0, 92.0, 76.0, 60.0]
+PLACES = ("l2", "two_theta", "azimuth")
 MANY_PIXELS = 100_000
 """With so many pixels one pass of the direct method is measured and counted five times."""
 METHODS = {
@@ -79,16 +80,15 @@ def snap(side: int, groups: int = 6) -> tuple[Geometry, PixelGrouping, GroupPara
     size = len(columns[0])
     layouts = [c.layout for c in columns if c.layout is not None]
     module = np.concatenate([p.module + 3 * i for i, p in enumerate(layouts)]).astype(np.int16)
-    layout = PixelLayout(
-        module, *(np.concatenate([getattr(p, axis) for p in layouts]) for axis in "xy"), side, block=layouts[0].block
-    )
+    x, y = (np.concatenate([getattr(p, axis) for p in layouts]) for axis in "xy")
+    layout = PixelLayout(module, x, y, side, block=layouts[0].block)
     detid = np.arange(groups * size, dtype=np.int32)
-    places = [np.concatenate([getattr(c, name) for c in columns]) for name in ("l2", "two_theta", "azimuth")]
-    geometry = Geometry(detid, 15.0, *places, layout, "SNAP")
+    l2, angle, azimuth = (np.concatenate([getattr(c, name) for c in columns]) for name in PLACES)
+    geometry = Geometry(detid, 15.0, l2, angle, azimuth, layout, "SNAP")
     ids = np.arange(1, groups + 1, dtype=np.int32)
-    means = [np.array([getattr(c, name).mean() for c in columns]) for name in ("l2", "two_theta", "azimuth")]
-    limits = np.full(groups, 0.5), np.full(groups, 2.6), np.array(RESOLUTION[:groups])
-    parameters = GroupParameters(ids, *means, *limits, 15.0, WINDOW.minimum, WINDOW.maximum)
+    l2, angle, azimuth = (np.array([getattr(c, name).mean() for c in columns]) for name in PLACES)
+    low, high, width = np.full(groups, 0.5), np.full(groups, 2.6), np.array(RESOLUTION[:groups])
+    parameters = GroupParameters(ids, l2, angle, azimuth, low, high, width, 15.0, WINDOW.minimum, WINDOW.maximum)
     return geometry, PixelGrouping(detid, np.repeat(ids, size)), parameters
 
 

@@ -63,8 +63,8 @@ def looks(tree: SimulatedTree) -> Table:
 def calibrations(tree: SimulatedTree) -> Table:
     """A calibration without a report, with it in a process of its own, and with it before the command ends."""
     table = Table("calibration", "wall (s)", "more than without a report (s)", title="Pictures")
-    calibrate = (*SNAPCAL, "--config", str(tree.config_path), "calibrate", RUN, "--calibrant", SILICON)
-    calibrate += ("--grouping", "Column")
+    given = (RUN, "--calibrant", SILICON, "--grouping", "Column")
+    calibrate = (*SNAPCAL, "--config", str(tree.config_path), "calibrate", *given)
     seconds((*calibrate, "--no-report"))  # compiled code goes into its cache
     without = seconds((*calibrate, "--no-report"), 3)[0]
     drawn_by_another = float("inf")

@@ -37,6 +37,8 @@ def _helpers():
     """The contents and trees that the store's tests use."""
     path = Path(__file__).parents[1] / "store" / "conftest.py"
     spec = importlib.util.spec_from_file_location("store_helpers", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

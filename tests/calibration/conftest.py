@@ -134,6 +134,7 @@ class Measured:
 @pytest.fixture(scope="session")
 def measured(reference_data: Path) -> Measured:
     (spectra,) = read_processed(reference_data / "snap_058882_column_dspacing_pixel_calibrated.nxs").values()
+    assert isinstance(spectra, Spectra)
     groups = json.loads((reference_data / "mantid" / "pdcalibration_snap_058882.json").read_text())["groups"]
     windows, tof = {}, []
     for group, width in zip(groups, WIDTHS, strict=True):

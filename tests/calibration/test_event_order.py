@@ -42,10 +42,10 @@ def test_each_pixel_is_sorted_and_no_event_changes_its_pixel(kind: str) -> None:
 def test_the_same_with_any_number_of_threads() -> None:
     start = pixels_of([EVENTS_PER_CHUNK // 3] * 5)
     values = values_of("even", int(start[-1]))
-    copies = [values.copy() for _ in range(2)]
-    for threads, copy in zip((1, 3), copies, strict=True):
+    one, three = (values.copy() for _ in range(2))
+    for threads, copy in ((1, one), (3, three)):
         sort_within_pixels(copy, start, threads=threads, progress=Progress())
-    np.testing.assert_array_equal(*copies)
+    np.testing.assert_array_equal(one, three)
 
 
 def test_weights_stay_with_their_events_and_order_those_of_one_tof() -> None:

@@ -105,7 +105,7 @@ def test_focused_spectra_are_sums_of_the_used_pixels_within_each_range(table, gr
     spectra = focus(events, table, grouping, mask, parameters)
     for row, group in enumerate(GROUPS):
         pixels = np.flatnonzero((grouping.group == group) & ~mask.masked)
-        expected = sum(histogram(events, table, p, spectra.edges) for p in pixels)
+        expected = np.sum([histogram(events, table, int(p), spectra.edges) for p in pixels], axis=0)
         inside = (spectra.edges[:-1] >= parameters.d_min[row] * (1 - 1e-6)) & (
             spectra.edges[1:] <= parameters.d_max[row] * (1 + 1e-6)
         )
@@ -148,11 +148,11 @@ def test_a_larger_difc_moves_the_spectrum_down_by_whole_bins(events, parameters)
 def test_round_trip_of_events_at_known_d_spacings(parameters):
     grid = shared_grid(parameters, 10)
     centres = np.sqrt(grid.edges[1:] * grid.edges[:-1])
-    terms = {"difc": 6000.0, "difa": -40.0, "tzero": 25.0}
-    tof = tof_from_d(centres, **terms).astype(np.float32)
+    difc, difa, tzero = (np.array([value]) for value in (6000.0, -40.0, 25.0))
+    tof = tof_from_d(centres, difc=difc, difa=difa, tzero=tzero).astype(np.float32)
     geometry = Geometry(np.array([1], np.int32), 15.0, np.array([0.5]), np.array([1.5]), np.zeros(1))
     events = Events(tof, np.array([0, len(tof)]), geometry, TofWindow(1.0, 1e5))
-    table = DiffCalTable(geometry.detid, *(np.array([v]) for v in terms.values()))
+    table = DiffCalTable(geometry.detid, difc, difa, tzero)
     np.testing.assert_array_equal(pixel_spectra(events, table, np.array([0]), grid)[0], 1.0)
 
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -34,7 +35,9 @@ def run(*arguments: str, config: Path | None = None) -> Result:
 
 
 def test_the_table_is_that_of_the_errors_and_of_the_readme() -> None:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SnapcalError)]
+    kinds: list[Any] = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SnapcalError)
+    ]
     assert {kind.exit_code for kind in [*kinds, errors.Cancelled]} == set(EXIT_CODES) - NO_ERRORS
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert dict(re.findall(r"^\| (\d+) \| (.*) \|$", readme, re.MULTILINE)) == {

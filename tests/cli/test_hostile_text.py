@@ -19,7 +19,7 @@ from tests.hostile import CONTROLS, HOSTILE, IN_A_PATH, MARKUP, RUN, said, unsaf
 
 def _commands(group: Any, before: str = "") -> dict[str, Any]:
     """Every command by its name, those of a group after the group's: "workbench install"."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, command in group.commands.items():
         found |= _commands(command, f"{before}{name} ") if hasattr(command, "commands") else {before + name: command}
     return found

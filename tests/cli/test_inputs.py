@@ -55,7 +55,16 @@ def test_the_help_has_groups_defaults_limits_and_units(command: str) -> None:
 
 
 def test_what_is_given_reaches_the_request_and_what_is_not_stays(small_tree: SimulatedTree) -> None:
-    given = ("--native", "--exclude", "3:2,2,0", "--exclude", "1:1,1,1", "--max-offset-bins", "", "--no-shrink")
+    given: tuple[str, ...] = (
+        "--native",
+        "--exclude",
+        "3:2,2,0",
+        "--exclude",
+        "1:1,1,1",
+        "--max-offset-bins",
+        "",
+        "--no-shrink",
+    )
     given += ("--preset", "snapred", "--option", "groups.max_chi2=1e4", "--d-min", "0.5", "--skip-pixels", "--lite")
     done = snapcal(small_tree, "calibrate", *SILICON, *given, "--no-report")
     assert done.exit_code == 0, done.output

@@ -16,6 +16,7 @@ from snapcal_workbench.store.listing import versions_of_state
 from snapcal_workbench.store.state_store import StateStore
 from tests.facility.conftest import settings_of
 from tests.facility.snapred_tree import PARAMETERS, SnapredState, state_at
+from tests.support import version_for
 
 A, B = BeamCycle(name="2024-A", first_run=58000), BeamCycle(name="2024-B", first_run=58830, last_run=58900)
 
@@ -44,10 +45,10 @@ def test_a_run_is_of_the_cycle_that_has_begun_and_not_ended(run: int, name: str 
 
 def test_the_rule_decides_whether_a_version_counts_beyond_its_cycle(state: SnapredState) -> None:
     with_rule(state, "allow").retire(2, "bad", "tester")
-    assert with_rule(state, "allow").choose(58850).version == 1
-    assert with_rule(state, "warn").choose(58850).version == 1
-    assert with_rule(state, "refuse").choose(58850).version == 0, "the default is of no cycle"
-    assert with_rule(state, "refuse").choose(58825).version == 1
+    assert version_for(with_rule(state, "allow"), 58850) == 1
+    assert version_for(with_rule(state, "warn"), 58850) == 1
+    assert version_for(with_rule(state, "refuse"), 58850) == 0, "the default is of no cycle"
+    assert version_for(with_rule(state, "refuse"), 58825) == 1
 
 
 def test_the_warning_says_both_runs_and_both_cycles(state: SnapredState) -> None:

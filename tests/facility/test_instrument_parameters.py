@@ -64,6 +64,7 @@ def test_an_edit_is_a_new_version_for_its_runs_and_changes_no_other(settings: Se
     }
     assert read_instrument_parameters(settings, 59999).bandwidth == 3.0
     found = read_instrument_parameters(settings, 60000)
+    assert found.cycle is not None
     assert (found.bandwidth, found.cycle.cycle_id, found.version) == (3.2, "2025-A", 1)
     assert (settings.instrument_parameters / "v_0000" / "SNAPInstPrm.json").read_bytes() == old
     saved = json.loads(Path(done.path).read_text())

@@ -19,6 +19,7 @@ from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.verify import verify_tree
 from tests.facility.conftest import settings_of
 from tests.facility.snapred_tree import SnapredState, state_at
+from tests.support import version_for
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_all_states_of_the_same_position_get_the_same_table(states: list[Snapred
         found = store(state).read(1)
         assert found.table.difc.tobytes() == source.table.difc.tobytes()
         assert np.array_equal(found.mask.masked, source.mask.masked)
-        assert store(state).choose(state.run(5)).version == 1, "it applies to the runs that the source applies to"
+        assert version_for(store(state), state.run(5)) == 1, "it applies to the runs that the source applies to"
     assert [entry.version for entry in store(states[3]).entries()] == [0]
     assert [str(f) for f in verify_tree(states[0].settings, None) if "v_0001" in str(f.path)] == [], "nothing is wrong"
 
@@ -81,6 +82,7 @@ def test_what_it_adds_is_the_time_zero_that_was_not_fitted(states: list[SnapredS
     (twice,) = propagate(states[0].settings, reference(states), to=[states[1].state.state_id], author="t", dry_run=True)
     bounds = [state.state.bounds for state in states[:2]]
     tof = [0.5 * (b.tof_min + b.tof_max) for b in bounds]
+    assert twice.terms_ppm is not None
     assert twice.terms_ppm["time zero"] == pytest.approx(2000.0 * (1.0 - tof[0] / tof[1]))
     assert twice.terms_ppm["position"] == pytest.approx(0.0, abs=1e-9)
     rise = [math.exp(0.7) * wavelength for wavelength in (2.1, 4.2)]
@@ -100,7 +102,7 @@ def test_a_dry_run_changes_nothing_and_says_which_runs_it_would_take(states: lis
 def test_it_is_undone_by_retire(states: list[SnapredState]) -> None:
     propagate(states[0].settings, reference(states), to=[states[2].state.state_id], author="tester")
     store(states[2]).retire(1, "measured since", "tester")
-    assert store(states[2]).choose(states[2].run(5)).version == 0
+    assert version_for(store(states[2]), states[2].run(5)) == 0
     (row,) = [row for row in list_states(states[0].settings, SNAP.lite) if row.state_id == states[2].state.state_id]
     assert (row.versions, row.retired) == (0, 1)
 

@@ -112,6 +112,8 @@ def test_the_verdict_of_our_own_version_and_the_runs_since(calibrated_tree: Simu
     session.close()
     state_id = identify_run(RunRequest(("58882",), SNAP.lite), tree.settings).state.state_id
     own = StateStore(tree.settings, state_id, SNAP.lite).read(1).record.own
+    assert own is not None
+    assert own.account is not None
     verdict = Account.from_plain(own.account).verdict
     with h5py.File(shutil.copy(tree.run_path(58882), tree.run_path(58883)), "r+") as file:
         file["entry/run_number"][0] = b"58883"

@@ -67,8 +67,9 @@ def spectra() -> Spectra:
 
 
 def results() -> PixelResults:
-    values = [np.linspace(-1e-3, 1e-3, N) * (i + 1) for i in range(6)]
-    return PixelResults(detids(), *values, np.array([0, 1, 0, 0, 5, 0], np.uint8))
+    one = np.linspace(-1e-3, 1e-3, N)
+    reason = np.array([0, 1, 0, 0, 5, 0], np.uint8)
+    return PixelResults(detids(), one, 2 * one, 3 * one, 4 * one, 5 * one, 6 * one, reason)
 
 
 def fit_table() -> FitTable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from snapcal_workbench.calibration.types import (
     Geometry,
+    LogValue,
     MaskReason,
     PixelMask,
     PixelResults,
@@ -129,9 +131,10 @@ def test_counts_a_unit_become_counts() -> None:
 
 
 def test_pixel_results_survive_their_rows_in_any_order() -> None:
-    values = [RNG.normal(size=5) for _ in range(6)]
-    values[1][2], values[5][3] = np.inf, np.nan
-    results = PixelResults(np.arange(5, dtype=np.int32), *values, np.array([0, 1, 2, 5, 8], np.uint8))
+    shift, sigma, own_shift, own_sigma, events, chi2 = (RNG.normal(size=5) for _ in range(6))
+    sigma[2], chi2[3] = np.inf, np.nan
+    detid, reason = np.arange(5, dtype=np.int32), np.array([0, 1, 2, 5, 8], np.uint8)
+    results = PixelResults(detid, shift, sigma, own_shift, own_sigma, events, chi2, reason)
     order = RNG.permutation(5)
     found = conversions.results_of(results.detid[order], conversions.results_to_rows(results)[order])
     for name in ("detid", "shift", "sigma", "own_shift", "own_sigma", "events", "chi2", "reason"):
@@ -139,7 +142,12 @@ def test_pixel_results_survive_their_rows_in_any_order() -> None:
 
 
 def test_a_table_is_read_with_columns_and_rows_in_any_order() -> None:
-    columns = {"tofmin": [0.0, 0.0], "tzero": [1.0, -8.0], "detid": [7, 3], "difc": [5000.0, 6000.0]}
+    columns: dict[str, list[Any]] = {
+        "tofmin": [0.0, 0.0],
+        "tzero": [1.0, -8.0],
+        "detid": [7, 3],
+        "difc": [5000.0, 6000.0],
+    }
     found = conversions.table_of(columns, "t")
     assert found.detid.tolist() == [3, 7]
     assert found.difc.tolist() == [6000.0, 5000.0]
@@ -196,7 +204,15 @@ def test_the_title_of_a_run_is_not_that_of_what_was_made_of_it() -> None:
 
 
 def test_logs_to_write_are_of_the_types_that_mantid_knows() -> None:
-    logs = {"a": np.float64(1.5), "b": np.str_("text"), "c": 2**31, "d": -5, "e": True, "f": "text", "g": [1, 2]}
+    logs: dict[str, Any] = {
+        "a": np.float64(1.5),
+        "b": np.str_("text"),
+        "c": 2**31,
+        "d": -5,
+        "e": True,
+        "f": "text",
+        "g": [1, 2],
+    }
     found = conversions.logs_to_write(RunInfo(logs=logs))
     assert found == {"a": 1.5, "b": "text", "c": 2.0**31, "d": -5, "e": True, "f": "text"}
     assert [type(value) for value in found.values()] == [float, str, float, int, bool, str]
@@ -210,7 +226,12 @@ def test_the_charge_of_the_logs_counts_where_there_is_one() -> None:
 
 
 def test_a_run_that_mantid_loaded_is_known_by_its_own_logs() -> None:
-    logs = {"run_number": "58882", "gd_prtn_chrg": 2.0, "start_time": "2024", "Filename": "/data/SNAP_58882.nxs.h5"}
+    logs: dict[str, LogValue] = {
+        "run_number": "58882",
+        "gd_prtn_chrg": 2.0,
+        "start_time": "2024",
+        "Filename": "/data/SNAP_58882.nxs.h5",
+    }
     found = run_info_of(logs, title="silicon", name="w")
     assert (found.run_number, found.title, found.proton_charge) == ("58882", "silicon", 2.0)
     assert found.source == "/data/SNAP_58882.nxs.h5"

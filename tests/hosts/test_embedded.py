@@ -16,9 +16,7 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.parameters import Parameters
 from snapcal_workbench.workspaces.protocol import Algorithm, Change, Host, RunRequest, WorkspaceList
-
-sys.path.insert(0, str(Path(__file__).parent))
-from contract import WorkspaceListContract, mask
+from tests.hosts.contract import WorkspaceListContract, mask
 
 
 class TestEmbeddedWorkspaces(WorkspaceListContract):
@@ -127,7 +125,7 @@ def test_an_unexpected_fault_is_written_down_as_failed(host: EmbeddedHost) -> No
     with pytest.raises(ZeroDivisionError):
         host.run(Algorithm("Fail", "Fails.", _Inputs, _Outputs, fail), _Inputs(), Progress())
     assert host.history()[-1]["outcome"] == "failed"
-    assert host.history()[-1]["seconds"] >= 0
+    assert float(str(host.history()[-1]["seconds"])) >= 0
 
 
 def test_the_history_cannot_be_changed_from_outside(host: EmbeddedHost) -> None:

@@ -41,7 +41,8 @@ def workspace(events: Events) -> SpectraByCalls:
 
 
 def test_events_are_those_of_the_spectra_and_masked_ones_have_none(events: Events, workspace: SpectraByCalls) -> None:
-    spectrum = np.argsort(workspace.order)
+    assert workspace.order is not None
+    spectrum = np.argsort(workspace.order).astype(np.int32)
     used = ~np.isin(np.arange(len(spectrum)), [3, 50])
     tof, weight, start = event_lists(workspace, spectrum, used)
     assert tof.dtype == np.float32
@@ -58,7 +59,7 @@ def test_the_number_of_events_is_known_in_every_release(events: Events, kind: ty
 def test_weights_that_are_not_all_one_are_kept(events: Events) -> None:
     weight = RNG.uniform(0.5, 2.0, len(events.tof)).astype(np.float32)
     workspace = SpectraByCalls(replace(events, weight=weight))
-    every = np.arange(len(events.geometry))
+    every = np.arange(len(events.geometry), dtype=np.int32)
     np.testing.assert_array_equal(event_lists(workspace, every, np.ones(len(every), bool))[1], weight)
 
 
@@ -92,7 +93,7 @@ def test_a_column_of_another_meaning_is_noticed(workspace: SpectraByCalls, name:
     columns = workspace.columns()
     values = np.asarray(columns[name])
     columns[name] = (np.roll(values, 1) if name in ("detIDMap", "DetectorID") else 1 - values).tolist()
-    assert not agrees(detector_table({**columns, "L2": np.abs(columns["L2"])}), workspace, workspace)
+    assert not agrees(detector_table({**columns, "L2": np.abs(columns["L2"]).tolist()}), workspace, workspace)
 
 
 def test_an_azimuth_of_a_full_turn_more_is_the_same(workspace: SpectraByCalls) -> None:

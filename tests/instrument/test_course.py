@@ -45,7 +45,7 @@ def identify(tree: Settings, add_run: Callable[..., Path], said: list[str]) -> C
 
 
 def log(
-    name: str, values: Any, times: Sequence[float] | None = None, **attributes: str
+    name: str, values: Any, times: Sequence[float] | np.ndarray | None = None, **attributes: str
 ) -> Callable[[h5py.Group], None]:
     """Replace a log: values, times in s after `start` (the run's), units."""
 
@@ -64,7 +64,7 @@ def log(
 
 
 def arc(found: IdentifiedRun) -> float:
-    return float(found.state.detector_state.pvs["det_arc1"])
+    return found.state.detector_state.number("det_arc1")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_units_are_honoured_and_conversions_said(
     identify: Callable[..., IdentifiedRun], said: list[str], name: str, value: float, unit: str, expected: float
 ) -> None:
     found = identify(log(name, [value], [0.0], units=unit))
-    assert float(found.info.logs[name]) == pytest.approx(expected)
+    assert float(str(found.info.logs[name])) == pytest.approx(expected)
     assert found.state.state_id == ID
     assert any(name in text and f"the unit {unit}" in text for text in said) == (unit != "degrees")
 

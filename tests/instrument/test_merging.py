@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import h5py
 import numpy as np
 import pytest
@@ -20,9 +22,9 @@ NATIVE = np.arange(SNAP.native.n_pixels, dtype=np.int32)
 
 @pytest.fixture(scope="module")
 def geometries() -> dict:
-    logs = {"arc1": -65.3, "arc2": 104.95, "lin1": 0.045, "lin2": 0.043}
+    placed = partial(snap_geometry, arc1=-65.3, arc2=104.95, lin1=0.045, lin2=0.043)
     lite_of = merged_by_place(SNAP.native.layout, 8)
-    return {"native": snap_geometry(**logs), "lite": snap_geometry(**logs, lite=True), "lite_of": lite_of}
+    return {"native": placed(), "lite": placed(lite=True), "lite_of": lite_of}
 
 
 def _write_map(settings: Settings, group: np.ndarray) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.types import DiffCalTable, PixelResults, Spectra
+from snapcal_workbench.calibration.types import DiffCalTable, Spectra
 from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.formats.run_logs import RunLogs
@@ -21,6 +20,7 @@ from snapcal_workbench.instrument.known import INSTRUMENTS
 from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
+from snapcal_workbench.session.iteration import KeptValues
 from snapcal_workbench.simulation.beamline import POWGEN_BEAMLINE, Beamline
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects
@@ -41,7 +41,7 @@ class Calibrated:
     tree: SimulatedTree
     session: Session
     truth: Truth
-    values: dict[str, Any]
+    values: KeptValues
 
 
 @pytest.fixture(scope="module", params=[TOY_BEAMLINE, POWGEN_BEAMLINE], ids=lambda found: found.instrument.name)
@@ -75,8 +75,8 @@ def calibrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 def test_the_result_holds_within_its_errors(calibrated: Calibrated) -> None:
     """Pixels stray from the truth as far as their error bars say, and groups lie no further off than theirs."""
-    results, table, mask = (calibrated.values[name] for name in ("results", "table", "mask"))
-    assert isinstance(results, PixelResults)
+    values = calibrated.values
+    results, table, mask = values["results"], values["table"], values["mask"]
     used = ~mask.masked & np.isfinite(results.sigma)
     assert used.mean() > 0.8
     error = np.log(table.difc / calibrated.truth.difc)

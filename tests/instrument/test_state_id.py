@@ -124,7 +124,7 @@ def _schema(**properties: Any) -> dict[str, Any]:
 
 
 def test_a_schema_sets_types_order_names_and_defaults() -> None:
-    schema = _schema(
+    schema: Any = _schema(
         mode={"type": "string", "alias": "Mode"},
         open={"type": "boolean"},
         gap={"type": "number", "resolution": 0.25, "default": 1.1},
@@ -142,7 +142,7 @@ def test_a_schema_sets_types_order_names_and_defaults() -> None:
 def test_the_order_of_the_schema_counts_not_that_of_the_logs() -> None:
     logs = _logs(-65.3, 104.95, 2.1, 60, 1)
     assert _id(dict(reversed(logs.items()))) == _id(logs)
-    properties = dict(reversed(LEGACY_SCHEMA["properties"].items()))
+    properties = dict(reversed(list(LEGACY_SCHEMA["properties"].items())))
     assert _id(logs, {**LEGACY_SCHEMA, "properties": properties}) != _id(logs)
 
 

@@ -45,7 +45,9 @@ class Toy:
     first_run = 7
 
     def __init__(self) -> None:
-        self.native = PixelMode("native", self, "TOYS", toy_layout, (PIXEL, PIXEL, 0.0), make_detid=self._detid)
+        self.native: PixelMode = PixelMode(
+            "native", self, "TOYS", toy_layout, (PIXEL, PIXEL, 0.0), make_detid=self._detid
+        )
         self.modes = (self.native,)
 
     @staticmethod

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from snapcal_workbench.options import Settings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "hosts"))
 
 CALIBRANT = "Silicon_NIST_640d_001"
 RUN = 58882
@@ -56,4 +53,4 @@ def registered(simulated: Settings) -> None:
 
     host = MantidHost(simulated)
     for entry in read_manifest().algorithms:
-        mantid_algorithms.register(entry.name, lambda entry=entry: load_object(entry.object), lambda: host)
+        mantid_algorithms.register(entry.name, partial(load_object, entry.object), lambda: host)

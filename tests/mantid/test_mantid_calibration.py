@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def load(host: Host) -> None:
     host.run(LOAD_CALIBRATION_RUN, inputs, Progress())
 
 
-def calibration() -> CALIBRATE_DIFFRACTION.inputs:
+def calibration() -> Any:
     return CALIBRATE_DIFFRACTION.inputs(
         input_workspace="run",
         grouping_workspace="grouping",
@@ -58,8 +60,8 @@ def test_the_whole_calibration_is_that_of_the_embedded_host(simulated: Settings)
     found, wanted = (host.workspaces.read(NAMES.table, DiffCalTable) for host in hosts)
     np.testing.assert_allclose(found.difc, wanted.difc, rtol=1e-9)
     np.testing.assert_allclose(found.tzero, wanted.tzero, rtol=1e-9, atol=1e-6)
-    masks = [host.workspaces.read(NAMES.mask, PixelMask).reason for host in hosts]
-    np.testing.assert_array_equal(*masks)
+    one, other = (host.workspaces.read(NAMES.mask, PixelMask).reason for host in hosts)
+    np.testing.assert_array_equal(one, other)
     accounts = [Account.from_json(outcome.account) for outcome in outcomes]
     assert accounts[0].masked == accounts[1].masked
     for host, table in zip(hosts, (found, wanted), strict=True):  # the account goes with the spectra and the mask
@@ -172,7 +174,7 @@ def test_progress_reaches_the_caller_and_cancelling_ends_within_the_step(simulat
     assert host.history()[-1]["outcome"] == "cancelled"
 
 
-def _in_a_thread(host: MantidHost, then: object) -> list[BaseException]:
+def _in_a_thread(host: MantidHost, then: Callable[[], object]) -> list[BaseException]:
     """Calibrate in a thread, call `then` once it reports, and return what it ended with."""
     ended: list[BaseException] = []
     started = threading.Event()

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snapcal_workbench.formats.processed import Table
+
 pytest.importorskip("mantid")
 
-from contract import events, fit_table, grouping, mask, spectra, table
 from mantid.api import AnalysisDataService
 
 from snapcal_workbench.calibration.types import Events, Spectra
@@ -26,6 +27,7 @@ from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.workspaces.protocol import RunRequest
+from tests.hosts.contract import events, fit_table, grouping, mask, spectra, table
 
 
 @pytest.fixture
@@ -90,6 +92,7 @@ def test_we_read_what_save_nexus_processed_writes(tmp_path: Path) -> None:
     assert isinstance(found, Spectra)
     np.testing.assert_allclose(found.y, spectra().y)
     (rows,) = read_processed(tmp_path / "fits.nxs").values()
+    assert isinstance(rows, Table)
     np.testing.assert_allclose(table_to_fit_table(rows).centre, fit_table().centre)
 
 
@@ -102,6 +105,7 @@ def test_load_event_nexus_gives_the_events_of_our_own_reader(simulated: Settings
     np.testing.assert_array_equal(found.start, wanted.start)
     np.testing.assert_allclose(found.geometry.difc, wanted.geometry.difc, rtol=1e-12)
     assert found.geometry.solid_angle is not None
+    assert wanted.geometry.solid_angle is not None
     np.testing.assert_allclose(found.geometry.solid_angle, wanted.geometry.solid_angle, rtol=1e-9)
     assert found.window == wanted.window
     pixels = np.repeat(np.arange(len(found.geometry)), np.diff(found.start))

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from snapcal_workbench.workspaces.protocol import Value
+
 pytest.importorskip("mantid")
 
-from contract import WorkspaceListContract, detids, events, grouping, mask, results, spectra, table
 from mantid.api import AlgorithmManager, AnalysisDataService, WorkspaceFactory
 
 from snapcal_workbench.calibration.types import (
@@ -26,6 +27,7 @@ from snapcal_workbench.calibration.types.calibration import ACCOUNT_LOG
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.hosts.mantid_workspaces import MantidWorkspaces
 from snapcal_workbench.workspaces.protocol import Change, Group, WorkspaceList
+from tests.hosts.contract import WorkspaceListContract, detids, events, grouping, mask, results, spectra, table
 
 
 @pytest.fixture
@@ -236,7 +238,13 @@ def test_an_error_of_a_subscriber_does_not_reach_mantid(workspaces: MantidWorksp
 
 
 def test_no_temporaries_stay(workspaces: MantidWorkspaces) -> None:
-    written = {"run": events(), "table": table(), "mask": mask(), "grouping": grouping(), "dsp": spectra()}
+    written: dict[str, Value] = {
+        "run": events(),
+        "table": table(),
+        "mask": mask(),
+        "grouping": grouping(),
+        "dsp": spectra(),
+    }
     for name, value in written.items():
         workspaces.write(name, value)
     assert workspaces.names() == sorted(written)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QTableWidget, QTableWidgetItem
 
 from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.snap import SNAP
@@ -20,6 +23,25 @@ LONG = 120_000
 """Milliseconds that a calibration may take."""
 
 Open = Callable[[], CalibrationWindow]
+MOUSE_AND_KEYS: Any = QTest  # PyQt's annotations do not know that its functions are static
+
+
+def text_of(table: QTableWidget, row: int | None, column: int) -> str:
+    """What a cell shows."""
+    return item_of(table, row, column).text()
+
+
+def item_of(table: QTableWidget, row: int | None, column: int) -> QTableWidgetItem:
+    """A cell that is there."""
+    item = table.item(row, column) if row is not None else None
+    assert item is not None
+    return item
+
+
+def titles_of(table: QTableWidget) -> list[str]:
+    """The titles of the columns, in one line each."""
+    titles = [table.horizontalHeaderItem(column) for column in range(table.columnCount())]
+    return [title.text().replace("\n", " ") for title in titles if title is not None]
 
 
 def initialise(tree: SimulatedTree) -> SimulatedTree:

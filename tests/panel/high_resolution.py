@@ -6,10 +6,10 @@ import sys
 import time
 
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from snapcal_workbench.panel.widgets.canvas import FigurePane
+from tests.panel.driving import MOUSE_AND_KEYS
 
 
 def main() -> None:
@@ -19,12 +19,12 @@ def main() -> None:
     pane.resize(500, 400)
     pane.show()
     pressed: list[float] = []
-    pane.canvas.mpl_connect("button_press_event", lambda event: pressed.append(event.x))  # type: ignore[attr-defined]
+    pane.canvas.mpl_connect("button_press_event", lambda event: pressed.append(event.x))
     pane.draw(lambda figure, theme: figure.subplots())
     end = time.monotonic() + 20.0
     while (pane.busy or pane.canvas._picture is None) and time.monotonic() < end:
         application.processEvents()
-    QTest.mouseClick(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(120, 50))
+    MOUSE_AND_KEYS.mouseClick(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(120, 50))
     application.processEvents()
     assert pane.canvas._picture is not None
     _, width, height = pane.canvas._picture

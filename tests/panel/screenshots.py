@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtGui import QColor, QPalette
@@ -19,6 +20,7 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import Settings
 from snapcal_workbench.panel.dialogs.dialogs import ApplyDialog
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
+from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.questions import TextsDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.session import Session
@@ -60,6 +62,18 @@ def take_start(application: QApplication, config: Path, folder: Path) -> None:
         wait(application, lambda: "needed" in window.run_bar.step.text())
         window.grab().save(str(folder / "start.png"), quality=0)
         window.close()
+
+
+def _is_identified(window: CalibrationWindow) -> bool:
+    return "state" in window.inputs_view.run_view.text()
+
+
+def _is_compared(window: CalibrationWindow) -> bool:
+    return not window.busy and window.results.compare.comparison is not None
+
+
+def _is_drawn(pane: FigurePane) -> bool:
+    return not pane.busy and bool(pane.figure.axes)
 
 
 def take_save(application: QApplication, window: CalibrationWindow, folder: Path) -> None:
@@ -139,14 +153,14 @@ def take(config: Path, folder: Path, *, running: bool = False) -> None:
         window.show()
         results = window.results
         window.presenter.use_inputs(2)
-        wait(application, lambda window=window: "state" in window.inputs_view.run_view.text())
+        wait(application, partial(_is_identified, window))
         window.presenter.restore(1)
         window.presenter.select(2)
         window.presenter.compare(["1", "2"])
-        wait(application, lambda window=window: not window.busy and window.results.compare.comparison is not None)
+        wait(application, partial(_is_compared, window))
         for index, name in enumerate(TABS):
             results.setCurrentIndex(index)
-            wait(application, lambda pane=results.panes[index]: not pane.busy and bool(pane.figure.axes))
+            wait(application, partial(_is_drawn, results.panes[index]))
             if theme == "light" or name == "spectra":
                 window.grab().save(str(folder / f"{name}{'-dark' if theme == 'dark' else ''}.png"), quality=0)
         take_facility(application, window, folder / f"facility{'-dark' if theme == 'dark' else ''}.png")

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QFont
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QTabBar, QWidget
 
 from snapcal_workbench.panel.dialogs.dialogs import ApplyDialog
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.window import CalibrationWindow
-from tests.panel.driving import Open
+from tests.panel.driving import MOUSE_AND_KEYS, Open
 from tests.panel.screenshots import dark_palette
 
 
@@ -30,7 +29,7 @@ def reached_by_tab(qtbot, window: QWidget, first: QWidget) -> list[QWidget]:
     for _ in range(300):
         now = QApplication.focusWidget()
         assert now is not None
-        QTest.keyClick(now, Qt.Key.Key_Tab)
+        MOUSE_AND_KEYS.keyClick(now, Qt.Key.Key_Tab)
         now = QApplication.focusWidget()
         if now is None or now in found:
             return found

@@ -89,7 +89,7 @@ def test_the_number_fields_allow_what_the_options_allow(qtbot) -> None:
     qtbot.addWidget(form)
     for name in ("pixels.max_passes", "pixels.bins_per_delta_d", "groups.min_peaks"):
         field = form.options[name]
-        low, high = field.widget.minimum(), field.widget.maximum()  # type: ignore[attr-defined]
+        low, high = field.widget.minimum(), field.widget.maximum()
         Request().changed({name: low})
         Request().changed({name: high})
         with pytest.raises(InputError):
@@ -99,11 +99,11 @@ def test_the_number_fields_allow_what_the_options_allow(qtbot) -> None:
 def test_a_value_that_does_not_fit_is_said_beside_its_field(qtbot, open_window: Open) -> None:
     window = open_window()
     form = window.inputs_view
-    form.options["groups.max_chi2"].widget.setText("-3")  # type: ignore[attr-defined]
+    form.options["groups.max_chi2"].widget.setText("-3")
     qtbot.waitUntil(lambda: "greater than 0" in form.problem("groups.max_chi2"), timeout=10_000)
     assert form.more.isChecked()
     assert "See under More: Largest χ² of a peak." in form.rest.text()
-    form.options["groups.max_chi2"].widget.setText("many")  # type: ignore[attr-defined]
+    form.options["groups.max_chi2"].widget.setText("many")
     qtbot.waitUntil(lambda: "many" in form.problem("groups.max_chi2"), timeout=10_000)
     form.options["groups.max_chi2"].set_value(5.0)
     qtbot.waitUntil(lambda: form.problem("groups.max_chi2") == "", timeout=10_000)
@@ -219,7 +219,9 @@ def test_files_can_be_dropped_on_fields_and_form(qtbot, open_window: Open, tree:
     qtbot.waitUntil(lambda: "state 04bd2c53f6bf6754" in form.run_view.text(), timeout=20_000)
     drop(form.masks, tmp_path / "a.xml", tmp_path / "b.xml")
     assert form.values["masks"] == (str(tmp_path / "a.xml"), str(tmp_path / "b.xml"))
-    drop(form.start_from.lineEdit(), tmp_path / "table.h5")
+    edit = form.start_from.lineEdit()
+    assert edit is not None
+    drop(edit, tmp_path / "table.h5")
     assert form.values["start_from"] == str(tmp_path / "table.h5")
 
 

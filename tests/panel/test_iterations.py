@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 from snapcal_workbench.panel.widgets.questions import TextsDialog
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.simulation.tree import SimulatedTree
-from tests.panel.driving import Open, log
+from tests.panel.driving import Open, log, text_of, titles_of
 
 
 def click(qtbot, window: CalibrationWindow, number: int, button: str) -> None:
@@ -55,17 +55,17 @@ def test_what_is_selected_is_shown_with_its_verdict_and_its_change(
     assert view.word.text().startswith(f"Iteration 1 of run 58882: {verdict.word}.")
     assert all(reason in view.reasons.text() for reason in verdict.reasons[:2])
     assert window.results.currentWidget() is window.results.spectra
-    titles = [table.horizontalHeaderItem(i).text().replace("\n", " ") for i in range(table.columnCount())]
+    titles = titles_of(table)
     change = titles.index("Change (ppm)")
-    qtbot.waitUntil(lambda: table.item(table.row_of(3), change).text() != "", timeout=20_000)
+    qtbot.waitUntil(lambda: text_of(table, table.row_of(3), change) != "", timeout=20_000)
     before, after = (window.presenter.session.folders.calibration(number) for number in (2, 3))
     use = ~before.mask.masked & ~after.mask.masked & (after.grouping.group > 0)
     expected = 1e6 * np.median(np.abs(after.table.difc - before.table.difc)[use] / before.table.difc[use])
-    assert abs(float(table.item(table.row_of(3), change).text()) / expected - 1) < 1e-3
-    assert table.item(table.row_of(1), change).text() == ""
-    assert table.item(table.row_of(1), titles.index("Verdict")).text() == verdict.word
+    assert abs(float(text_of(table, table.row_of(3), change)) / expected - 1) < 1e-3
+    assert text_of(table, table.row_of(1), change) == ""
+    assert text_of(table, table.row_of(1), titles.index("Verdict")) == verdict.word
     last = window.presenter.session.iteration(1).steps[-1].passes[-1].median_ppm
-    assert abs(float(table.item(table.row_of(1), titles.index("Left (ppm)")).text()) / last - 1) < 1e-3
+    assert abs(float(text_of(table, table.row_of(1), titles.index("Left (ppm)"))) / last - 1) < 1e-3
 
 
 def test_an_empty_session_says_what_to_do_first(qtbot, open_window: Open) -> None:
@@ -82,10 +82,10 @@ def test_a_name_of_its_own_is_shown_and_kept(qtbot, open_worked: Open) -> None:
     dialog.lines[0].setText("without pixels")
     qtbot.mouseClick(dialog.agree, Qt.MouseButton.LeftButton)
     table = window.iterations.table
-    assert table.item(table.row_of(3), 0).text() == "without pixels"
+    assert text_of(table, table.row_of(3), 0) == "without pixels"
     window.close()
     again = open_worked().iterations.table
-    assert again.item(again.row_of(3), 0).text() == "without pixels"
+    assert text_of(again, again.row_of(3), 0) == "without pixels"
 
 
 def test_the_copied_script_makes_the_iterations_again(qtbot, open_worked: Open, worked: SimulatedTree) -> None:
@@ -101,8 +101,8 @@ def test_the_copied_script_makes_the_iterations_again(qtbot, open_worked: Open, 
     environment = {**os.environ, "SNAPCAL_CONFIG": str(worked.config_path)}
     subprocess.run([sys.executable, "-c", clipboard.text()], env=environment, check=True, timeout=120)
     (old, new) = session.folders.numbers()
-    tables = [session.folders.values(number)["table"].difc for number in (old, new)]
-    np.testing.assert_array_equal(*tables)
+    one, again = (session.folders.values(number)["table"].difc for number in (old, new))
+    np.testing.assert_array_equal(one, again)
 
 
 def test_the_layout_is_remembered(qtbot, open_worked: Open) -> None:

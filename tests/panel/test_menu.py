@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from qtpy.QtGui import QAction
 
 pytest.importorskip("pytestqt")
 pytest.importorskip("qtpy.QtWidgets")
@@ -20,22 +21,38 @@ from snapcal_workbench.panel.menu import MenuEntry, add_to_workbench, explain
 ENTRY = InterfaceEntry(title="SNAP Calibration", category="Diffraction", object="a:b", window_class="W")
 
 
+def add(menu: QMenu, category: str, entry: str) -> None:
+    """Put an entry into a new submenu."""
+    submenu = menu.addMenu(category)
+    assert submenu is not None
+    submenu.addAction(entry)
+
+
 class MainWindow(QMainWindow):
     """As much of Workbench's window as the entry needs: the menu that it clears and fills."""
 
     def __init__(self) -> None:
         super().__init__()
         self.interfaces_menu = QMenu("&Interfaces", self)
-        self.menuBar().addMenu(self.interfaces_menu)
+        bar = self.menuBar()
+        assert bar is not None
+        bar.addMenu(self.interfaces_menu)
 
     def populate_interfaces_menu(self) -> None:
         self.interfaces_menu.clear()
-        self.interfaces_menu.addMenu("Direct").addAction("ALF View")
-        self.interfaces_menu.addMenu("Diffraction").addAction("Engineering Diffraction")
+        add(self.interfaces_menu, "Direct", "ALF View")
+        add(self.interfaces_menu, "Diffraction", "Engineering Diffraction")
 
 
 def entries(menu: QMenu) -> dict[str, list[str]]:
-    return {action.text(): [a.text() for a in action.menu().actions()] for action in menu.actions()}
+    return {action.text(): [entry.text() for entry in below(action)] for action in menu.actions()}
+
+
+def below(action: QAction) -> list[QAction]:
+    """The entries of a submenu."""
+    submenu = action.menu()
+    assert isinstance(submenu, QMenu)
+    return list(submenu.actions())
 
 
 @pytest.fixture
@@ -55,7 +72,7 @@ def test_the_entry_appears_in_an_empty_menu_and_opens_the_panel(qtbot: QtBot, wi
     opened: list[bool] = []
     add_to_workbench(ENTRY, lambda: opened.append(True))
     qtbot.waitUntil(lambda: shown(window) == {"Diffraction": ["SNAP Calibration"]})
-    action = window.interfaces_menu.actions()[0].menu().actions()[0]
+    action = below(window.interfaces_menu.actions()[0])[0]
     action.trigger()
     action.trigger()
     qtbot.waitUntil(lambda: opened == [True])
@@ -67,7 +84,7 @@ def test_it_stands_in_the_category_that_workbench_makes_later(qtbot: QtBot, wind
     add_to_workbench(ENTRY, lambda: None)
     qtbot.wait(50)
     assert entries(window.interfaces_menu) == {}
-    window.interfaces_menu.addMenu("Diffraction").addAction("Engineering Diffraction")
+    add(window.interfaces_menu, "Diffraction", "Engineering Diffraction")
     assert shown(window) == {"Diffraction": ["Engineering Diffraction", "SNAP Calibration"]}
     assert len(window.interfaces_menu.actions()) == 1
 

@@ -58,7 +58,7 @@ class KeepingView:
 def view(calibrated_tree: SimulatedTree, tmp_path: Path) -> Iterator[KeepingView]:
     tree = copy_tree(calibrated_tree, tmp_path / "tree")
     session, view = Session(EmbeddedHost(tree.settings)), KeepingView()
-    view.presenter = Presenter(view, session)  # type: ignore[arg-type]  # the calls to show are made by __getattr__
+    view.presenter = Presenter(view, session)
     view.presenter.begin()
     yield view
     session.close()

@@ -34,7 +34,8 @@ def test_a_saved_state_comes_back_in_a_window_that_is_opened_for_it() -> None:
 
 
 def test_the_window_is_known_by_its_class_in_old_and_new_workbench() -> None:
-    for coder in coders(ENTRY, Window):
+    both: tuple[Any, ...] = coders(ENTRY, Window)
+    for coder in both:
         assert coder.has_tag("Window")
         assert not coder.has_tag("Other")
         assert coder.tags() == ["Window"]

@@ -13,7 +13,6 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
 from snapcal_workbench.panel.contract import Results
@@ -21,7 +20,7 @@ from snapcal_workbench.panel.pixel_quantities import CHANGE, REASON
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.report.theme import Theme
-from tests.panel.driving import GuiBlocks, Open, log
+from tests.panel.driving import MOUSE_AND_KEYS, GuiBlocks, Open, log
 
 SPECTRA, GROUPS, DETECTORS, CONVERGENCE, COMPARE = range(5)
 SLOW = 1.0
@@ -97,7 +96,7 @@ def test_clicks_while_a_figure_is_drawn_are_not_lost(qtbot) -> None:
 
     pane.draw(draw)
     qtbot.waitUntil(lambda: pane.canvas.drawing, timeout=5_000)
-    QTest.mouseClick(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(120, 50))
+    MOUSE_AND_KEYS.mouseClick(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(120, 50))
     assert clicks == []
     qtbot.waitUntil(lambda: clicks == [120], timeout=5_000)
 
@@ -135,10 +134,10 @@ def test_zoom_and_home(qtbot, shown: tuple[CalibrationWindow, Results]) -> None:
     pane.toolbar.zoom()
     top = axes.get_ylim()[1]
     low, high = place(pane, 0, 1.0, 0.1 * top), place(pane, 0, 1.4, 0.9 * top)
-    QTest.mousePress(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, low)
-    QTest.mouseMove(pane.canvas, QPoint(low.x() + 20, high.y()))
-    QTest.mouseMove(pane.canvas, high)
-    QTest.mouseRelease(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, high)
+    MOUSE_AND_KEYS.mousePress(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, low)
+    MOUSE_AND_KEYS.mouseMove(pane.canvas, QPoint(low.x() + 20, high.y()))
+    MOUSE_AND_KEYS.mouseMove(pane.canvas, high)
+    MOUSE_AND_KEYS.mouseRelease(pane.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, high)
     qtbot.waitUntil(lambda: axes.get_xlim() == pytest.approx((1.0, 1.4), rel=0.01), timeout=5_000)
     qtbot.waitUntil(lambda: not pane.busy, timeout=5_000)
     pane.toolbar.home()
@@ -151,7 +150,7 @@ def test_the_mouse_tells_all_of_a_pixel(qtbot, shown: tuple[CalibrationWindow, R
     view, layout = window.results.detectors, results.geometry.layout
     assert layout is not None
     index = 16 * 32 + 16  # the middle of a module
-    QTest.mouseMove(pane.canvas, place(pane, 0, float(layout.x[index]), float(layout.y[index])))
+    MOUSE_AND_KEYS.mouseMove(pane.canvas, place(pane, 0, float(layout.x[index]), float(layout.y[index])))
     qtbot.waitUntil(lambda: view.hover.text() != "", timeout=5_000)
     text = view.hover.text()
     assert text.startswith(f"pixel {index}, module 1 (column 1, row 1), 2θ ")
@@ -160,7 +159,7 @@ def test_the_mouse_tells_all_of_a_pixel(qtbot, shown: tuple[CalibrationWindow, R
     assert f"{results.values['results'].events[index]:,.0f} events" in text
     assert "bins, ± " in text
     drawn(qtbot, pane, lambda: view.quantity.setCurrentText(REASON))
-    QTest.mouseMove(pane.canvas, place(pane, 0, float(layout.x[index]), float(layout.y[index])) + QPoint(1, 0))
+    MOUSE_AND_KEYS.mouseMove(pane.canvas, place(pane, 0, float(layout.x[index]), float(layout.y[index])) + QPoint(1, 0))
     qtbot.waitUntil(lambda: "module 1 " in view.hover.text(), timeout=5_000)
 
 
@@ -194,10 +193,10 @@ def test_a_click_leaves_a_peak_out_and_takes_it_in_again(qtbot, shown: tuple[Cal
     first = np.flatnonzero((fits.group == group) & fits.used)[0]
     hkl = tuple(int(i) for i in fits.hkl[first])
     spot = place(pane, 0, float(fits.d[first]), 0.5 * pane.figure.axes[0].get_ylim()[1])
-    QTest.mouseMove(pane.canvas, spot)
+    MOUSE_AND_KEYS.mouseMove(pane.canvas, spot)
     qtbot.waitUntil(lambda: view.hover.text().startswith("peak "), timeout=5_000)
     assert view.hover.text().endswith(", used")
-    click = lambda: QTest.mouseClick(pane.canvas, Qt.MouseButton.LeftButton, pos=spot)  # noqa: E731
+    click = lambda: MOUSE_AND_KEYS.mouseClick(pane.canvas, Qt.MouseButton.LeftButton, pos=spot)  # noqa: E731
     drawn(qtbot, pane, click)
     assert window.presenter.request().excluded_peaks == ((group, hkl),)
     assert [p.get_gid() for p in pane.figure.axes[0].patches if "left out" in str(p.get_gid())]
@@ -215,7 +214,7 @@ def test_a_peak_that_was_left_out_says_why_at_its_tick(qtbot, shown: tuple[Calib
     rejected = replace(fits, used=np.arange(len(why)) != at, why_not=tuple(why))
     window.show_results(replace(results, values={**results.values, "fit_table": rejected}))
     pane = show_tab(qtbot, window, SPECTRA)
-    QTest.mouseMove(pane.canvas, place(pane, 0, float(fits.d[at]), 0.98 * pane.figure.axes[0].get_ylim()[1]))
+    MOUSE_AND_KEYS.mouseMove(pane.canvas, place(pane, 0, float(fits.d[at]), 0.98 * pane.figure.axes[0].get_ylim()[1]))
     qtbot.waitUntil(lambda: view.hover.text().startswith("peak "), timeout=5_000)
     assert view.hover.text().endswith(", rejected: the fit did not converge")
 

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 import snapcal_workbench
-from snapcal_workbench.calibration.types import PixelMask, Spectra
+from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, Spectra
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.panel.dialogs.dialogs import ApplyDialog
 from snapcal_workbench.panel.views.iterations_view import IterationsView
@@ -23,7 +23,7 @@ from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
-from tests.panel.driving import RUN, Open, log
+from tests.panel.driving import RUN, Open, item_of, log, text_of, titles_of
 
 STATE = "04bd2c53f6bf6754"
 
@@ -55,9 +55,9 @@ def test_a_new_calibration_offers_to_clear_the_workspaces_and_can_be_undone(
     window = open_worked()
     restored(qtbot, window, 1)
     workspaces = window.presenter.session.host.workspaces
-    workspaces.write("mine", workspaces.read("diffract_consts_058882_01", object))
+    workspaces.write("mine", workspaces.read("diffract_consts_058882_01", DiffCalTable))
     before, form = set(workspaces.names()), window.inputs_view
-    form.options["groups.max_chi2"].widget.setText("many")  # type: ignore[attr-defined]
+    form.options["groups.max_chi2"].widget.setText("many")
     inputs = window.inputs
     assert inputs["runs"] == (RUN,)
     assert not form.undo.isVisible()
@@ -90,8 +90,8 @@ def test_cancel_ends_what_runs_and_does_nothing_else(qtbot, open_worked: Open) -
 
 def cell(table: Table, key: object, title: str) -> str:
     """Text of a cell by the key of its row and the title of its column."""
-    titles = [table.horizontalHeaderItem(column).text().replace("\n", " ") for column in range(table.columnCount())]
-    return table.item(table.row_of(key), titles.index(title)).text()
+    titles = titles_of(table)
+    return text_of(table, table.row_of(key), titles.index(title))
 
 
 def saved_twice(tree: SimulatedTree) -> None:
@@ -273,7 +273,7 @@ def test_iterations_say_what_was_done_to_their_workspaces_by_hand(qtbot, open_wo
     workspaces.write("diffract_consts_mask_058882_01", mine)
     expected = "of 10, 2 deleted and 1 overwritten and 1 renamed by hand"
     qtbot.waitUntil(lambda: cell(table, 1, "Workspaces") == expected, timeout=1_000)
-    tip = table.item(table.row_of(1), table.columnCount() - 1).toolTip()
+    tip = item_of(table, table.row_of(1), table.columnCount() - 1).toolTip()
     assert "offsets_058882_01 was deleted" in tip
     assert "dsp_column_058882_01 is now called focused" in tip
     assert "diffract_consts_mask_058882_01 was overwritten" in tip
@@ -309,15 +309,16 @@ def test_iterations_sort_by_value_and_nothing_is_cut_off(qtbot, open_worked: Ope
     window = open_worked()
     window.resize(1360, 820)
     table = window.iterations.table
-    titles = [table.horizontalHeaderItem(column).text().replace("\n", " ") for column in range(table.columnCount())]
+    titles = titles_of(table)
     assert titles == [
         "Iteration", "Time", "Different inputs", "Verdict", "Left (ppm)", "Change (ppm)",
         "Strain (ppm)", "σ/d (ppm)", "χ²", "Peaks", "Masked", "Stopped", "Passes", "Workspaces",
     ]  # fmt: skip
-    assert all(table.horizontalHeaderItem(column).toolTip() for column in range(table.columnCount()))
+    headers = [table.horizontalHeaderItem(column) for column in range(table.columnCount())]
+    assert all(header is not None and header.toolTip() for header in headers)
     for column in range(table.columnCount()):
         for row in range(table.rowCount()):
-            item = table.item(row, column)
+            item = item_of(table, row, column)
             needed = table.fontMetrics().horizontalAdvance(item.text())
             assert needed + 4 <= table.columnWidth(column), titles[column]
             assert item.toolTip() == item.text() or titles[column] in (

@@ -59,7 +59,12 @@ def snap_like_geometry(side: int) -> Geometry:
 
 def column_groups(geometry: Geometry) -> np.ndarray:
     """Groups 1 to 6: the columns of modules, in the order of falling scattering angle."""
-    return np.array([1, 2, 3, 6, 5, 4])[geometry.layout.module // 3]
+    return np.array([1, 2, 3, 6, 5, 4])[layout_of(geometry).module // 3]
+
+
+def layout_of(geometry: Geometry) -> PixelLayout:
+    assert geometry.layout is not None
+    return geometry.layout
 
 
 def expected(group: int) -> ExpectedPeaks:
@@ -191,16 +196,17 @@ def make_contents(side: int = 32) -> ReportContents:
     rng = np.random.default_rng(1)
     geometry = snap_like_geometry(side)
     group = column_groups(geometry)
-    module = geometry.layout.module
+    layout = layout_of(geometry)
+    module = layout.module
     steps = rng.uniform(0.001, 0.0077, 18)[module]
-    smooth = 4e-4 * (np.sin(3 * geometry.layout.x / side + module) + geometry.layout.y / side - 0.5)
+    smooth = 4e-4 * (np.sin(3 * layout.x / side + module) + layout.y / side - 0.5)
     shift = steps + smooth + rng.normal(0, 1e-4, len(geometry))
     before = DiffCalTable.from_geometry(geometry)
     after = DiffCalTable(before.detid, before.difc * np.exp(shift), before.difa, before.tzero - 7.5)
     reason = np.zeros(len(geometry), np.uint8)
-    reason[(module == 12) & (geometry.layout.y < side // 3)] = MaskReason.NO_COUNTS
+    reason[(module == 12) & (layout.y < side // 3)] = MaskReason.NO_COUNTS
     reason[rng.random(len(geometry)) < 0.004] = MaskReason.NO_PEAK
-    reason[(module == 4) & (geometry.layout.x > 0.9 * side)] = MaskReason.USER
+    reason[(module == 4) & (layout.x > 0.9 * side)] = MaskReason.USER
     reason[rng.random(len(geometry)) < 0.002] = MaskReason.AT_LIMIT
     mask = PixelMask(geometry.detid, reason)
     peaks = {g: expected(g) for g in range(1, 7)}

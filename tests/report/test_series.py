@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from snapcal_workbench.report.plots import DARK, draw_convergence, draw_group_figures, draw_offset_histogram
 from tests.support import ink
@@ -14,6 +17,10 @@ PANELS = {1: "East", 2: "East", 3: "East", 4: "West", 5: "West", 6: "West"}
 
 def labelled(figure: Figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def bars(axes: Axes) -> list[Rectangle]:
+    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
 
 
 def points(axes) -> dict[float, float]:
@@ -28,9 +35,9 @@ def test_convergence_shows_the_passes_and_the_threshold(contents):
     np.testing.assert_array_equal(lines["median"].get_xdata(), [1, 2, 3])
     np.testing.assert_array_equal(lines["median"].get_ydata(), [p.median_ppm for p in passes])
     np.testing.assert_array_equal(lines["95 % of the pixels"].get_ydata(), [p.p95_ppm for p in passes])
-    assert set(lines["converged below 140 ppm"].get_ydata()) == {140.0}
-    assert lines["pass that was kept"].get_xdata()[0] == 3
-    tops = [bar.get_y() + bar.get_height() for bar in figure.axes[1].patches[3:]]
+    assert set(np.asarray(lines["converged below 140 ppm"].get_ydata())) == {140.0}
+    assert np.asarray(lines["pass that was kept"].get_xdata())[0] == 3
+    tops = [bar.get_y() + bar.get_height() for bar in bars(figure.axes[1])[3:]]
     assert tops == [p.masked for p in passes]
 
 
@@ -63,7 +70,8 @@ def test_strain_is_drawn_in_ppm_by_group(contents):
 
 def test_width_and_chi_squared_are_drawn_against_the_angle(contents):
     metrics = contents.metrics
-    for quantity, expected in (("sigma", 1e3 * metrics.sigma), ("chi2", metrics.chi2)):
+    figures: list[tuple[Any, Any]] = [("sigma", 1e3 * metrics.sigma), ("chi2", metrics.chi2)]
+    for quantity, expected in figures:
         figure = Figure()
         draw_group_figures(figure, {"now": metrics}, quantity=quantity, x="2theta")
         found = points(figure.axes[0])
@@ -137,10 +145,10 @@ def test_histogram_counts_every_used_pixel(contents):
     used = int((results.reason == 0).sum())
     for axes in figure.axes:
         outside = int(axes.get_xlabel().split("\n")[1].split()[0].replace(",", ""))
-        assert sum(bar.get_height() for bar in axes.patches) + outside == used
+        assert sum(bar.get_height() for bar in bars(axes)) + outside == used
     shifts = 1e6 * results.shift[results.reason == 0]
-    median = next(line for line in figure.axes[0].lines if line.get_label().startswith("median"))
-    assert median.get_xdata()[0] == pytest.approx(np.median(shifts))
+    median = next(line for line in figure.axes[0].lines if str(line.get_label()).startswith("median"))
+    assert np.asarray(median.get_xdata())[0] == pytest.approx(np.median(shifts))
 
 
 @pytest.mark.parametrize("fill", ["masked", "nan", "same"])

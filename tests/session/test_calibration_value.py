@@ -64,10 +64,11 @@ def test_the_record_states_the_calibrant_that_was_used_and_not_what_its_files_sa
     expected = {tuple(hkl): d for each in account.peaks for hkl, d in zip(each.hkl.tolist(), each.d, strict=True)}
     assert peaks == pytest.approx(expected, rel=1e-15)
     assert peaks[(2, 2, 0)] == pytest.approx(5.43119 / np.sqrt(8.0), rel=1e-4)  # NIST's lattice, not the changed one
-    assert own.account is not None
-    assert own.account["sources"]["calibrant"]["text"] == used[0]
-    assert own.account["sources"]["crystal"]["text"] == used[1]
-    assert own.options["peaks"]["intensity_fraction"] == json.loads(used[0])["peakIntensityFractionThreshold"]
+    told: Any = own.account
+    options: Any = own.options
+    assert told["sources"]["calibrant"]["text"] == used[0]
+    assert told["sources"]["crystal"]["text"] == used[1]
+    assert options["peaks"]["intensity_fraction"] == json.loads(used[0])["peakIntensityFractionThreshold"]
 
 
 def test_the_record_states_the_bin_width_of_the_saved_spectra(tree: SimulatedTree, session: Session) -> None:
@@ -128,9 +129,9 @@ def test_a_record_of_a_newer_release_is_named_as_such(
     tree: SimulatedTree, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def newer(*arguments: Any) -> dict[str, Any]:
-        made = record_json(*arguments)
+        made: Any = record_json(*arguments)
         made["snapcalWorkbench"] |= {"format": 99, "writtenBy": "9.0", "contentHashes": "in another file"}
-        return made
+        return dict(made)
 
     monkeypatch.setattr(draft, "record_json", newer)
     saved = session.save(2, author="tester", comments="c")

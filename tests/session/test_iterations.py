@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,16 +82,19 @@ def test_saving_the_first_iteration_saves_its_own_table_and_figures(work: Work) 
     np.testing.assert_array_equal(stored.mask.masked, kept["mask"].masked)
     own = stored.record.own
     assert own is not None
-    assert own.options["groups"]["model"] == "DIFC"
-    assert own.provenance["iteration"] == 1
-    assert "CalibrateDiffraction" in [entry["algorithm"] for entry in own.provenance["history"]]
-    assert own.provenance["software"]["numpy"] == np.__version__
-    (file,) = own.provenance["inputFiles"]
+    options: Any = own.options
+    provenance: Any = own.provenance
+    assert options["groups"]["model"] == "DIFC"
+    assert provenance["iteration"] == 1
+    assert "CalibrateDiffraction" in [entry["algorithm"] for entry in provenance["history"]]
+    assert provenance["software"]["numpy"] == np.__version__
+    (file,) = provenance["inputFiles"]
     path = Path(file["path"])
     data = path.read_bytes()
     assert file["size"] == len(data)
     assert file["endsSha256"] == hashlib.sha256(data[: 1 << 20] + data[-(1 << 20) :]).hexdigest()
-    np.testing.assert_allclose(own.metrics["strain_std"], work.session.iteration(1).metrics.strain_std)
+    metrics: Any = own.metrics
+    np.testing.assert_allclose(metrics["strain_std"], work.session.iteration(1).metrics.strain_std)
     assert read_diffcal(Path(saved.path) / "diffract_consts_058882_v0001.h5").table.difc.min() > 0
 
 

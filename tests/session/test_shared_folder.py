@@ -144,7 +144,8 @@ def test_calibrations_at_once_are_all_kept_and_each_is_saved_as_itself(
         saved = session.save(number, author="tester", comments=f"iteration {number}")
         stored = open_version(tree.settings, f"{RUN}:{saved.version}")
         assert stored.record.own is not None
-        assert stored.record.own.options["groups"]["model"] == model
+        options: Any = stored.record.own.options
+        assert options["groups"]["model"] == model
         np.testing.assert_array_equal(stored.table.difc, session.folders.values(number)["table"].difc)
 
 
@@ -162,7 +163,8 @@ def test_a_cancelled_calibration_leaves_workspaces_and_names_as_they_were(
 ) -> None:
     session.iterate({"pixels.skip": True}, Progress(), report=False)
     session.host.workspaces.write("mine", PixelMask.none(np.arange(18432, dtype=np.int32)))
-    read = session.host.workspaces._values.copy  # the values themselves, to be compared by identity
+    workspaces: Any = session.host.workspaces
+    read = workspaces._values.copy  # the values themselves, to be compared by identity
     before, reached = read(), [0.0]
     progress = Progress(on_report=lambda f, _: reached.append(f), is_cancelled=lambda: max(reached) >= fraction)
     with pytest.raises(Cancelled):

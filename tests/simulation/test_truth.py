@@ -64,7 +64,7 @@ def test_files_that_are_no_truth_are_refused(tmp_path: Path) -> None:
 
 def _truth(count: int) -> Truth:
     ones = np.ones(count)
-    difc = 10_000.0 + np.arange(count)
+    difc = 10_000.0 + np.arange(count, dtype=np.float64)
     return Truth(np.arange(count, dtype=np.int32), difc, 2.0 * ones, -8.0 * ones, ones, ones, 1e8 * ones, np.empty(0))
 
 

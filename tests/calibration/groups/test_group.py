@@ -80,7 +80,7 @@ def test_difc_alone_is_combined_as_snapred_does(
     parameters: GroupParameters, grouping: PixelGrouping, table: DiffCalTable
 ) -> None:
     """difc_new = (difc_pd / difc_arb) difc_prev, everything else kept."""
-    a = 1 + np.arange(6) * 1e-3
+    a = 1.0 + np.arange(6, dtype=np.float64) * 1e-3
     new = combine(table, grouping, results(parameters, a=a, c=np.zeros(6), beta=np.zeros(6), model="DIFC"))
     use = grouping.group > 0
     np.testing.assert_allclose(new.difc[use], (table.difc * a[grouping.group - 1])[use], rtol=1e-15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_shape_error_is_what_was_injected(shape: float) -> None:
     assert np.median(found) == pytest.approx(shape, rel=0.2, abs=3e-3)
 
 
-TRUE_TERMS = {
+TRUE_TERMS: dict[str, dict[str, Any]] = {
     "DIFC": {},
     "DIFC+TZERO": {"tzero": np.array([-7.5, -8.8, -8.2, -10.8, -7.5, -3.3])},
     "DIFC+DIFA": {"difa": np.array([4.0, 5.0, 4.0, 6.0, 3.0, 5.0])},

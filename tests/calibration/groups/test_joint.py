@@ -172,7 +172,7 @@ def calibrated(
         truth.parameters,
         {int(g): peaks[int(g)] for g in truth.parameters.group},
         reflections=truth.reflections,
-        options=GroupOptions(**options),  # type: ignore[arg-type]
+        options=GroupOptions(**options),
         progress=Progress(),
     )
     return found.table, found.mask, found.pattern
@@ -216,8 +216,8 @@ def test_peaks_that_the_user_leaves_out_do_not_count(
     wrong = peaks[1].d[-1] * 1.004
     y[0] += np.rint(0.8 * y[0].max() * np.exp(-0.5 * ((centres - wrong) / (0.003 * wrong)) ** 2))
     spoiled = replace(spectra, y=y, e=np.sqrt(y))
-    hkl = tuple(int(i) for i in peaks[1].hkl[-1])
-    dropped = (*peaks[1].dropped, (hkl, float(peaks[1].d[-1]), "excluded by the user"))
+    h, k, l = (int(i) for i in peaks[1].hkl[-1])  # noqa: E741 - the field's own symbol
+    dropped = (*peaks[1].dropped, ((h, k, l), float(peaks[1].d[-1]), "excluded by the user"))
     careful = {**peaks, 1: replace(peaks[1], dropped=dropped)}
     good, helped, fooled = (
         calibrated(truth, r, p)[0].difc[1]

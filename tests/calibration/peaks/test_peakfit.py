@@ -125,7 +125,12 @@ def test_spectra_in_tof_are_refused(simulator, peaks: dict[int, ExpectedPeaks]) 
 
 def test_cancelling_stops_between_two_peaks(simulator, peaks: dict[int, ExpectedPeaks]) -> None:
     asked: list[int] = []
-    progress = Progress(is_cancelled=lambda: bool(asked.append(1)) or len(asked) > 3)
+
+    def is_cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    progress = Progress(is_cancelled=is_cancelled)
     with pytest.raises(Cancelled):
         fit_peaks(simulator.spectra(None), peaks, options=STANDARD, progress=progress)
     assert len(asked) == 4

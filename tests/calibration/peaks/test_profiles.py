@@ -9,8 +9,9 @@ from scipy.optimize import brentq
 from scipy.stats import cauchy, norm
 
 from snapcal_workbench.calibration.peaks.profiles import PROFILES
+from snapcal_workbench.options.model import PeakFunction
 
-SHAPES = [
+SHAPES: list[tuple[PeakFunction, list[float]]] = [
     ("Gaussian", [0.8]),
     ("Lorentzian", [1.7]),
     ("PseudoVoigt", [2.1, 0.35]),
@@ -22,19 +23,19 @@ SHAPES = [
 CENTRE = 0.3
 
 
-def density(name: str, shape: list[float], x: float | np.ndarray) -> np.ndarray:
+def density(name: PeakFunction, shape: list[float], x: float | np.ndarray) -> np.ndarray:
     return PROFILES[name].density(np.atleast_1d(np.asarray(x, float)), CENTRE, np.array(shape))[0]
 
 
 @pytest.mark.parametrize(("name", "shape"), SHAPES)
-def test_area_is_one(name: str, shape: list[float]) -> None:
+def test_area_is_one(name: PeakFunction, shape: list[float]) -> None:
     area = quad(lambda x: density(name, shape, x)[0], -60, 60, limit=500, points=[CENTRE - 2, CENTRE, CENTRE + 2])[0]
     lost = 0.02 if name in ("Lorentzian", "PseudoVoigt") else 1e-6
     assert 1 - lost < area < 1 + 1e-6
 
 
 @pytest.mark.parametrize(("name", "shape"), SHAPES)
-def test_derivatives_are_those_of_the_density(name: str, shape: list[float]) -> None:
+def test_derivatives_are_those_of_the_density(name: PeakFunction, shape: list[float]) -> None:
     x = np.linspace(-6, 8, 141)
     profile = PROFILES[name]
     derivatives = profile.density(x, CENTRE, np.array(shape))[1]
@@ -50,7 +51,7 @@ def test_derivatives_are_those_of_the_density(name: str, shape: list[float]) -> 
 
 
 @pytest.mark.parametrize(("name", "shape"), SHAPES)
-def test_width_and_top_are_those_of_the_density(name: str, shape: list[float]) -> None:
+def test_width_and_top_are_those_of_the_density(name: PeakFunction, shape: list[float]) -> None:
     fwhm, top = PROFILES[name].fwhm_and_top(np.array(shape))
     x = np.linspace(-8, 8, 160001)
     y = density(name, shape, x)
@@ -82,7 +83,7 @@ def test_back_to_back_exponential_is_the_convolution() -> None:
 
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize("limit", ["lower", "upper"])
-def test_finite_at_the_limits_and_far_away(name: str, limit: str) -> None:
+def test_finite_at_the_limits_and_far_away(name: PeakFunction, limit: str) -> None:
     profile = PROFILES[name]
     x = np.array([-1e4, -300.0, -1.0, 0.0, 1e-12, 1.0, 300.0, 1e4])
     value, derivatives = profile.density(x, 0.0, np.array(getattr(profile, limit)))

@@ -11,10 +11,11 @@ from scipy.stats import norm, poisson
 
 from snapcal_workbench.calibration.peaks.profiles import PROFILES
 from snapcal_workbench.calibration.peaks.windowfit import Window, counts, fit_window, parameter_names
+from snapcal_workbench.options.model import PeakFunction
 
 EDGES = np.linspace(1.97, 2.03, 41)
 SIGMA = 0.006
-TRUTH = {
+TRUTH: dict[PeakFunction, list[float]] = {
     "Gaussian": [SIGMA],
     "Lorentzian": [0.012],
     "PseudoVoigt": [0.014, 0.4],
@@ -22,7 +23,7 @@ TRUTH = {
 }
 
 
-def mean_counts(name: str, area: float, *, centre: float = 2.001, background: float = 0.3, slope: float = 2.0):
+def mean_counts(name: PeakFunction, area: float, *, centre: float = 2.001, background: float = 0.3, slope: float = 2.0):
     """Counts of a peak on a background of `background` times the area over the window; as if bins were narrow."""
     fine = np.linspace(EDGES[0], EDGES[-1], 40 * 50 + 1)
     level = background / (EDGES[-1] - EDGES[0])
@@ -38,7 +39,7 @@ def window(y: np.ndarray, e: np.ndarray | None = None) -> Window:
 
 
 @pytest.mark.parametrize("name", TRUTH)
-def test_finds_the_injected_parameters_of_noise_free_counts(name: str) -> None:
+def test_finds_the_injected_parameters_of_noise_free_counts(name: PeakFunction) -> None:
     y, truth = mean_counts(name, 1e6)
     fit = fit_window(window(y), PROFILES[name])
     assert fit.problem == ""
@@ -51,7 +52,7 @@ def test_finds_the_injected_parameters_of_noise_free_counts(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "area"), [("Gaussian", 300), ("Gaussian", 2e4), ("Lorentzian", 3e3), ("PseudoVoigt", 2e4)]
 )
-def test_errors_are_the_scatter_of_repeated_measurements(name: str, area: float) -> None:
+def test_errors_are_the_scatter_of_repeated_measurements(name: PeakFunction, area: float) -> None:
     """(fit - truth) / error has mean 0 and width 1; chi-squared is 1 a degree of freedom."""
     rng = np.random.default_rng(20)
     y, _ = mean_counts(name, area)
@@ -201,7 +202,7 @@ values = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(y=values, e=values, name=st.sampled_from(sorted(PROFILES)), likelihood=st.booleans())
-def test_no_data_raise(y: list[float], e: list[float], name: str, likelihood: bool) -> None:
+def test_no_data_raise(y: list[float], e: list[float], name: PeakFunction, likelihood: bool) -> None:
     """Whatever the counts and errors: finite parameters, or a problem in words."""
     fit = fit_window(window(np.array(y), np.array(e)), PROFILES[name], likelihood=likelihood)
     assert fit.problem or np.isfinite(fit.parameters).all()

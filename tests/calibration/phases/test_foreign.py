@@ -10,7 +10,7 @@ import pytest
 from snapcal_workbench.calibration.phases.foreign import View, find_foreign, match_phase, phases_for_fit
 from snapcal_workbench.calibration.phases.known import AnyPhase, FacilityPhase, known_phases, strengths
 from snapcal_workbench.calibration.phases.pattern import patterns_of
-from snapcal_workbench.calibration.types import GroupParameters
+from snapcal_workbench.calibration.types import GroupParameters, Spectra
 from snapcal_workbench.calibration.types.sample import Foreign, ForeignPeak
 from snapcal_workbench.formats.processed import read_processed
 from snapcal_workbench.simulation.sample import SampleState
@@ -120,7 +120,8 @@ def test_measured_silicon_has_no_company(reference_data: Path, name: str) -> Non
     """With 3e7 counts a group, a background that no spline follows exactly, and a moderator's tails."""
     (spectra,) = read_processed(reference_data / name).values()
     ones, width = np.ones(6), np.array([0.00277, 0.00324, 0.00402, 0.00431, 0.00541, 0.00755])
-    parameters = GroupParameters(np.arange(1, 7, dtype=np.int32), *[ones] * 5, width, 15.0, 1.0, 2.0)
+    parameters = GroupParameters(np.arange(1, 7, dtype=np.int32), ones, ones, ones, ones, ones, width, 15.0, 1.0, 2.0)
+    assert isinstance(spectra, Spectra)
     found = find_foreign(patterns_of(spectra, parameters), range(1, 7), reflections("silicon"))
     assert not found.phases
     assert found.unknown < 0.005

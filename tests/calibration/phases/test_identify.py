@@ -9,7 +9,7 @@ import pytest
 
 from snapcal_workbench.calibration.phases.identify import calibrant_index, identify
 from snapcal_workbench.calibration.phases.pattern import patterns_of
-from snapcal_workbench.calibration.types import GroupParameters
+from snapcal_workbench.calibration.types import GroupParameters, Spectra
 from snapcal_workbench.formats.processed import read_processed
 from snapcal_workbench.simulation.sample import SampleState
 from tests.synthetic_modules import foreign, module_patterns, reflections
@@ -97,7 +97,8 @@ def test_the_measured_run_is_of_silicon(reference_data: Path) -> None:
     """SNAP run 58882, six columns that lie 0.03 to 0.7 % off: silicon, and not CeO2 of nearly the same cell."""
     (spectra,) = read_processed(reference_data / "snap_058882_column_dspacing_pixel_calibrated.nxs").values()
     ones, width = np.ones(6), np.array([0.00277, 0.00324, 0.00402, 0.00431, 0.00541, 0.00755])
-    parameters = GroupParameters(np.arange(1, 7, dtype=np.int32), *[ones] * 5, width, 15.0, 1.0, 2.0)
+    parameters = GroupParameters(np.arange(1, 7, dtype=np.int32), ones, ones, ones, ones, ones, width, 15.0, 1.0, 2.0)
+    assert isinstance(spectra, Spectra)
     found = identify(patterns_of(spectra, parameters), {name: reflections(name) for name in CANDIDATES})
     assert [r.name for r in found.ranking[:2]] == ["silicon", "CeO2"]
     assert [r.name for r in found.ranking if r.fits] == ["silicon"]

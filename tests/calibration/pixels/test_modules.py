@@ -55,7 +55,8 @@ def test_a_second_phase_does_not_move_modules() -> None:
 
 def test_cells_are_modules_where_there_are_some() -> None:
     detid = np.arange(8, dtype=np.int32)
-    layout = PixelLayout(*(np.array(v, np.int16) for v in ([0, 0, 0, 0, 1, 1, 1, 1], [0, 1] * 4, [0, 0, 1, 1] * 2)), 2)
+    module, x, y = (np.array(v, np.int16) for v in ([0, 0, 0, 0, 1, 1, 1, 1], [0, 1] * 4, [0, 0, 1, 1] * 2))
+    layout = PixelLayout(module, x, y, 2)
     grouping = PixelGrouping(detid, np.array([1, 1, 1, 1, 1, 1, 0, 0], np.int32))
     angles = np.ones(8), np.ones(8), np.ones(8)
     with_layout = Geometry(detid, 15.0, *angles, layout)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,6 @@ from snapcal_workbench.calibration.types import (
     MaskReason,
     PixelGrouping,
     PixelMask,
-    PixelPass,
     Spectra,
 )
 from snapcal_workbench.errors import CalibrationError, Cancelled, InputError
@@ -173,14 +174,16 @@ def test_all_masked_no_events_and_wrong_pixels_are_errors(events, geometry):
         calibrate(events, table=other)
 
 
+def _note(seen: list[str], fraction: float, text: str) -> None:
+    seen.append(text)
+
+
 def test_cancel_in_any_pass_leaves_nothing_half_done(events, geometry):
     table = DiffCalTable.from_geometry(geometry)
     before = table.difc.copy()
     for message in ("Pass 1", "Pass 2"):
         seen: list[str] = []
-        progress = Progress(
-            lambda _, text, seen=seen: seen.append(text), is_cancelled=lambda seen=seen, m=message: m in seen
-        )
+        progress = Progress(partial(_note, seen), is_cancelled=partial(seen.__contains__, message))
         with pytest.raises(Cancelled, match=message.lower()):
             calibrate(events, table=table, progress=progress)
     np.testing.assert_array_equal(table.difc, before)
@@ -247,7 +250,7 @@ def fwhm(spectra: Spectra, row: int, d: float) -> float:
 
 
 def test_whoever_watches_sees_each_pass(events):
-    seen: list[PixelPass] = []
+    seen: list[Any] = []
     result = calibrate(events, progress=Progress(on_interim=seen.append))
     assert [found.number for found in seen] == [record.number for record in result.passes]
     assert [found.median_ppm for found in seen] == [record.median_ppm for record in result.passes]

@@ -24,14 +24,18 @@ LOGS = {"arc1": -65.3, "arc2": 104.95, "lin1": 0.045, "lin2": 0.043}
 IDF = "{http://www.mantidproject.org/IDF/1.0}"
 
 
+def _placed(*, lite: bool) -> Geometry:
+    return snap_geometry(arc1=LOGS["arc1"], arc2=LOGS["arc2"], lin1=LOGS["lin1"], lin2=LOGS["lin2"], lite=lite)
+
+
 @pytest.fixture(scope="module")
 def native() -> Geometry:
-    return snap_geometry(**LOGS)
+    return _placed(lite=False)
 
 
 @pytest.fixture(scope="module")
 def lite() -> Geometry:
-    return snap_geometry(**LOGS, lite=True)
+    return _placed(lite=True)
 
 
 def _cartesian(geometry: Geometry) -> np.ndarray:
@@ -50,13 +54,15 @@ def _panels(path: Path) -> list[dict[str, Any]]:
         for column in types[panel].iter(f"{IDF}component"):
             for component in types[column.get("type")].iter(f"{IDF}component"):
                 place = component.find(f"{IDF}location")
+                assert place is not None
                 offset = place.find(f"{IDF}trans")
+                assert offset is not None
                 modules.append(
                     {
-                        "first": int(component.get("idstart")),
-                        "step": int(component.get("idstepbyrow")),
-                        "bank": place.get("name"),
-                        "offset": np.array([float(offset.get("x")), float(offset.get("y")), 0.0]),
+                        "first": int(component.attrib["idstart"]),
+                        "step": int(component.attrib["idstepbyrow"]),
+                        "bank": place.attrib["name"],
+                        "offset": np.array([float(offset.attrib["x"]), float(offset.attrib["y"]), 0.0]),
                         "panel": panel,
                     }
                 )
@@ -67,8 +73,8 @@ def _panels(path: Path) -> list[dict[str, Any]]:
 def test_positions_follow_the_instrument_definition(reference_data: Path, is_lite: bool) -> None:
     path = reference_data / ("SNAPLite_Definition.xml" if is_lite else "SNAP_Definition.xml")
     grid = next(t for t in ElementTree.parse(path).getroot().iter(f"{IDF}type") if t.get("name") == "panel")
-    start, step, side = (grid.get(name) for name in ("xstart", "xstep", "xpixels"))
-    position = _cartesian(snap_geometry(**LOGS, lite=is_lite))
+    start, step, side = float(grid.attrib["xstart"]), float(grid.attrib["xstep"]), int(grid.attrib["xpixels"])
+    position = _cartesian(_placed(lite=is_lite))
     modules = _panels(path)
     assert len(modules) == 18
     for module in modules:
@@ -77,11 +83,11 @@ def test_positions_follow_the_instrument_definition(reference_data: Path, is_lit
         angle = np.pi + t
         turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
         centre = np.array([r * np.sin(t), 0.0, r * np.cos(t)])
-        for x, y in ((0, 0), (0, int(side) - 1), (int(side) - 1, 5), (7, 3)):
-            local = module["offset"] + [float(start) + x * float(step), float(start) + y * float(step), 0.0]
+        for x, y in ((0, 0), (0, side - 1), (side - 1, 5), (7, 3)):
+            local = module["offset"] + [start + x * step, start + y * step, 0.0]
             pixel = module["first"] + x * module["step"] + y
             np.testing.assert_allclose(position[:, pixel], centre + turn @ local, atol=1e-12)
-        assert SNAP.banks[module["first"] // int(side) ** 2] == module["bank"]
+        assert SNAP.banks[module["first"] // side**2] == module["bank"]
 
 
 def test_a_pixel_that_mantid_placed(native: Geometry) -> None:

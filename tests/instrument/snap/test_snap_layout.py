@@ -20,6 +20,8 @@ def test_layout_and_solid_angle_follow_from_the_distances(lite: bool) -> None:
     assert known.layout is not None
     assert found.layout.columns == known.layout.columns
     np.testing.assert_array_equal(found.layout.module, known.layout.module)
+    assert found.solid_angle is not None
+    assert known.solid_angle is not None
     np.testing.assert_allclose(found.solid_angle, known.solid_angle, rtol=1e-12)
     assert found.instrument == known.instrument
 
