@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.backend_bases import MouseEvent
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox, QTableWidget
 
 from snapcal_workbench.calibration.types import DiffCalTable
+from snapcal_workbench.facility.history import History
 from snapcal_workbench.facility.states import StateRow
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.snap import SNAP
@@ -24,7 +26,7 @@ from snapcal_workbench.report.detectors import DetectorPicture
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.facility.snapred_tree import state_at
 from tests.facility.test_history import DRIFT, DRIFTING, JUMP, JUMPING, VERSIONS
-from tests.panel.driving import RUN, Open, log
+from tests.panel.driving import MOUSE_AND_KEYS, RUN, Open, log, text_of, titles_of
 from tests.panel.screenshots import dark_palette
 
 OURS, MOVING, DAMAGED = (state_at(wavelength=wavelength).state_id for wavelength in (2.1, 3.0, 4.0))
@@ -41,12 +43,15 @@ def window(qtbot, open_facility: Open) -> CalibrationWindow:
     return window
 
 
-def cells(table: QTableWidget, row: int) -> dict[str, str]:
+def cells(table: QTableWidget, row: int | None) -> dict[str, str]:
     """Texts of a row by the titles of the columns."""
-    return {
-        table.horizontalHeaderItem(column).text(): table.item(row, column).text()
-        for column in range(table.columnCount())
-    }
+    return {title: text_of(table, row, column) for column, title in enumerate(titles_of(table))}
+
+
+def read_history(facility: FacilityView) -> History:
+    """The history that is shown."""
+    assert facility.history.history is not None
+    return facility.history.history
 
 
 def show_history(qtbot, window: CalibrationWindow, state: str) -> FacilityView:
@@ -54,7 +59,7 @@ def show_history(qtbot, window: CalibrationWindow, state: str) -> FacilityView:
     facility = window.facility
     facility.table.select(state)
     facility.table.setFocus()
-    QTest.keyClick(facility.table, Qt.Key.Key_Return)
+    MOUSE_AND_KEYS.keyClick(facility.table, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: drawn(facility) and facility.history.history is not None, timeout=30_000)
     return facility
 
@@ -120,7 +125,7 @@ def test_a_click_on_a_change_shows_it_on_the_detector(qtbot, window: Calibration
     assert changes[0] == jump, "the largest first"
     with qtbot.waitSignal(history.pane.drawn, timeout=20_000):
         item = history.changes.visualItemRect(history.changes.item(0, 1))
-        QTest.mouseClick(
+        MOUSE_AND_KEYS.mouseClick(
             history.changes.viewport(),
             Qt.MouseButton.LeftButton,
             Qt.KeyboardModifier.NoModifier,
@@ -128,14 +133,15 @@ def test_a_click_on_a_change_shows_it_on_the_detector(qtbot, window: Calibration
         )
     picture = history.pane.result
     assert isinstance(picture, DetectorPicture)
-    assert history.told.text().endswith(history.history.sentences()[0])
-    pictures = [image.get_array().filled(np.nan).ravel() for image in picture.images]
+    assert history.told.text().endswith(read_history(window.facility).sentences()[0])
+    pictures = [np.ma.asarray(image.get_array()).filled(np.nan).ravel() for image in picture.images]
     values = np.concatenate(pictures)[picture.mosaic.place]
     means = [np.nanmean(values[SNAP.lite.layout.module == module]) for module in range(18)]
     assert int(np.argmax(means)) == JUMPING
     across, up = picture.axes[1].transData.transform((40, 8))
     canvas = history.pane.canvas
-    MouseEvent("motion_notify_event", canvas, across, up)._process()
+    event: Any = MouseEvent("motion_notify_event", canvas, across, up)
+    event._process()
     assert "ppm" in history.hover.text()
     history.picture.setCurrentText("all versions")
     qtbot.waitUntil(lambda: drawn(window.facility) and len(history.pane.figure.axes) == 4, timeout=20_000)
@@ -143,7 +149,7 @@ def test_a_click_on_a_change_shows_it_on_the_detector(qtbot, window: Calibration
 
 def test_the_table_has_the_figures_of_each_version_and_opens_it(qtbot, window: CalibrationWindow) -> None:
     history = show_history(qtbot, window, MOVING).history
-    course = next(course for course in history.history.difc if course.name == MODULES[JUMPING])
+    course = next(course for course in read_history(window.facility).difc if course.name == MODULES[JUMPING])
     for row in range(VERSIONS):
         shown = cells(history.versions, row)
         value, error = shown[MODULES[JUMPING]].replace("−", "-").replace(",", "").split(" ± ")
@@ -170,6 +176,7 @@ def test_a_run_is_checked_and_each_module_has_its_verdict_with_an_error(
     qtbot.mouseClick(check.check, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: check.found is not None and not check.pane.busy, timeout=120_000)
     assert check.told.text().startswith(f"Version {OURS}/1 holds for run {RUN} within 500 ppm")
+    assert check.found is not None
     assert check.found.text in log(window)
     shown = [cells(check.modules, row) for row in range(check.modules.rowCount())]
     assert [row["Module"] for row in shown] == list(MODULES)
@@ -190,7 +197,7 @@ def export(window: CalibrationWindow, title: str, path: Path, qtbot) -> None:
 
 
 def test_history_and_states_are_exported(qtbot, window: CalibrationWindow, tmp_path: Path) -> None:
-    history = show_history(qtbot, window, MOVING).history.history
+    history = read_history(show_history(qtbot, window, MOVING))
     assert {Path(file).suffix for file, _ in window.facility.offers().values()} == {".png", ".csv", ".html"}
     export(window, "Picture (PNG)", tmp_path / "history.png", qtbot)
     assert imread(tmp_path / "history.png")[..., :3].std() > 0.05
@@ -221,7 +228,7 @@ def test_what_cannot_be_read_is_one_clear_text_and_loses_nothing(qtbot, window: 
     qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)), timeout=20_000)
     (box,) = window.findChildren(QMessageBox)
     assert DAMAGED in box.text()
-    assert facility.history.history.state_id == MOVING
+    assert read_history(facility).state_id == MOVING
     assert facility.history.versions.rowCount() == VERSIONS
 
 
@@ -230,7 +237,7 @@ def test_a_history_is_cancelled_by_escape(qtbot, window: CalibrationWindow) -> N
     facility.table.select(MOVING)
     facility.history_button.click()
     qtbot.waitUntil(lambda: "Reading version" in window.run_bar.step.text(), timeout=20_000)
-    QTest.keyClick(window, Qt.Key.Key_Escape)
+    MOUSE_AND_KEYS.keyClick(window, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: "Cancelled." in log(window), timeout=20_000)
     assert not window.busy
     assert facility.history.history is None
@@ -242,7 +249,7 @@ def test_a_dark_theme_darkens_every_part(qtbot, window: CalibrationWindow) -> No
     before = window.palette()
     try:
         window.setPalette(dark_palette())
-        qtbot.waitUntil(lambda: facility.history.pane.figure.get_facecolor()[0] < 0.5, timeout=20_000)
+        qtbot.waitUntil(lambda: to_rgb(facility.history.pane.figure.get_facecolor())[0] < 0.5, timeout=20_000)
         qtbot.waitUntil(lambda: drawn(facility), timeout=20_000)
         light = [text for axes in facility.history.pane.figure.axes for text in axes.get_xticklabels()]
         offsets = [axes.xaxis.get_offset_text() for axes in facility.history.pane.figure.axes]
