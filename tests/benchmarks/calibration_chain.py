@@ -46,9 +46,9 @@ def run(package: Path, *arguments: str) -> str:
 
     Python looks in the folder that it starts in before all others: that is the package's too.
     """
-    environment, where = {**os.environ, "PYTHONPATH": str(package)}, {"cwd": package}
+    environment = {**os.environ, "PYTHONPATH": str(package)}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **where)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=package)
     if done.returncode:
         raise SystemExit(done.stderr)
     return done.stdout

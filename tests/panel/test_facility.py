@@ -134,7 +134,7 @@ def test_a_click_on_a_change_shows_it_on_the_detector(qtbot, window: Calibration
     picture = history.pane.result
     assert isinstance(picture, DetectorPicture)
     assert history.told.text().endswith(read_history(window.facility).sentences()[0])
-    pictures = [np.ma.asarray(image.get_array()).filled(np.nan).ravel() for image in picture.images]
+    pictures: list[np.ndarray] = [np.ma.asarray(image.get_array()).filled(np.nan).ravel() for image in picture.images]
     values = np.concatenate(pictures)[picture.mosaic.place]
     means = [np.nanmean(values[SNAP.lite.layout.module == module]) for module in range(18)]
     assert int(np.argmax(means)) == JUMPING
