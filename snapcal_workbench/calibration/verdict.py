@@ -53,7 +53,8 @@ class GroupEvidence:
 
     Attributes:
         group: Id.
-        peaks: Number of peaks that were used; 0 where the group has no calibration (and is masked).
+        peaks: Number of peaks that were used; 0 where the group has no calibration (and is masked), or nothing that
+            could check it.
         error_ppm: Standard error of its position scale.
         strain_ppm: Strain that is left; spread_ppm: its rms over the peaks.
         foreseen_ppm: Rms by which held-out peaks of the joint fit were missed, noise taken off.
@@ -70,6 +71,11 @@ class GroupEvidence:
     chi2: float = np.nan
     pixels: int = 0
     masked: int = 0
+
+    @property
+    def in_use(self) -> bool:
+        """Whether pixels of it may be used: without peaks, those that are not masked."""
+        return self.peaks > 0 or self.masked < self.pixels
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,8 @@ def _number(value: float) -> str:
 
 def _group_verdict(group: GroupEvidence) -> GroupVerdict:
     if group.peaks == 0:
-        return GroupVerdict(group.group, "not to be used", ("It has no peaks that can be used, and is masked.",))
+        text = "It has no peaks that can be used" + ("." if group.in_use else ", and is masked.")
+        return GroupVerdict(group.group, "not to be used", (text,))
     ppm = (GOOD_PPM, USABLE_PPM)
     error, known, missed = 2.0 * group.error_ppm, bool(np.isfinite(group.error_ppm)), group.foreseen_ppm
     reasons = _limited(error, ppm, f"Its scale is known to {error:.0f} ppm (two standard errors)")
@@ -182,7 +189,7 @@ def _cells(evidence: Evidence) -> list[_Reason]:
 
 def _groups(evidence: Evidence, verdicts: Sequence[GroupVerdict]) -> list[_Reason]:
     """What the groups mean for the whole: a masked one is missing, one that is in use and bad spoils it."""
-    in_use = {group.group for group in evidence.groups if group.peaks > 0}
+    in_use = {group.group for group in evidence.groups if group.in_use}
     if not in_use:
         return [_Reason("not to be used", "No group has a calibration.")]
     reasons = []

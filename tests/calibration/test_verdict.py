@@ -57,7 +57,7 @@ def test_a_group_is_judged_by_its_figures(changes: dict[str, float], word: str, 
 
 
 def test_a_group_without_peaks_is_masked_and_does_not_spoil_the_others() -> None:
-    found = judge(with_group(peaks=0))
+    found = judge(with_group(peaks=0, masked=1000))
     assert (found.word, found.groups[1].word) == ("usable", "not to be used")
     assert judge(replace(GOOD, groups=(replace(FINE, peaks=0),))).word == "not to be used"
 
@@ -102,3 +102,9 @@ def test_the_gravest_reason_comes_first() -> None:
 def test_a_verdict_goes_through_json() -> None:
     found = judge(with_group(peaks=3))
     assert from_dict(Verdict, as_dict(found)) == found
+
+
+def test_a_group_in_use_without_a_peak_that_checks_it_spoils_the_whole() -> None:
+    found = judge(with_group(peaks=0))
+    assert found.word == "not to be used"
+    assert "Group 2: It has no peaks that can be used." in found.reasons

@@ -126,11 +126,10 @@ def calibrate_groups(
             progress.warn("The joint fit of the patterns did not converge; its errors may be too small.")
     failed = [int(g) for g, model in zip(results.group, results.model, strict=True) if not model]
     if len(failed) == len(results):
-        raise CalibrationError(
-            "No group has enough Bragg peaks that can be used.",
-            found=_reasons(fits),
-            fix="Check calibrant, peak limits and thresholds, the largest chi-squared and the mask.",
-        )
+        fix = "Check calibrant, peak limits and thresholds, the largest chi-squared and the mask."
+        if options.any_calibrant:
+            fix = f"The option groups.any_calibrant was given, but without peaks nothing can be fitted. {fix}"
+        raise CalibrationError("No group has enough Bragg peaks that can be used.", found=_reasons(fits), fix=fix)
     _warn(results, fits, options, progress)
     reason = mask.reason.copy()
     reason[np.isin(grouping.group, failed) & ~mask.masked] = MaskReason.GROUP_FAILED

@@ -125,8 +125,10 @@ def joint_results(
         place = int(np.searchsorted(parameters.group, group))
         used[place] = np.count_nonzero(seen_lines(fit, group))
         chi2[place] = fit.chi2[index]
-        if used[place] < options.min_peaks or fit.chi2[index] > pattern_limit(fit, index, options):
-            used[place] = 0 if used[place] >= options.min_peaks else used[place]
+        if used[place] < options.min_peaks:
+            continue
+        if fit.chi2[index] > pattern_limit(fit, index, options):
+            used[place] = 0
             continue
         terms = _terms(fit, parameters, index, models, options.convention)
         model[place], value[place], error[place] = terms.model, terms.value, terms.error
@@ -160,8 +162,11 @@ def _terms(
 
 
 def pattern_limit(fit: PatternFit, index: int, options: GroupOptions) -> float:
-    """Largest chi-squared per degree of freedom of a group's pattern, as that of a single peak."""
-    return chi2_limit(float(fit.neutrons[index]), options)
+    """Largest chi-squared per degree of freedom of a group's pattern, as that of a single peak.
+
+    A run of something else has none: its pattern is not that of the calibrant, which the verdict says.
+    """
+    return np.inf if options.any_calibrant else chi2_limit(float(fit.neutrons[index]), options)
 
 
 def seen_lines(fit: PatternFit, group: int) -> NDArray[np.bool_]:

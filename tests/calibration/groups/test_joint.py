@@ -28,6 +28,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.calibration.types.pattern import Convention, GroupFocus
 from snapcal_workbench.calibration.units import tof_from_d
+from snapcal_workbench.errors import CalibrationError
 from snapcal_workbench.options import GroupOptions
 from snapcal_workbench.progress import Progress
 from tests.back_to_back import Truth, drawn, some
@@ -204,6 +205,16 @@ def test_a_group_without_counts_is_masked(
     assert len(pattern) == 2
     assert (mask.reason[3:6] == MaskReason.GROUP_FAILED).all()
     assert not mask.masked[[0, 1, 2, 6, 7, 8]].any()
+
+
+def test_a_run_without_peaks_is_refused_whatever_calibrant_is_allowed(
+    truth: Truth, run: tuple[Spectra, DiffCalTable], peaks: dict[int, ExpectedPeaks]
+) -> None:
+    spectra, table = run
+    y = np.random.default_rng(1).poisson(500.0, spectra.y.shape).astype(float)
+    flat = replace(spectra, y=y, e=np.sqrt(y))
+    with pytest.raises(CalibrationError, match="any_calibrant was given, but without peaks nothing can be fitted"):
+        calibrated(truth, (flat, table), peaks, any_calibrant=True)
 
 
 def test_peaks_that_the_user_leaves_out_do_not_count(
