@@ -387,10 +387,18 @@ class Session:
         """Focus the request's run with a version or an iteration.
 
         The spectra go into the workspace `output`, or one of a similar name where somebody else has that.
+
+        Raises:
+            NotFoundError: There is no such version or iteration; said before the run is read, which may take minutes.
+            SnapcalError: The run cannot be read or focused.
         """
+        number = iteration_number(reference)
+        if number is None:
+            locate(self.host.settings, reference)
+        else:
+            self.folders.read(number)
         loaded = self._loaded(request, progress.part(0.0, 0.7))
         name = self._ledger.free(output, mine=self._ledger.names(_APPLIED).get(output, ""))
-        number = iteration_number(reference)
         chosen: dict[str, object] = {"version": reference}
         if number is not None:
             names = self.restore(number)

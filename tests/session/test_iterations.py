@@ -237,6 +237,15 @@ def test_the_preset_replaces_all_options_but_those_that_are_given(work: Work) ->
     assert changed.options.groups.model == "DIFC"
 
 
+@pytest.mark.parametrize("reference", [f"{RUN}:9", "iteration 9"])
+def test_what_does_not_exist_is_said_before_the_run_is_read(work: Work, reference: str) -> None:
+    told: list[str] = []
+    progress = Progress(on_report=lambda _, message: told.append(message))
+    with pytest.raises(NotFoundError, match="9"):
+        work.session.apply(reference, work.request, "focused", progress)
+    assert told == []
+
+
 def test_a_version_of_the_default_can_be_started_from(work: Work) -> None:
     store = StateStore(work.tree.settings, work.session.iteration(1).state_id, SNAP.lite)
     assert [entry.version for entry in store.entries()] == [0]
