@@ -28,7 +28,8 @@ BINS_PER_SIGMA = 3.0
 DENSE = 3.0
 """Where the reflections follow each other more closely than so many sigmas there is no peak left to fit."""
 EDGE_SIGMAS = 4.0
-"""Left out at both ends of a group's spectrum, in sigmas: its edges are those of the incident band."""
+"""Left out at both ends of a group's spectrum, in sigmas, and at those of the range in which all reflections are
+listed: the edges are those of the incident band, and beyond the list are peaks that the model lacks."""
 
 
 def group_focus(spectra: Spectra, table: DiffCalTable, parameters: GroupParameters) -> dict[int, GroupFocus]:
@@ -99,8 +100,10 @@ def _pattern(
     d_min: float,
 ) -> GroupPattern | None:
     delta_d, difc = float(parameters.delta_d[index]), float(parameters.difc[index])
-    low = max(d_min, float(parameters.d_min[index]), sparse_above(everything[0].d, delta_d))
-    cut = _cut(spectra, row, low, float(parameters.d_max[index]), delta_d)
+    listed, margin = everything[0], EDGE_SIGMAS * delta_d
+    low = max(d_min, float(parameters.d_min[index]), sparse_above(listed.d, delta_d), listed.d_min * (1.0 + margin))
+    high = min(float(parameters.d_max[index]), listed.d_max * (1.0 - margin))
+    cut = _cut(spectra, row, low, high, delta_d)
     if cut is None:
         return None
     edges, y, unit = cut

@@ -8,6 +8,7 @@ multiplicity counts the equivalents in the Laue class. Reflections that coincide
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import gemmi
 import numpy as np
@@ -69,7 +70,7 @@ def reflections_from_cif(
         )
     hkl, f_squared = hkl[visible], f_squared[visible]
     d = structure.cell.calculate_d_array(hkl)
-    return _merged(hkl, d, f_squared, _multiplicity(hkl, operations))
+    return replace(_merged(hkl, d, f_squared, _multiplicity(hkl, operations)), d_min=d_min, d_max=d_max)
 
 
 def _check_number(structure: gemmi.SmallStructure, d_min: float, source: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +21,15 @@ class Reflections:
         f_squared: float64[n], |F|^2 in fm^2 with neutron scattering lengths, mean over coincident reflections
             weighted by their multiplicity.
         multiplicity: int32[n], summed over coincident reflections, so f_squared * multiplicity is the sum.
+        d_min, d_max: Between which all reflections are listed, A; outside the crystal may have others.
     """
 
     hkl: IntArray
     d: FloatArray
     f_squared: FloatArray
     multiplicity: IntArray
+    d_min: float = 0.0
+    d_max: float = math.inf
 
     def __post_init__(self) -> None:
         check_lengths(self, hkl=self.hkl, d=self.d, f_squared=self.f_squared, multiplicity=self.multiplicity)

@@ -63,6 +63,19 @@ def errors(fit: PatternFit, truth: Truth, index: int, convention: Convention) ->
     return curve.tof / tof - 1.0, np.sqrt(np.diag(curve.covariance)) / tof
 
 
+def test_nothing_is_fitted_where_the_list_of_reflections_ends(truth: Truth, run: tuple[Spectra, DiffCalTable]) -> None:
+    """The crystal's other peaks are in the data, but not in the model: they are neither background nor misfit."""
+    all_of_them, limit = truth.reflections, 0.8
+    listed = all_of_them.d >= limit
+    fields = {name: getattr(all_of_them, name)[listed] for name in ("hkl", "d", "f_squared", "multiplicity")}
+    found = fit_pattern(
+        *run, truth.parameters, replace(all_of_them, **fields, d_min=limit), options=PatternOptions(hold_out=False)
+    )
+    assert (truth.parameters.d_min < limit).any()
+    assert (found.d_min > limit).all()
+    assert found.chi2_whole < 1.2
+
+
 @pytest.mark.parametrize("index", range(3))
 def test_the_maxima_are_where_they_are(fit: PatternFit, truth: Truth, index: int) -> None:
     """Within 30 ppm or two standard errors, and known to 20 ppm."""
