@@ -14,6 +14,7 @@ from threading import Event
 import psutil
 import pytest
 from filelock import FileLock
+from typer.testing import CliRunner
 
 from snapcal_workbench.batch.board import Standing
 from snapcal_workbench.batch.cluster import Cluster
@@ -22,12 +23,13 @@ from snapcal_workbench.batch.results import Failure, Result, finished
 from snapcal_workbench.batch.running import Outcome, run_batch
 from snapcal_workbench.batch.saving import Saving
 from snapcal_workbench.batch.worker import calibrated, task_folder
+from snapcal_workbench.cli.app import app
 from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.references import open_version
-from tests.support import copy_tree, run_snapcal
+from tests.support import copy_tree
 
 QUICK = {
     "calibrant": "Silicon_NIST_640d_001",
@@ -195,9 +197,10 @@ def test_a_batch_is_led_by_one_process(study: Study) -> None:
 
 def test_what_cannot_be_done_is_said_before_anything_is_begun(small_tree: SimulatedTree, tmp_path: Path) -> None:
     def told(*arguments: str) -> str:
-        ended = run_snapcal("batch", "58882", *arguments, "--json", config=small_tree.config_path)
-        assert ended.code == InputError.exit_code, ended.err
-        return json.loads(ended.out)["error"]["what"]
+        command = ["--config", str(small_tree.config_path), "batch", "58882", *arguments, "--json"]
+        ended = CliRunner().invoke(app, command)
+        assert ended.exit_code == InputError.exit_code, ended.output
+        return json.loads(ended.stdout)["error"]["what"]
 
     assert "a rule" in told("--save", "all")
     assert "memory" in told("--memory", "0.01")

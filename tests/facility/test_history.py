@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from snapcal_workbench.calibration.types import PixelGrouping
+from snapcal_workbench.cli.app import app
 from snapcal_workbench.errors import NotFoundError
 from snapcal_workbench.facility.history import History, read_history
 from snapcal_workbench.formats.grouping import write_grouping
@@ -18,7 +20,6 @@ from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.store.state_store import StateStore
 from tests.facility.conftest import settings_of
 from tests.facility.snapred_tree import GROUP_ERROR, SnapredState, state_at
-from tests.support import run_snapcal
 
 VERSIONS = 9
 NOISE = 300e-6
@@ -142,16 +143,16 @@ def test_a_version_that_cannot_be_read_is_told(drifting: SnapredState, tmp_path:
 
 
 def test_the_shell_tells_and_draws_it(drifting: SnapredState, history: History, tmp_path: Path) -> None:
-    where = ("--set", f"calibration_home={drifting.settings.calibration_home}")
+    command = ["--set", f"calibration_home={drifting.settings.calibration_home}", "history", drifting.state.state_id]
     picture = tmp_path / "history.png"
-    done = run_snapcal(*where, "history", drifting.state.state_id, "--plot", str(picture), "--json")
-    assert done.code == 0, done.err
-    found = json.loads(done.out)
+    done = CliRunner().invoke(app, [*command, "--plot", str(picture), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
     assert found["sentences"] == history.sentences()
     assert found["changes"][0]["ppm"] == pytest.approx(history.changes[0].ppm)
     assert len(found["points"]) == VERSIONS
     assert picture.read_bytes().startswith(b"\x89PNG")
-    shown = run_snapcal(*where, "history", drifting.state.state_id, "--last", "3")
-    assert shown.code == 0
-    assert str(drifting.run(9)) in shown.out
-    assert str(drifting.run(1)) not in shown.out
+    shown = CliRunner().invoke(app, [*command, "--last", "3"])
+    assert shown.exit_code == 0
+    assert str(drifting.run(9)) in shown.stdout
+    assert str(drifting.run(1)) not in shown.stdout

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import h5py
 import pytest
+from typer.testing import CliRunner
 
 from snapcal_workbench.calibration.types import Account
+from snapcal_workbench.cli.app import app
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.facility.run_states import census_path, take_census
 from snapcal_workbench.facility.states import StateRow, list_states
@@ -25,7 +27,7 @@ from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.state_store import StateStore
 from tests.facility.conftest import settings_of
 from tests.facility.snapred_tree import SnapredState
-from tests.support import copy_tree, run_snapcal
+from tests.support import copy_tree
 
 
 @pytest.fixture(scope="module")
@@ -130,16 +132,15 @@ def test_the_verdict_of_our_own_version_and_the_runs_since(calibrated_tree: Simu
 
 
 def test_the_shell_lists_the_same(snapred_states: list[SnapredState]) -> None:
-    settings = snapred_states[0].settings
-    where = ("--set", f"calibration_home={settings.calibration_home}")
-    done = run_snapcal(*where, "states", "--sort", "wavelength", "--where", "arcs=90", "--json")
-    assert done.code == 0, done.err
-    found = json.loads(done.out)
+    command = ["--set", f"calibration_home={snapred_states[0].settings.calibration_home}", "states"]
+    done = CliRunner().invoke(app, [*command, "--sort", "wavelength", "--where", "arcs=90", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
     assert [row["wavelength"] for row in found] == sorted(row["wavelength"] for row in found)
     assert len(found) == 10
-    shown = run_snapcal(*where, "states")
-    assert shown.code == 0
-    assert found[0]["state_id"] in shown.out
-    wrong = run_snapcal(*where, "states", "--sort", "colour")
-    assert wrong.code == 2
-    assert "last_calibrated" in wrong.err
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0
+    assert found[0]["state_id"] in shown.stdout
+    wrong = CliRunner().invoke(app, [*command, "--sort", "colour"])
+    assert wrong.exit_code == 2
+    assert "last_calibrated" in wrong.stderr
