@@ -1,4 +1,4 @@
-"""Batches with real workers: one of them killed, one stopped, one short of memory; and each version saved only once."""
+"""Batches with real workers: one of them killed, one short of memory; and each version saved only once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 
 import psutil
 import pytest
@@ -24,9 +23,8 @@ from snapcal_workbench.batch.running import Outcome, run_batch
 from snapcal_workbench.batch.saving import Saving
 from snapcal_workbench.batch.worker import calibrated, task_folder
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.errors import Cancelled, InputError
+from snapcal_workbench.errors import InputError
 from snapcal_workbench.options import Settings
-from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.references import open_version
 from tests.support import copy_tree
@@ -156,37 +154,6 @@ def test_two_workers_that_do_one_task_agree(study: Study, tmp_path: Path) -> Non
     assert found is not None
     assert first is not None
     assert (found.iteration, found.strain) == (first.iteration, first.strain)
-
-
-def test_a_stopped_batch_keeps_what_is_done_and_goes_on(study: Study, tmp_path: Path) -> None:
-    settings, stopped = study.tree.settings, Event()
-    inputs = {**QUICK, "groups.min_peaks": 3}
-    plan = plan_of_runs(["58882"], inputs, VARIED, settings)
-    workers: set[int] = set()
-
-    def stop_at_the_second(standing: Standing) -> None:
-        if standing.worker:
-            workers.add(int(standing.worker.rsplit(":")[-1]))
-        if standing.stage == "running" and done:
-            stopped.set()
-        if standing.stage == "done":
-            done.append(standing)
-
-    done: list[Standing] = []
-    cluster = Cluster.of(settings, workers=1, memory=1.5)
-    with pytest.raises(Cancelled):
-        run_batch(
-            plan,
-            settings,
-            tmp_path / "batch",
-            cluster,
-            on_change=stop_at_the_second,
-            progress=Progress(is_cancelled=stopped.is_set),
-        )
-    assert len(done) == 1
-    assert not any(map(psutil.pid_exists, workers))
-    left = [task for task in plan.tasks if finished(task_folder(tmp_path / "batch", task)) is None]
-    assert [task.key for task in left] == [task.key for task in plan.tasks if task.key != done[0].task.key]
 
 
 def test_a_batch_is_led_by_one_process(study: Study) -> None:
