@@ -14,6 +14,7 @@ import numpy as np
 
 from snapcal_workbench.errors import FileFormatError, SnapcalError
 from snapcal_workbench.formats.index import IndexEntry
+from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -69,7 +70,7 @@ def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, ru
             **item,
             "reference": f"{item['mode']}/{state_id}/{version}",
             "software": software,
-            "standing": _standing(item, entries.get(version), found["applies"], run, mode),
+            "standing": _standing(item, entries.get(version), found["applies"], run, mode, settings),
             "health": health,
             "quality": quality,
         }
@@ -77,16 +78,19 @@ def described_versions(settings: Settings, state_id: str, mode: PixelMode, *, ru
     return {**found, "versions": [described(item) for item in found["versions"]]}
 
 
-def _standing(item: ListedVersion, entry: IndexEntry | None, chosen: int | None, run: int, mode: PixelMode) -> str:
+def _standing(
+    item: ListedVersion, entry: IndexEntry | None, chosen: int | None, run: int, mode: PixelMode, settings: Settings
+) -> str:
     if item["retired"] is not None:
         return "retired"
     if item["version"] == chosen and item["useLiteMode"] == mode.merged:
         return "used for this run"
     if item["useLiteMode"] != mode.merged:
         return "other mode"
-    if entry is not None and entry.accepts(run):
-        return f"hidden by version {chosen}"
-    return "not for this run"
+    if entry is None or not entry.accepts(run):
+        return "not for this run"
+    refused = settings.beyond_cycle == "refuse" and beyond_cycle(settings, entry.run_number, run)
+    return "of another cycle" if refused and entry.version else f"hidden by version {chosen}"
 
 
 def _record_of(folder: Path | None) -> tuple[str, str, str]:

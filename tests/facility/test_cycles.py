@@ -12,6 +12,7 @@ from snapcal_workbench.cli.app import app
 from snapcal_workbench.instrument.cycles import beyond_cycle, cycle_of, known_cycles
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.options import BeamCycle, Settings
+from snapcal_workbench.session.versions import described_versions
 from snapcal_workbench.store.listing import versions_of_state
 from snapcal_workbench.store.state_store import StateStore
 from tests.facility.conftest import settings_of
@@ -106,3 +107,13 @@ def test_before_a_save_the_effect_says_where_the_rule_cuts_it(state: SnapredStat
     assert "It takes runs 58820 to 58829 from version 1." in told
     for rule in ("warn", "allow"):
         assert not any("cycle" in text for text in with_rule(state, rule).effect("58820").sentences())
+
+
+def test_a_version_that_is_refused_is_not_said_to_be_hidden(state: SnapredState) -> None:
+    def standings(rule: str) -> list[str]:
+        settings = with_rule(state, rule).settings
+        found = described_versions(settings, state.state.state_id, SNAP.lite, run=58850)
+        return [item["standing"] for item in sorted(found["versions"], key=lambda item: item["version"])]
+
+    assert standings("refuse") == ["hidden by version 2", "of another cycle", "used for this run"]
+    assert standings("warn") == ["hidden by version 2", "hidden by version 2", "used for this run"]
