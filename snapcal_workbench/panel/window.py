@@ -375,6 +375,7 @@ class CalibrationWindow(QMainWindow):
     def show_results(self, results: Results | None) -> None:
         """Show results of one iteration."""
         self._results = results
+        self.run_bar.report.setEnabled(results is not None)
         self.outcome.show_results(results)
 
     def show_left_out(self, peaks: Collection[Peak]) -> None:

@@ -55,6 +55,7 @@ def test_what_is_selected_is_shown_with_its_verdict_and_its_change(
     assert view.word.text().startswith(f"Iteration 1 of run 58882: {verdict.word}.")
     assert all(reason in view.reasons.text() for reason in verdict.reasons[:2])
     assert window.results.currentWidget() is window.results.spectra
+    assert window.run_bar.report.isEnabled()
     titles = titles_of(table)
     change = titles.index("Change (ppm)")
     qtbot.waitUntil(lambda: text_of(table, table.row_of(3), change) != "", timeout=20_000)
@@ -73,6 +74,7 @@ def test_an_empty_session_says_what_to_do_first(qtbot, open_window: Open) -> Non
     assert window.outcome.welcome.isVisible()
     assert not window.results.isVisible()
     assert not window.outcome.verdict.isVisible()
+    assert not window.run_bar.report.isEnabled()
 
 
 def test_a_name_of_its_own_is_shown_and_kept(qtbot, open_worked: Open) -> None:

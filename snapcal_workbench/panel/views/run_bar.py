@@ -36,6 +36,7 @@ class RunBar(QWidget):
         self.step.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.step.setAccessibleName("What is being done, or came of it")
         self.report = button("Report", "Open the HTML report of the shown iteration in the browser")
+        self.report.setEnabled(False)
         self.script = button("Copy script", "Copy Python that runs the iterations again")
         self.clear = button("Clear workspaces …", "Delete the workspaces that this calibration session made")
         layout = QHBoxLayout(self)
