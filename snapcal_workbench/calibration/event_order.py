@@ -46,20 +46,43 @@ def sort_within_pixels(
     list(in_order(work, split(np.diff(start), EVENTS_PER_CHUNK, PIXELS_PER_CHUNK), progress=quiet, threads=threads))
 
 
-def with_sorted_weights(events: Events) -> Events:
-    """The events in order of TOF, and of weight where TOFs are equal; without weights, and in order already: as given.
+def in_canonical_order(events: Events, progress: Progress) -> Events:
+    """The events in order of TOF, and of weight where TOFs are equal; as given where they are in order already.
 
-    The order is that of the bits, which for positive numbers is that of the numbers.
+    The order of weighted events is that of the bits, which for positive numbers is that of the numbers.
+
+    Raises:
+        Cancelled: The user cancelled.
     """
-    if events.weight is None:
+    if events.weight is not None:
+        return _with_sorted_weights(events, events.weight)
+    start = events.start.astype(np.int64, copy=False)
+    tof = np.ascontiguousarray(events.tof, np.float32)
+    if _are_sorted(tof, start):
         return events
+    tof = tof.copy()
+    sort_within_pixels(tof, start, progress=progress)
+    return replace(events, tof=tof)
+
+
+def _with_sorted_weights(events: Events, weights: NDArray[np.float32]) -> Events:
     tof = np.ascontiguousarray(events.tof, np.float32).view(np.uint32)
-    weight = np.ascontiguousarray(events.weight, np.float32).view(np.uint32)
+    weight = np.ascontiguousarray(weights, np.float32).view(np.uint32)
     keys = (tof.astype(np.uint64) << np.uint64(32)) | weight
     if not _sort_keys(keys, events.start.astype(np.int64, copy=False)):
         return events
     sorted_tof = (keys >> np.uint64(32)).astype(np.uint32).view(np.float32)
     return replace(events, tof=sorted_tof, weight=keys.astype(np.uint32).view(np.float32))
+
+
+@njit(cache=True, nogil=True)
+def _are_sorted(values, start):
+    """Whether the values of each pixel ascend, those that are no numbers last."""
+    for p in range(start.size - 1):
+        for k in range(start[p] + 1, start[p + 1]):
+            if values[k] < values[k - 1] or (values[k] == values[k] and values[k - 1] != values[k - 1]):
+                return False
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from snapcal_workbench.calibration.event_order import sort_within_pixels
 from snapcal_workbench.calibration.types import IntArray, TofWindow
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats._event_banks import Bank, find_banks
@@ -63,7 +64,7 @@ def read_events(
         progress: Where to report to.
 
     Returns:
-        tof: float32[events], us; within a pixel in the order of banks and of the file.
+        tof: float32[events], us, ascending within a pixel.
         start: int64[n_pixels + 1]; pixel i owns tof[start[i]:start[i+1]].
 
     Raises:
@@ -80,6 +81,7 @@ def read_events(
         share = progress.part(0.95 * number / len(paths), 0.95 * (number + 1) / len(paths))
         parts.extend(_read_file(Path(item), pixels, window, share))
     tof, start = merge_parts(parts, n_pixels)
+    sort_within_pixels(tof, start, progress=progress)
     progress.report(1.0, f"{len(tof)} events sorted by pixel")
     return tof, start
 

@@ -14,8 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from snapcal_workbench.calibration.event_order import sort_within_pixels
 from snapcal_workbench.calibration.types import FloatArray, IntArray
 from snapcal_workbench.hosts.following import check_cancelled
+from snapcal_workbench.progress import Progress
 
 CALLS_BETWEEN_CHECKS = 1000
 """Spectra between two looks whether the user has cancelled: some 30 ms."""
@@ -152,7 +154,7 @@ def event_lists(
         used: bool[n]; those that are not count as empty.
 
     Returns:
-        tof: float32[events], us.
+        tof: float32[events], us; ascending within a spectrum where every event counts 1.
         weight: float32[events], or None where every event counts 1.
         start: int64[n + 1].
     """
@@ -170,8 +172,11 @@ def event_lists(
         counts[i] = len(one)
         at = place.stop
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    weight = weight[:at]
-    return tof[:at], None if np.all(weight == 1.0) else weight, start
+    tof, weight = tof[:at], weight[:at]
+    if not np.all(weight == 1.0):
+        return tof, weight, start
+    sort_within_pixels(tof, start, progress=Progress())
+    return tof, None, start
 
 
 def cancellable(items: Sequence[int]) -> Iterator[int]:

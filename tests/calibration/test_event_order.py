@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.event_order import EVENTS_PER_CHUNK, sort_within_pixels, with_sorted_weights
+from snapcal_workbench.calibration.event_order import EVENTS_PER_CHUNK, in_canonical_order, sort_within_pixels
 from snapcal_workbench.calibration.types import Events, TofWindow
 from snapcal_workbench.progress import Progress
 from tests.synthetic_pixels import panel
@@ -54,11 +54,24 @@ def test_weights_stay_with_their_events_and_order_those_of_one_tof() -> None:
     tof = RNG.integers(1000, 1010, 101).astype(np.float32)
     weight = RNG.uniform(0.1, 3.0, 101).astype(np.float32)
     given = Events(tof, start, geometry, TofWindow(900.0, 2000.0), weight=weight)
-    found = with_sorted_weights(given)
+    found = in_canonical_order(given, Progress())
     assert found.weight is not None
     for a, b in itertools.pairwise(start):
         order = np.lexsort((weight[a:b], tof[a:b]))
         np.testing.assert_array_equal(found.tof[a:b], tof[a:b][order])
         np.testing.assert_array_equal(found.weight[a:b], weight[a:b][order])
     np.testing.assert_array_equal(given.tof, tof)
-    assert with_sorted_weights(found) is found
+    assert in_canonical_order(found, Progress()) is found
+
+
+@pytest.mark.parametrize("kind", ["even", "all equal", "with what is no number"])
+def test_events_are_copied_where_they_are_not_in_order_and_else_left_as_they_are(kind: str) -> None:
+    start = pixels_of([3, 0, 500, 40])
+    tof = values_of(kind, int(start[-1]))
+    before = tof.copy()
+    given = Events(tof, start, panel(1, 2), TofWindow(900.0, 2000.0))
+    found = in_canonical_order(given, Progress())
+    np.testing.assert_array_equal(found.tof, np.concatenate([np.sort(tof[a:b]) for a, b in itertools.pairwise(start)]))
+    np.testing.assert_array_equal(tof, before)
+    assert (found is given) == (kind == "all equal")
+    assert in_canonical_order(found, Progress()) is found

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from snapcal_workbench.calibration.event_order import sort_within_pixels
 from snapcal_workbench.calibration.types import TofWindow
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError
 from snapcal_workbench.formats import _event_banks
@@ -30,8 +31,8 @@ def _raw(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _expected(pixel: np.ndarray, tof: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Events sorted by pixel with numpy's stable sort."""
-    order = np.argsort(pixel, kind="stable")
+    """Events sorted by pixel, and by TOF within it, by numpy."""
+    order = np.lexsort((tof, pixel))
     start = np.concatenate([[0], np.cumsum(np.bincount(pixel, minlength=n))])
     return tof[order], start
 
@@ -62,7 +63,7 @@ class Messages(list):
 
 
 def test_events_are_those_of_a_plain_sort(event_file: Path) -> None:
-    """Every event, in the order of the file within a pixel; pixels without events have none."""
+    """Every event, in order of TOF within a pixel; pixels without events have none."""
     ids, tof = _raw(event_file)
     _assert_same(
         read_events(event_file, pixel_of=None, n_pixels=PIXELS + 5, window=ALL), _expected(ids, tof, PIXELS + 5)
@@ -284,7 +285,9 @@ def test_several_runs_are_summed(event_file: Path, tmp_path: Path) -> None:
         file["entry/bank0_events/event_time_offset"][...] = 777.0
     together = read_events([event_file, second], pixel_of=None, n_pixels=PIXELS, window=ALL)
     single = [read_events(path, pixel_of=None, n_pixels=PIXELS, window=ALL) for path in (event_file, second)]
-    _assert_same(merge_events(single), together)
+    merged = merge_events(single)
+    sort_within_pixels(*merged, progress=Progress())
+    _assert_same(merged, together)
     (ids, tof), (ids2, tof2) = _raw(event_file), _raw(second)
     _assert_same(together, _expected(np.concatenate([ids, ids2]), np.concatenate([tof, tof2]), PIXELS))
 

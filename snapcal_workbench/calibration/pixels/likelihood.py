@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.chunks import in_order
-from snapcal_workbench.calibration.event_order import sort_within_pixels
 from snapcal_workbench.calibration.pixels.estimator import PassEstimate
-from snapcal_workbench.calibration.pixels.likelihood_group import EVENTS_PER_CHUNK, GroupEvents, number_of_folds
+from snapcal_workbench.calibration.pixels.likelihood_group import GroupEvents, number_of_folds
 from snapcal_workbench.calibration.pixels.likelihood_kernels import COUNTS, EDGE
 from snapcal_workbench.calibration.pixels.likelihood_round import Before, Bools, Learned, Round, Search, align, settle
 from snapcal_workbench.calibration.pixels.smooth_field import Index, places_of
@@ -65,7 +64,7 @@ class LikelihoodEstimator:
     """Maximum likelihood shifts of the pixels of every group; satisfies `PixelEstimator`.
 
     Args:
-        events: Of all pixels; weighted ones in their canonical order (`event_order.with_sorted_weights`).
+        events: Of all pixels, in their canonical order (`event_order.in_canonical_order`).
         grouping: Of the same pixels.
         parameters: Of the groups; a group without parameters is left alone.
         options: `max_shift`, `bins_per_delta_d` and `shrink` are used, and `max_offset_bins` where it is set.
@@ -87,12 +86,12 @@ class LikelihoodEstimator:
         self._threads = threads
         self._limit = options.max_shift or WIDEST_SEARCH
         self._scale = float(np.sqrt(max(events.window.minimum, 1.0) * max(events.window.maximum, 1.0)))
+        self._tof = np.ascontiguousarray(events.tof, np.float32)
         weight = np.zeros(0) if events.weight is None else events.weight
         self._weight = weight.astype(np.float32, copy=False)
         self._counts = events.counts
         self._first = events.start.astype(np.int64, copy=False)
         self._members = [np.flatnonzero(grouping.group == g).astype(np.int64) for g in parameters.group]
-        self._y: NDArray[np.float32] | None = None
         self._start: DiffCalTable | None = None
         self._uncertainty = np.zeros(len(parameters))
         self._learned: list[Learned | None] = [None] * len(parameters)
@@ -107,8 +106,6 @@ class LikelihoodEstimator:
         """
         if self._start is None:
             self._start = table
-        if self._y is None:
-            self._y = self._log_tof(progress)
         result = PassEstimate.empty(len(table))
         message = f"Aligning pixels, pass {number}"
 
@@ -124,23 +121,6 @@ class LikelihoodEstimator:
             list(in_order(work, range(len(self._members)), progress=progress, message=message, threads=self._threads))
         progress.report(1.0, message)
         return result
-
-    def _log_tof(self, progress: Progress) -> NDArray[np.float32]:
-        """float32[all events]: ln(TOF / scale), ascending within a pixel; -inf or NaN where the TOF is not positive."""
-        tof = self._events.tof.astype(np.float32, copy=False)
-        y = np.empty(len(tof), np.float32)
-
-        def work(chunk: slice) -> None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                np.log(tof[chunk] / np.float32(self._scale), out=y[chunk])
-
-        size = EVENTS_PER_CHUNK
-        chunks = [slice(first, min(first + size, len(tof))) for first in range(0, len(tof), size)]
-        quiet = Progress(is_cancelled=progress.is_cancelled)
-        list(in_order(work, chunks, progress=quiet, threads=self._threads))
-        if self._events.weight is None:
-            sort_within_pixels(y, self._first, threads=self._threads, progress=progress)
-        return y
 
     def _estimate_group(
         self, index: int, members: Index, table: DiffCalTable, number: int, progress: Progress, result: PassEstimate
@@ -178,16 +158,15 @@ class LikelihoodEstimator:
         result.shift[unused] = 0.0
 
     def _group(self, index: int, members: Index, table: DiffCalTable, progress: Progress) -> GroupEvents:
-        assert self._y is not None
         corrections = np.stack(
             [table.difc[members], table.difa[members], table.tzero[members], np.full(len(members), self._scale)], axis=1
         )
         grid = self._grid(index, members, table)
         places = places_of(self._events.geometry, members)
-        source = self._y, self._weight, self._first
+        source = self._tof, self._scale, self._weight, self._first
         events = float(np.diff(self._first)[members].sum())
         folds, threads = number_of_folds(len(members), events), self._threads
-        if events < SMALL_SHARE * len(self._y):
+        if events < SMALL_SHARE * len(self._tof):
             threads = 1
         return GroupEvents(*source, members, corrections, self._counts[members], grid, places, threads, progress, folds)
 

@@ -48,7 +48,9 @@ class GroupEvents:
     """The events of one group's usable pixels, and the kernels on them.
 
     Attributes:
-        y: float32[all events], ln(TOF / scale).
+        tof: float32[all events], us, ascending within a pixel. ln(TOF / scale) is made of a chunk's when it is needed:
+            that takes a tenth of the time of what is done with it, and keeping it as much memory as the events.
+        scale: One TOF near the middle of the window, us.
         weight: float32[all events], or float32[0] where all are 1.
         start: int64[all pixels + 1].
         pixels: int64[n], the group's pixels.
@@ -61,7 +63,8 @@ class GroupEvents:
         folds: Number of folds, see `number_of_folds`.
     """
 
-    y: NDArray[np.float32]
+    tof: NDArray[np.float32]
+    scale: float
     weight: NDArray[np.float32]
     start: NDArray[np.int64]
     pixels: Index
@@ -115,8 +118,20 @@ class GroupEvents:
         chunks = split(events, EVENTS_PER_CHUNK, PIXELS_PER_CHUNK)
         return in_order(work, chunks, progress=Progress(is_cancelled=self.progress.is_cancelled), threads=self.threads)
 
-    def _source(self, chunk: slice) -> tuple[NDArray[np.float32], NDArray[np.float32], Index, Index]:
-        return self.y, self.weight, self.start, self.pixels[chunk]
+    def source(self, pixels: Index) -> tuple[NDArray[np.float32], NDArray[np.float32], Index, Index]:
+        """ln(TOF / scale) and weights of these pixels' events, where those of each begin, and the pixels' numbers."""
+        tof, weight, start = self.tof, self.weight, self.start[pixels[0] : pixels[-1] + 2]
+        if len(start) == len(pixels) + 1:
+            part = slice(int(start[0]), int(start[-1]))
+            tof, weight = tof[part], weight[part] if len(weight) else weight
+            start = start - start[0]
+        else:
+            taken, start = _events_of(pixels, self.start)
+            tof, weight = tof[taken], weight[taken] if len(weight) else weight
+        y = tof / np.float32(self.scale)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.log(y, out=y)
+        return y, weight, start, np.arange(len(pixels))
 
     def sums(self, u: FloatArray, fold: Index, folds: int) -> tuple[FloatArray, FloatArray]:
         """Aligned counts float64[folds, nx], and counts over y float64[ny]."""
@@ -124,7 +139,7 @@ class GroupEvents:
         def work(chunk: slice) -> tuple[FloatArray, FloatArray]:
             by_x, by_y = np.zeros((folds, self.grid.nx)), np.zeros(self.grid.ny)
             part = u[chunk], fold[chunk], self.corrections[chunk], self.axes, self.grid.nu, self.grid.exposed
-            kernels.accumulate(*self._source(chunk), *part, by_x, by_y)
+            kernels.accumulate(*self.source(self.pixels[chunk]), *part, by_x, by_y)
             return by_x, by_y
 
         by_x, by_y = np.zeros((folds, self.grid.nx)), np.zeros(self.grid.ny)
@@ -164,7 +179,7 @@ class GroupEvents:
         t = template
 
         def work(chunk: slice) -> None:
-            source = self.y, self.weight, self.start, pixels[chunk]
+            source = self.source(pixels[chunk])
             start = u[chunk], known[chunk], lags, fold[chunk], given[chunk], corrections[chunk], self.axes
             tables = t.coarse, t.log_pattern, t.slope, t.log_total, t.information
             kernels.solve(*source, *start, self.grid.coarse, self.grid.exposed, *tables, rows[chunk])
@@ -189,7 +204,7 @@ class GroupEvents:
             part = np.zeros((int(unit[chunk].max()) - low + 1, 2 * lags + 1))
             where = unit[chunk] - low, u[chunk], fold[chunk], self.corrections[chunk]
             tables = self.axes, self.grid.nu, self.grid.coarse, self.grid.exposed, coarse, log_total
-            kernels.unit_curves(*self._source(chunk), *where, *tables, part)
+            kernels.unit_curves(*self.source(self.pixels[chunk]), *where, *tables, part)
             return low, part
 
         total = np.zeros((units, 2 * lags + 1))
@@ -206,10 +221,17 @@ class GroupEvents:
 
         def work(chunk: slice) -> None:
             part = u[chunk], self.corrections[chunk], self.axes, self.grid.exposed, per_bin, every * self.grid.step
-            kernels.goodness(*self._source(chunk), *part, fractions, rows[chunk])
+            kernels.goodness(*self.source(self.pixels[chunk]), *part, fractions, rows[chunk])
 
         list(self._each(work))
         return rows
+
+
+def _events_of(pixels: Index, start: NDArray[np.int64]) -> tuple[Index, NDArray[np.int64]]:
+    """Indices of the events of some pixels, pixel by pixel, and where those of each begin among them."""
+    counts = start[pixels + 1] - start[pixels]
+    begin = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return np.arange(begin[-1]) + np.repeat(start[pixels] - begin[:-1], counts), begin
 
 
 def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
@@ -225,9 +247,7 @@ def first_positions(group: GroupEvents, u: FloatArray, lags: int) -> FloatArray:
     members = np.flatnonzero(rank[unit] >= 0)
     counts = np.zeros((len(chosen), group.grid.nx))
     part = u[members], rank[unit[members]], group.corrections[members], group.axes, group.grid.nu, group.grid.exposed
-    kernels.accumulate(
-        group.y, group.weight, group.start, group.pixels[members], *part, counts, np.zeros(group.grid.ny)
-    )
+    kernels.accumulate(*group.source(group.pixels[members]), *part, counts, np.zeros(group.grid.ny))
     factor = group.grid.coarse
     cell = group.places.cell
     cells = group.sums(u, cell, int(cell.max()) + 1)[0]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snapcal_workbench.calibration.event_order import with_sorted_weights
+from snapcal_workbench.calibration.event_order import in_canonical_order
 from snapcal_workbench.calibration.focus import pixels_in_use
 from snapcal_workbench.calibration.pixels.convergence import Convergence, Increments, converge
 from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
@@ -133,7 +133,7 @@ def calibrate_pixels(
         Cancelled: If the user has cancelled; nothing was changed.
     """
     _check_inputs(events, table, grouping, mask, parameters)
-    events = with_sorted_weights(events)
+    events = in_canonical_order(events, progress)
     step = _PixelStep(
         make_estimator(events, grouping, parameters, options),
         events.geometry,

@@ -156,7 +156,8 @@ class Events:
     """Neutron events of all pixels, sorted by pixel.
 
     Attributes:
-        tof: float32[events], us; pixel i owns tof[start[i]:start[i+1]], in no particular order within a pixel.
+        tof: float32[events], us; pixel i owns tof[start[i]:start[i+1]], in any order within a pixel; in
+            ascending order a calibration needs no copy of them.
         start: int64[n+1].
         geometry: Of the n pixels.
         window: The TOF range that was kept.
