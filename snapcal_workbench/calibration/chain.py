@@ -239,7 +239,8 @@ def _repeat(
 ) -> None:
     """Both steps once."""
     if not options.pixels.skip:
-        pixel, step = align(ingredients, course.table, course.mask, options, progress.part(0.0, 0.6), number=number)
+        part, known = progress.part(0.0, 0.6), course.results
+        pixel, step = align(ingredients, course.table, course.mask, options, part, number=number, known=known)
         course.results = pixel.results if course.results is None else added(course.results, pixel.results)
         course.table, course.mask = pixel.table, pixel.mask
         course.pixel_steps.append(step)
@@ -257,12 +258,23 @@ def align(
     progress: Progress,
     *,
     number: int = 1,
+    known: PixelResults | None = None,
 ) -> tuple[PixelCalibration, PixelStep]:
-    """Align the pixels of each group with each other; `number` is that of the repetition."""
+    """Align the pixels of each group with each other.
+
+    `number` is that of the repetition, `known` the results of the step before, which aligned the pixels of `table`.
+    """
     clock = time.monotonic()
     parameters = parameters_of(ingredients, mask, options.peaks)
     found = calibrate_pixels(
-        ingredients.events, table, ingredients.grouping, mask, parameters, options=options.pixels, progress=progress
+        ingredients.events,
+        table,
+        ingredients.grouping,
+        mask,
+        parameters,
+        options=options.pixels,
+        known=known,
+        progress=progress,
     )
     return found, PixelStep(
         number=number,

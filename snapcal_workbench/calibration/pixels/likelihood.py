@@ -68,6 +68,8 @@ class LikelihoodEstimator:
         grouping: Of the same pixels.
         parameters: Of the groups; a group without parameters is left alone.
         options: `max_shift`, `bins_per_delta_d` and `shrink` are used, and `max_offset_bins` where it is set.
+        sigma: float64[n], standard errors of the pixels' positions in the table of the first pass; None where they may
+            be anywhere within the search.
         threads: Number of threads; None: as many as there are processors. It does not change the result.
     """
 
@@ -78,9 +80,11 @@ class LikelihoodEstimator:
         parameters: GroupParameters,
         options: PixelOptions,
         *,
+        sigma: FloatArray | None = None,
         threads: int | None = None,
     ) -> None:
         self._events = events
+        self._sigma = sigma
         self._options = options
         self._parameters = parameters
         self._threads = threads
@@ -138,10 +142,12 @@ class LikelihoodEstimator:
         start = self._log_difc(self._start, members)
         u = self._log_difc(table, members)
         search = self._search(group, members, start)
-        if number == 1:
+        if number == 1 and self._sigma is None:
             template, placed_at = settle(group, search)
             progress.report(0.3)
         else:
+            if number == 1 and self._sigma is not None:
+                self._uncertainty[index] = _typical(self._sigma[members])
             template, placed_at = group.template(u, self._uncertainty[index]), u
         round_ = align(group, template, placed_at, search, self._recall(index, members))
         progress.report(0.8)
@@ -247,6 +253,12 @@ class LikelihoodEstimator:
 def _usable(table: DiffCalTable, members: Index) -> Bools:
     terms = np.stack([table.difc[members], table.difa[members], table.tzero[members]])
     return np.isfinite(terms).all(0) & (table.difc[members] > 0)
+
+
+def _typical(sigma: FloatArray) -> float:
+    """Typical standard error of the positions that are known."""
+    known = sigma[np.isfinite(sigma)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _middle(round_: Round, u: FloatArray, found: NDArray[np.uint8]) -> float:

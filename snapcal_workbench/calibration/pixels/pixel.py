@@ -112,6 +112,7 @@ def calibrate_pixels(
     *,
     options: PixelOptions,
     progress: Progress,
+    known: PixelResults | None = None,
 ) -> PixelCalibration:
     """Align the pixels of each group with each other.
 
@@ -123,6 +124,8 @@ def calibrate_pixels(
         parameters: Resolution and d range of each group.
         options: Estimator, threshold, largest number of passes and limits.
         progress: Reported to during the passes.
+        known: Results of an earlier step by which the pixels of `table` are aligned already; None where they may be
+            anywhere within the search.
 
     Returns:
         The table, mask and figures after the pass with the smallest increments.
@@ -135,7 +138,7 @@ def calibrate_pixels(
     _check_inputs(events, table, grouping, mask, parameters)
     events = in_canonical_order(events, progress)
     step = _PixelStep(
-        make_estimator(events, grouping, parameters, options),
+        make_estimator(events, grouping, parameters, options, known),
         events.geometry,
         table,
         grouping,
@@ -166,14 +169,18 @@ def calibrate_pixels(
 
 
 def make_estimator(
-    events: Events, grouping: PixelGrouping, parameters: GroupParameters, options: PixelOptions
+    events: Events,
+    grouping: PixelGrouping,
+    parameters: GroupParameters,
+    options: PixelOptions,
+    known: PixelResults | None = None,
 ) -> PixelEstimator:
-    """The estimator that the options name."""
+    """The estimator that the options name; the likelihood begins with what is `known` of the pixels' places."""
     if options.estimator == "correlation":
         return CorrelationEstimator(events, grouping, parameters, options)
     from snapcal_workbench.calibration.pixels.likelihood import LikelihoodEstimator
 
-    return LikelihoodEstimator(events, grouping, parameters, options)
+    return LikelihoodEstimator(events, grouping, parameters, options, sigma=None if known is None else known.sigma)
 
 
 def _check_inputs(
