@@ -150,12 +150,10 @@ def in_process(
     except OSError as error:
         return Outcome(f"could not be started: {error}", {})
     try:
-        printed, complained = _followed(process, seconds, check)
+        with process:  # its pipes are closed, however it ends
+            printed, complained = _followed(process, seconds, check)
     except subprocess.TimeoutExpired:
         return Outcome(f"did not end within {seconds:g} s", {})
-    finally:
-        process.kill()
-        process.wait()
     said, words = _last_json(printed), complained.strip().splitlines()
     last_words = "\n".join(words[-LAST_WORDS:])
     if process.returncode < 0:
@@ -176,14 +174,18 @@ def environment() -> dict[str, str]:
 
 
 def _followed(process: subprocess.Popen[str], seconds: float, check: Callable[[], None]) -> tuple[str, str]:
+    """What a process prints and complains of; it has ended afterwards."""
     end = time.monotonic() + seconds
-    while True:
-        check()
-        try:
-            return process.communicate(timeout=0.1)
-        except subprocess.TimeoutExpired:
-            if time.monotonic() >= end:
-                raise
+    try:
+        while True:
+            check()
+            try:
+                return process.communicate(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= end:
+                    raise
+    finally:
+        process.kill()
 
 
 def _last_json(text: str) -> dict[str, object]:
