@@ -30,6 +30,8 @@ PATIENCE = 20.0
 """Seconds in which a scheduler must answer."""
 _GIB = 1 << 30
 _UNTOUCHED_BY_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+_NO_PAGE = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+"""Of the scheduler: any free port of this machine alone, not Dask's own one, which another batch has."""
 _CONFIG = {
     "distributed.scheduler.allowed-failures": LOST_AT_MOST,
     "distributed.scheduler.worker-saturation": 1.0,  # a task that waits at a worker must not count as lost with it
@@ -155,7 +157,7 @@ def _local(cluster: Cluster, scratch: str) -> Any:
             threads_per_worker=1,
             processes=True,
             memory_limit=cluster.memory,
-            dashboard_address=None,
+            scheduler_kwargs=_NO_PAGE,
             worker_dashboard_address=None,
             silence_logs=logging.CRITICAL,
             local_directory=scratch,

@@ -6,7 +6,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +41,8 @@ QUICK = {
 }
 """Inputs of a calibration of about a second."""
 VARIED = {"groups.model": ["DIFC", "DIFC+TZERO"]}
+DASK_PORT = 8787
+"""Of the page that Dask shows of itself."""
 SAVING = Saving("best-usable", "tester", "a study")
 
 
@@ -64,6 +69,7 @@ class Study:
     folder: Path
     killer: Killer
     outcome: Outcome
+    told: tuple[str, ...]
 
 
 def versions(settings: Settings) -> list[Path]:
@@ -76,8 +82,17 @@ def study(calibrated_tree: SimulatedTree, tmp_path_factory: pytest.TempPathFacto
     plan = plan_of_runs(["58882", "58883"], QUICK, VARIED, tree.settings, name="terms")
     folder, killer = tree.directory / "batch", Killer()
     cluster = Cluster.of(tree.settings, workers=2, memory=1.5)
-    outcome = run_batch(plan, tree.settings, folder, cluster, saving=SAVING, on_change=killer)
-    return Study(tree, plan, folder, killer, outcome)
+    with socket.socket() as taken, warnings.catch_warnings(record=True) as told:
+        with suppress(OSError):  # another one has it
+            taken.bind(("", DASK_PORT))
+            taken.listen()
+        warnings.simplefilter("always")
+        outcome = run_batch(plan, tree.settings, folder, cluster, saving=SAVING, on_change=killer)
+    return Study(tree, plan, folder, killer, outcome, tuple(str(warning.message) for warning in told))
+
+
+def test_another_batch_on_the_machine_disturbs_nobody(study: Study) -> None:
+    assert not [text for text in study.told if "Port" in text or "cluster" in text]
 
 
 def test_the_task_of_a_killed_worker_is_repeated(study: Study) -> None:
