@@ -6,17 +6,17 @@ import json
 import os
 import re
 import stat
-import time
 
 import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.types import DiffCalTable
-from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError, StoreError
-from snapcal_workbench.formats.index import IndexEntry, format_timestamp, parse_timestamp
+from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, StoreError
+from snapcal_workbench.formats.index import IndexEntry, format_timestamp
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.state_store import StateStore
+from tests.support import version_for
 
 
 def names_in(folder):
@@ -27,13 +27,6 @@ def names_in(folder):
 def hidden_in(folder):
     """Names in a folder that people do not see, but for the lock file, which stays."""
     return sorted(p.name for p in folder.iterdir() if p.name.startswith(".") and p.name != ".CalibrationIndex.lock")
-
-
-def chosen(store: StateStore, run: int) -> int:
-    """The version that applies to a run, of which there is one."""
-    found = store.choose(run)
-    assert found is not None
-    return found.version
 
 
 def test_saved_version_reads_back(store, keep, contents):
@@ -232,245 +225,6 @@ def test_state_that_links_out_of_the_tree_is_refused(settings, tmp_path):
         StateStore(settings, "04bd2c53f6bf6754", SNAP.lite)
 
 
-def test_version_applies_as_it_says(store, keep):
-    """The newest that accepts the run; the default where none does."""
-    keep("58882,<60000"), keep(">=58000,<59000"), keep(">=58000")
-    assert store.choose(58882).version == 3
-    store.retire(3, "wrong sample", "tester")
-    assert store.choose(58882).version == 2
-    assert store.choose(59500).version == 0
-
-
-def test_entry_is_newer_than_all_others_when_the_clock_was_set_back(store, keep, monkeypatch):
-    """A version that is saved with yesterday's clock is the newest all the same."""
-    keep()
-    yesterday = time.time_ns() - 86400 * 10**9
-    monkeypatch.setattr(time, "time_ns", lambda: yesterday)
-    keep()
-    assert store.choose(60000).version == 2
-    times = [entry.time for entry in store.entries()]
-    assert times == sorted(times)
-    assert times[2] - times[1] < 10**9
-
-
-def test_versions_of_another_process_are_seen_at_once(store, keep, settings):
-    """Nothing is cached across looks: an entry made by another store object is there."""
-    other = StateStore(settings, store.state_id, SNAP.lite)
-    assert [entry.version for entry in other.entries()] == [0]
-    keep()
-    assert [entry.version for entry in other.entries()] == [0, 1]
-
-
-def test_modes_share_numbers_without_the_level(store, keep, native_contents):
-    """Numbers run through both modes; each run gets its own mode's; the native default is not stored."""
-    native = StateStore(store.settings, store.state_id, SNAP.native)
-    assert native.home == store.home
-    assert native.choose(58882) is None
-    keep()
-    assert native.save(native_contents, author="a", comments="c").version == 2
-    keep()
-    assert chosen(native, 58882) == 2
-    assert store.choose(58882).version == 3
-    assert len(native.read(2).table) == 1179648
-
-
-def test_modes_have_their_own_index_with_the_level(leveled, contents):
-    """As SNAPRed has it today: each mode its numbers, its default and its index."""
-    lite, native = (StateStore(leveled, "04bd2c53f6bf6754", mode) for mode in SNAP.modes)
-    assert lite.save(contents, author="a", comments="c").version == 1
-    assert [entry.version for entry in native.entries()] == [0]
-    assert chosen(native, 58882) == 0
-    assert lite.home.parts[-2:] == ("lite", "diffraction")
-    assert native.home.parts[-2:] == ("native", "diffraction")
-
-
-def test_tree_with_the_level_is_recognised(leveled, contents):
-    """ "auto" follows the state, and for a new state the others of the tree."""
-    auto = leveled.model_copy(update={"index_layout": "auto"})
-    assert StateStore(auto, "04bd2c53f6bf6754", SNAP.lite).home.parts[-2] == "lite"
-    assert StateStore(auto, "e65700ae57929b7d", SNAP.lite).home.parts[-2] == "lite"
-
-
-def test_retired_version_is_passed_over_by_snapred_too(store, keep):
-    """The index says "<0", the record keeps the original, and who, when and why are on record."""
-    keep("58882")
-    store.retire(1, "wrong sample", "tester")
-    entry = json.loads(store.index_path.read_text())[1]
-    record = json.loads((store.home / "v_0001" / "CalibrationRecord.json").read_text())
-    assert entry["appliesTo"] == "<0"
-    assert entry["comments"] == "(INVALIDATED) a test"
-    assert record["indexEntry"]["appliesTo"] == ">=58882,<=58882"
-    retirement = store.retirements()[1]
-    assert (retirement["reason"], retirement["author"]) == ("wrong sample", "tester")
-    assert parse_timestamp(retirement["time"]) > 0
-    assert store.read(1).entry.version == 1
-    assert store.problems() == []
-
-
-def test_unretired_version_is_back_with_its_condition(store, keep):
-    """The condition comes from the record; both lines stay."""
-    keep("58882")
-    store.retire(1, "wrong sample", "tester")
-    store.unretire(1, "it was the right one", "tester")
-    assert store.choose(58882).version == 1
-    assert json.loads(store.index_path.read_text())[1]["appliesTo"] == ">=58882,<=58882"
-    assert len((store.home / "retirements.jsonl").read_text().splitlines()) == 2
-    assert store.retirements() == {}
-
-
-def test_retirement_is_the_truth_when_the_index_is_behind(store, keep):
-    """After a crash between the two, and after SNAPRed rewrote the index, the retirement counts."""
-    keep()
-    before = store.index_path.read_bytes()
-    store.retire(1, "wrong sample", "tester")
-    store.index_path.write_bytes(before)
-    assert store.choose(58882).version == 0
-    keep("58882")
-    assert json.loads(store.index_path.read_text())[1]["appliesTo"] == "<0"
-
-
-@pytest.mark.parametrize("version", [0, 1, 7])
-def test_retiring_what_cannot_be_retired(store, keep, version):
-    """The default, one that is retired already, and one that is not there."""
-    keep()
-    store.retire(1, "once", "tester")
-    with pytest.raises((InputError, NotFoundError)):
-        store.retire(version, "again", "tester")
-    assert len((store.home / "retirements.jsonl").read_text().splitlines()) == 1
-
-
-def test_every_write_is_in_the_audit_log(store, keep):
-    """Saves, retirements and returns, each with its user, host and time."""
-    keep()
-    store.retire(1, "wrong", "tester")
-    store.unretire(1, "right", "tester")
-    lines = [json.loads(line) for line in (store.home / "audit.jsonl").read_text().splitlines()]
-    assert [(line["action"], line["version"]) for line in lines] == [
-        ("announce", 0),
-        ("save", 0),
-        ("announce", 1),
-        ("save", 1),
-        ("retire", 1),
-        ("unretire", 1),
-    ]
-    assert all(line["user"] and line["host"] and line["time"] for line in lines)
-
-
-def change_byte(path):
-    """Change one byte in the middle of a file."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-@pytest.mark.parametrize(
-    "name", ["diffract_consts_058882_v0001.h5", "dsp_column_058882_v0001.nxs.h5", "pixel_results_058882_v0001.h5"]
-)
-def test_changed_file_is_noticed(store, keep, name):
-    """One bit in any file is an error that names it, unless checking is switched off."""
-    keep()
-    change_byte(store.home / "v_0001" / name)
-    with pytest.raises(StoreError, match=re.escape(name)):
-        store.read(1)
-
-
-def test_missing_file_is_noticed(store, keep):
-    """A file that the record lists and the folder lacks."""
-    keep()
-    (store.home / "v_0001" / "dsp_column_058882_v0001.nxs.h5").unlink()
-    with pytest.raises(StoreError, match="dsp_column"):
-        store.read(1)
-    assert store.read(1, verify=False).spectra is None
-
-
-def test_names_in_a_record_cannot_leave_the_version(store, keep, tmp_path):
-    """A path or a symbolic link in place of the table is not followed."""
-    keep()
-    folder = store.home / "v_0001"
-    path = folder / "CalibrationRecord.json"
-    secret = tmp_path / "secret.h5"
-    (folder / "diffract_consts_058882_v0001.h5").rename(secret)
-    record = json.loads(path.read_text())
-    record["workspaces"]["diffCalTable"] = [str(secret.with_suffix(""))]
-    path.write_text(json.dumps(record))
-    with pytest.raises(FileFormatError, match="no regular file"):
-        store.read(1, verify=False)
-    record["workspaces"]["diffCalTable"] = ["diffract_consts_058882_v0001"]
-    path.write_text(json.dumps(record))
-    (folder / "diffract_consts_058882_v0001.h5").symlink_to(secret)
-    with pytest.raises(FileFormatError, match="no regular file"):
-        store.read(1, verify=False)
-
-
-def test_missing_version_is_named_with_those_that_exist(store, keep):
-    """The error lists what there is."""
-    keep()
-    with pytest.raises(NotFoundError, match="0, 1"):
-        store.read(9)
-
-
-def test_damaged_index_is_rebuilt_in_memory_and_kept(store, keep):
-    """Cut off, emptied or removed: the versions are all there, it is said, and the next save makes it whole."""
-    keep("58882"), keep(">=6")
-    whole = store.index_path.read_bytes()
-    for damaged in (whole[:100], b"", b"\xff\xfe", b"{}", b"[" * 100_000):
-        store.index_path.write_bytes(damaged)
-        assert [(e.version, e.applies_to) for e in store.entries()] == [(0, ">=0"), (1, ">=58882,<=58882"), (2, ">=6")]
-        assert any("CalibrationIndex.json" in problem for problem in store.problems())
-    keep()
-    assert [item["version"] for item in json.loads(store.index_path.read_text())] == [0, 1, 2, 3]
-    kept = [path for path in store.home.iterdir() if "damaged" in path.name]
-    assert [path.read_bytes() for path in kept] == [b"[" * 100_000]
-
-
-def test_missing_index_is_rebuilt_in_memory(store, keep):
-    """The folders say enough."""
-    keep()
-    store.index_path.unlink()
-    assert [entry.version for entry in store.entries()] == [0, 1]
-    assert any("is missing" in problem for problem in store.problems())
-
-
-def test_odd_things_are_read_and_each_reported_once(store, keep):
-    """Entries without folders, folders without entries, foreign files, symbolic links, odd and unknown fields."""
-    keep(), keep(), keep()
-    index = json.loads(store.index_path.read_text())
-    index[1]["appliesTo"] = None
-    index[1]["colour"] = "green"
-    index[2]["timestamp"] = index[2]["timestamp"][:23] + "+0000"
-    del index[3]
-    index.append({**index[0], "version": 8})
-    store.index_path.write_text(json.dumps(index))
-    (store.home / "v_0005").mkdir()
-    (store.home / "v_0006").symlink_to("v_0001")
-    (store.home / "notes.txt").write_text("hello")
-    assert [entry.version for entry in store.entries()] == [0, 1, 2, 3]
-    problems = store.problems()
-    for sign in (
-        "Version 1: appliesTo",
-        "Version 2: timestamp",
-        "Version 3 is not",
-        "Version 8",
-        "v_0005",
-        "v_0006",
-        "notes",
-    ):
-        assert sum(sign in problem for problem in problems) == 1, sign
-    assert keep() == 9
-    written = {item["version"]: item for item in json.loads(store.index_path.read_text())}
-    assert sorted(written) == [0, 1, 2, 3, 8, 9]
-    assert written[1]["colour"] == "green"
-    assert len(written[2]["timestamp"]) == len(written[0]["timestamp"])
-
-
-def test_folders_of_one_number(store, keep):
-    """SNAPRed takes v_1 for version 1 as well; the right name counts and the other is reported."""
-    keep()
-    (store.home / "v_1").mkdir()
-    assert store.read(1).path.name == "v_0001"
-    assert any("are both version 1" in problem for problem in store.problems())
-
-
 def test_number_that_another_program_published_meanwhile_is_left_to_it(store, contents, keep):
     """If SNAPRed publishes the claimed number while we build, ours becomes the next; both are there."""
 
@@ -584,8 +338,8 @@ def test_version_of_snapred_with_real_data_is_read(leveled, state, reference_dat
     stored = store.read(3)
     assert (len(stored.table), int(stored.mask.masked.sum())) == (18432, 1213)
     assert (stored.spectra, stored.fits, stored.pixel_results) == (None, None, None)
-    assert chosen(store, 58885) == 3
-    assert chosen(store, 58884) == 0
+    assert version_for(store, 58885) == 3
+    assert version_for(store, 58884) == 0
     assert store.problems() == []
 
 
