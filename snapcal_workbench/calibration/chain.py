@@ -15,6 +15,7 @@ import numpy as np
 
 from snapcal_workbench.calibration.beam import Examined, examine, foreign_peaks, phases_of, tested, undisturbed
 from snapcal_workbench.calibration.focus import focus
+from snapcal_workbench.calibration.groups.convention import curve_error
 from snapcal_workbench.calibration.groups.group import calibrate_groups, fitted_peaks
 from snapcal_workbench.calibration.groups.joint import joint_account
 from snapcal_workbench.calibration.groups.metrics import group_metrics
@@ -50,6 +51,7 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.calibration.types.calibration import table_hash
+from snapcal_workbench.calibration.types.pattern import JointAccount
 from snapcal_workbench.calibration.units import tof_from_d
 from snapcal_workbench.calibration.verdict import FOREIGN, Evidence, GroupEvidence, judge
 from snapcal_workbench.errors import InputError
@@ -570,13 +572,13 @@ def group_evidence(
             evidence.append(GroupEvidence(group, 0, **counts))
             continue
         own = after.fits.used & (after.fits.group == group)
-        missed, chi2 = joint_evidence(after.pattern, group)
+        missed, chi2, known = joint_evidence(after.pattern, after.parameters, group, step.joint)
         strain, error, spread = scale_of(after.fits.strain[own], after.fits.centre_error[own] / after.fits.d[own])
         evidence.append(
             GroupEvidence(
                 group=group,
                 peaks=int(after.metrics.peaks_used[row[group]]),
-                error_ppm=1e6 * error,
+                error_ppm=1e6 * float(np.fmax(error, known)),
                 strain_ppm=1e6 * strain,
                 spread_ppm=1e6 * spread,
                 foreseen_ppm=1e6 * missed,
@@ -587,12 +589,19 @@ def group_evidence(
     return tuple(evidence)
 
 
-def joint_evidence(pattern: PatternFit | None, group: int) -> tuple[float, float]:
-    """By how much a group's held-out peaks were missed (relative), and its chi-squared; NaN where none were."""
-    if pattern is None or group not in pattern.group:
-        return np.nan, np.nan
+def joint_evidence(
+    pattern: PatternFit | None, parameters: GroupParameters, group: int, joint: JointAccount | None
+) -> tuple[float, float, float]:
+    """What the joint fit says of a group; NaN where there is none of it.
+
+    By how much held-out peaks were missed (relative), chi-squared, and the relative error of the places of its peaks.
+    That error holds what all groups share (time offset, moderator), of which the scatter of the peaks knows nothing.
+    """
+    if pattern is None or joint is None or group not in pattern.group:
+        return np.nan, np.nan, np.nan
     index = int(np.flatnonzero(pattern.group == group)[0])
-    return float(pattern.missed[index]), float(pattern.chi2[index])
+    error = curve_error(pattern, parameters, index, "T0" if joint.convention == "T0" else "maximum")
+    return float(pattern.missed[index]), float(pattern.chi2[index]), error
 
 
 def scale_of(strain: FloatArray, error: FloatArray) -> tuple[float, float, float]:

@@ -55,7 +55,8 @@ class GroupEvidence:
         group: Id.
         peaks: Number of peaks that were used; 0 where the group has no calibration (and is masked), or nothing that
             could check it.
-        error_ppm: Standard error of its position scale.
+        error_ppm: Standard error of its position scale: by the scatter of its peaks, or by the joint fit where that is
+            more.
         strain_ppm: Strain that is left; spread_ppm: its rms over the peaks.
         foreseen_ppm: Rms by which held-out peaks of the joint fit were missed, noise taken off.
         chi2: Of the joint fit, a degree of freedom.

@@ -102,6 +102,12 @@ def group_curve(
     return Curve(d, tof, slopes.T @ fit.covariance[np.ix_(places, places)] @ slopes + np.outer(form, form))
 
 
+def curve_error(fit: PatternFit, parameters: GroupParameters, index: int, convention: Convention) -> float:
+    """Relative standard error of the peaks' places of group number `index`, rms over its d range."""
+    curve = group_curve(fit, parameters, index, convention)
+    return float(np.sqrt(np.mean(np.diag(curve.covariance) / curve.tof**2)))
+
+
 def _lattice(fit: PatternFit, parameters: GroupParameters, index: int, d: FloatArray) -> GroupPattern:
     """A pattern of the group with reflections at d, and no data."""
     row = int(np.searchsorted(parameters.group, fit.group[index]))

@@ -11,6 +11,7 @@ import pytest
 from snapcal_workbench.calibration.chain import joint_evidence
 from snapcal_workbench.calibration.groups.convention import convention_table, curve_terms, group_curve
 from snapcal_workbench.calibration.groups.group import calibrate_groups
+from snapcal_workbench.calibration.groups.joint import joint_account
 from snapcal_workbench.calibration.groups.pattern_data import background_splines
 from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
 from snapcal_workbench.calibration.groups.profile import combined_profile
@@ -181,12 +182,15 @@ def test_a_fit_goes_on_where_another_ended(fit: PatternFit, truth: Truth, run: t
         np.testing.assert_allclose(one.tof, other.tof, rtol=5e-6)
 
 
-def test_the_verdict_knows_how_well_the_fit_foresees_and_fits(fit: PatternFit) -> None:
-    """Of the group that is meant; of one that has no joint fit nothing is known."""
-    missed, chi2 = joint_evidence(replace(fit, missed=np.array([1e-5, 4e-4, 2e-5])), 4)
-    assert (missed, chi2) == (4e-4, fit.chi2[1])
-    assert np.isnan(joint_evidence(fit, 2)).all()
-    assert np.isnan(joint_evidence(None, 4)).all()
+def test_the_verdict_knows_what_the_joint_fit_says(fit: PatternFit, truth: Truth) -> None:
+    """Of the group that is meant, with the errors of what all groups share; of one without a joint fit nothing."""
+    account = joint_account(fit, truth.parameters, UNKNOWN_PROFILE, "T0")
+    told = joint_evidence(replace(fit, missed=np.array([1e-5, 4e-4, 2e-5])), truth.parameters, 4, account)
+    assert told[:2] == (4e-4, fit.chi2[1])
+    assert told[2] > 50e-6  # a run says little of T0, however well its peaks agree with each other
+    assert joint_evidence(fit, truth.parameters, 4, replace(account, convention="maximum"))[2] < 20e-6
+    assert np.isnan(joint_evidence(fit, truth.parameters, 2, account)).all()
+    assert np.isnan(joint_evidence(None, truth.parameters, 4, None)).all()
 
 
 def calibrated(
