@@ -156,7 +156,8 @@ def _compare_group(
     error = np.sqrt(np.diag(inverse)[len(linear) :] * scale)
     places = problem.layout.of_group(index)
     response = estimator @ slopes_of(pattern, shapes, fit).T
-    foreseen = np.sqrt(np.einsum("ij,jk,ik->i", response, cov[np.ix_(places, places)], response))
+    variance = np.einsum("ij,jk,ik->i", response, cov[np.ix_(places, places)], response)
+    foreseen = np.sqrt(np.maximum(variance, 0.0))  # rounding, where what is fitted is hardly determined
     area_error = np.sqrt(np.diag(inverse)[np.searchsorted(np.flatnonzero(fit.free), held)] * scale)
     clear = fit.coefficients[held] > SIGNIFICANT * area_error
     place = np.array([shapes.peaks[pattern.column == c, :, 0].mean() for c in held])
