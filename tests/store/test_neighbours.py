@@ -29,12 +29,12 @@ NOBODY = 65534
 pytestmark = pytest.mark.usefixtures("small_instrument")
 
 
-class Told(Progress):
-    """Keeps what a user would be told."""
+class Told:
+    """What a user would be told of an action that is given `progress`."""
 
     def __init__(self):
         self.messages: list[str] = []
-        super().__init__(on_message=lambda level, message: self.messages.append(message))
+        self.progress = Progress(on_message=lambda level, message: self.messages.append(message))
 
 
 def save(store, draft, progress=None):
@@ -127,7 +127,11 @@ def test_another_users_dead_staging_folder_is_worked_around(store, quick_path, t
 
     def action():
         told = Told()
-        return save(store, tiny_draft, told), told.messages, [a.why_not for a in repair(store.settings, apply=True)]
+        return (
+            save(store, tiny_draft, told.progress),
+            told.messages,
+            [a.why_not for a in repair(store.settings, apply=True)],
+        )
 
     version, messages, why_not = as_nobody(action)
     assert version == 1
@@ -233,7 +237,7 @@ def test_a_lock_that_cannot_be_given_back_is_told_beside_the_saved_version(store
     told = Told()
     with monkeypatch.context() as patch:
         failing(patch, locks.fs, "remove", when=lambda path: path.name == HOLDER and (store.home / "v_0001").exists())
-        assert save(store, tiny_draft, told) == 1
+        assert save(store, tiny_draft, told.progress) == 1
     assert "What was done is done" in " ".join(told.messages)
     assert [entry.version for entry in store.entries()] == [0, 1]
     assert save(store, tiny_draft) == 2
@@ -250,7 +254,7 @@ def test_a_file_lock_that_cannot_be_given_back_is_told(store, tiny_draft, monkey
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(locks.FileLock, "release", failing_release)
-    assert save(store, tiny_draft, told) == 1
+    assert save(store, tiny_draft, told.progress) == 1
     assert "could not be given back" in " ".join(told.messages)
 
 

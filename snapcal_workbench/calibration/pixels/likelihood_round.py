@@ -9,7 +9,7 @@ they stray further only pixels with an unambiguous top of their own count. Posit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,7 +185,7 @@ def _centred(u: FloatArray, start: FloatArray) -> FloatArray:
 
 def _drawn(own: Own, prior: Prior) -> tuple[FloatArray, FloatArray]:
     """Positions between own and prior, and their standard errors; a top too far from the prior is not believed."""
-    known = prior.pixel_variance + prior.mean_variance
+    known = prior.variance + prior.mean_variance
     within = np.abs(own.u - prior.mean) < 3.0 * np.sqrt(own.variance + known)
     variance = 1.0 / (1.0 / own.variance + 1.0 / known)
     between = variance * (own.u / own.variance + prior.mean / known)
@@ -218,7 +218,7 @@ def align(group: GroupEvents, template: Template, placed_at: FloatArray, search:
 
 def _against(group: GroupEvents, template: Template, own: Own, prior: Prior) -> FloatArray:
     """float64[n]: ln L of a pixel's own top above that of the place of the prior; 0 where they do not disagree."""
-    far = np.abs(own.u - prior.mean) > 5.0 * np.sqrt(own.variance + prior.pixel_variance + prior.mean_variance)
+    far = np.abs(own.u - prior.mean) > 5.0 * np.sqrt(own.variance + prior.variance + prior.mean_variance)
     some = np.flatnonzero(own.clear & far)
     at_prior = group.solve(template, prior.mean[some], lags=0, members=some)
     against = np.zeros(len(group))
@@ -238,13 +238,13 @@ def _between(group: GroupEvents, template: Template, own: Own, learned: Learned)
     Where ln L is a parabola between a pixel's own top and the prior's the place is known; the others climb to it.
     """
     prior = learned.prior
-    held = 1.0 / prior.pixel_variance
+    held = 1.0 / prior.variance
     between = (own.u / own.variance + prior.mean * held) / (1.0 / own.variance + held)
     moved = between - own.u
     ratio = own.rows[:, LOG_RATIO] - 0.5 * moved**2 * template.inflation / own.variance
     some = np.flatnonzero(~(own.sharp & (np.abs(moved) < SHARP * group.grid.delta_d)))
     begin = np.where(own.clear if learned.close else own.placed, between, prior.mean)[some]
-    pull = np.stack([prior.mean[some] - begin, np.full(len(some), held * template.inflation)], axis=1)
+    pull = np.stack([prior.mean[some] - begin, held[some] * template.inflation], axis=1)
     rows = group.solve(template, begin, lags=1, prior=pull, members=some)
     between[some], ratio[some] = begin + rows[:, SHIFT], rows[:, LOG_RATIO]
     return between, ratio
@@ -316,7 +316,8 @@ def _first_prior(group: GroupEvents, template: Template, own: Own, search: Searc
     prior = _fit(group.places.blocks(), value, noise, noise, known, tuple(_unit_mean(unit, b) for b in search.bases))
     excess = robust_spread((value - prior.mean)[known]) ** 2 - np.median(noise[known])
     close = bool(excess < (0.5 * group.grid.delta_d) ** 2)
-    return Learned(Prior(prior.mean[unit], prior.mean_variance[unit], prior.pixel_variance, 0.0), close)
+    of_pixel = {name: getattr(prior, name)[unit] for name in ("mean", "mean_variance", "patch_variance")}
+    return Learned(replace(prior, **of_pixel, block_variance=0.0), close)
 
 
 def _block_tops(group: GroupEvents, template: Template, unit: Index, search: Search) -> tuple[FloatArray, Bools]:
@@ -334,7 +335,7 @@ def _cell_prior(group: GroupEvents, template: Template, search: Search) -> Learn
     position, _ = curve_tops(curves, search.lags)
     variance = group.grid.delta_d**2 / 16
     mean = search.start + position[cell] * group.grid.lag
-    return Learned(Prior(mean, np.full(len(group), variance), variance, 0.0), True)
+    return Learned(Prior(mean, np.full(len(group), variance), variance, 0.0, np.zeros(len(group))), True)
 
 
 def _unit_mean(unit: Index, values: FloatArray) -> FloatArray:
@@ -351,7 +352,8 @@ def _fit(
 ) -> Prior:
     """The prior in the coordinate in which pixels stray least, with absolute means.
 
-    A start that was made from the same events is no evidence, and the geometry is used (see `_independent`).
+    A start that was made from the same events is no evidence, and the geometry is used (see `_independent`); so it is
+    for pixels that are off their field together, whose start may hold nothing but the noise of their own events.
     """
     priors = [fit_field(places, value - base, expected, seen, used) for base in bases]
     best = 0
@@ -359,8 +361,14 @@ def _fit(
         strays = [p.pixel_variance + p.block_variance + float(np.median(p.mean_variance)) for p in priors]
         given = (value - bases[1])[used], expected[used], (bases[1] - bases[0] - priors[0].mean)[used]
         best = int(strays[1] < strays[0] and _independent(*given))
-    chosen = priors[best]
-    return Prior(chosen.mean + bases[best], chosen.mean_variance, chosen.pixel_variance, chosen.block_variance)
+    chosen, geometry = priors[best], priors[0]
+    off = (geometry.patch_variance > 0) & (best > 0)
+    return replace(
+        chosen,
+        mean=np.where(off, geometry.mean + bases[0], chosen.mean + bases[best]),
+        mean_variance=np.where(off, geometry.mean_variance, chosen.mean_variance),
+        patch_variance=np.where(off, geometry.patch_variance, chosen.patch_variance),
+    )
 
 
 def _independent(residual: FloatArray, expected: FloatArray, drawn: FloatArray) -> bool:

@@ -15,10 +15,12 @@ much about the components as they can.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from scipy.special import log_ndtr
 
 from snapcal_workbench.calibration.pixels.surface import fitted_surface, weighted_median
@@ -31,6 +33,18 @@ CLIP = 4.0
 """Residuals are cut at so many standard deviations before the field is fitted again: good pixels hardly reach it. With
 a tenth of bad pixels half of it makes the errors of the good ones smaller by a fifth and more, twice changes them by a
 tenth at most; half of it with good pixels alone has not been looked at."""
+TILES = 8
+"""Parts of a module, along each side, in which pixels are asked whether they are off the field together: 16 pixels
+of a lite module of 32. Half of it sees no patch of an eighth of a side; twice leaves 4 pixels, which say little."""
+WIDTHS = (1, 2)
+"""Tiles along each side of a square of them that are asked together: two find what one has too few events for."""
+OFF_TOGETHER = 4.5
+"""Standard errors by which the mean must be off: less than one tile in fifty runs of 1,152 by chance."""
+TELLING = 2.0
+"""Own standard errors that a patch must be off for its pixels to be left to their own events. With fewer these hold
+more noise than the field is wrong by: the pixels stay on the field, and their errors say how wrong it may be."""
+OFF_STRAY = 1.5
+"""How often the mean must exceed what a pixel strays by: less is within the errors that the pixels have anyway."""
 
 Index = NDArray[np.int64]
 
@@ -102,17 +116,24 @@ class Prior:
         mean_variance: float64[n], how well `mean` itself is known.
         pixel_variance: Variance of a pixel about `mean`.
         block_variance: Variance of a block about its field; 0 without blocks.
+        patch_variance: float64[n], what is to be added to `pixel_variance` where pixels are off the field together.
     """
 
     mean: FloatArray
     mean_variance: FloatArray
     pixel_variance: float
     block_variance: float
+    patch_variance: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """float64[n]: variance of each pixel about `mean`."""
+        return self.pixel_variance + self.patch_variance
 
     def posterior_variance(self, information: FloatArray) -> FloatArray:
         """float64[n]: variance of the estimate that adds `information` of the pixel's own."""
-        own = 1.0 / (information + 1.0 / self.pixel_variance)
-        return own + (own / self.pixel_variance) ** 2 * self.mean_variance
+        own = 1.0 / (information + 1.0 / self.variance)
+        return own + (own / self.variance) ** 2 * self.mean_variance
 
 
 def fit_field(
@@ -128,10 +149,51 @@ def fit_field(
         used: bool[n], observations that count; the others get a prior all the same.
     """
     usable = used & np.isfinite(value) & np.isfinite(expected) & np.isfinite(seen)
+    nowhere = np.zeros(len(value))
     if not usable.any():
-        return Prior(np.zeros(len(value)), np.full(len(value), 1.0), 1.0, 0.0)
+        return Prior(nowhere, np.full(len(value), 1.0), 1.0, 0.0, nowhere)
     middle = weighted_median(value[usable], 1.0 / expected[usable])
-    residual = value - middle
+    seen_of = _Seen(places, value - middle, expected, seen)
+    field = _fitted(seen_of, usable)
+    off = _off_together(seen_of, field, usable)
+    kept = usable & ~_left_out(places, off > 0)
+    if np.count_nonzero(kept) < np.count_nonzero(usable):
+        field = _fitted(seen_of, kept)
+        off = np.maximum(off, _off_together(seen_of, field, usable))
+    mean, mean_variance = middle + field.value, field.value_variance
+    if places.block is not None:
+        weight = np.where(kept, 1.0 / (expected + field.pixel_variance), 0.0)
+        shift, shift_variance = _block_means(places.block, field.rest, weight, field.block_variance)
+        mean, mean_variance = mean + shift, mean_variance + shift_variance
+    known = off > TELLING**2 * np.where(usable, expected, np.inf)
+    mean_variance = mean_variance + np.where(known, 0.0, off)
+    return Prior(mean, mean_variance, field.pixel_variance, field.block_variance, np.where(known, off, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The observations of a group's pixels, see `fit_field`; value relative to their median."""
+
+    places: Places
+    value: FloatArray
+    expected: FloatArray
+    seen: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Field:
+    """The fields of all cells at every pixel, what is left of the pixels (0: it does not count), and the components."""
+
+    value: FloatArray
+    value_variance: FloatArray
+    rest: FloatArray
+    pixel_variance: float
+    block_variance: float
+
+
+def _fitted(seen: _Seen, usable: NDArray[np.bool_]) -> _Field:
+    """Field and components in turn, from the usable pixels."""
+    places, residual, expected = seen.places, seen.value, seen.expected
     fitted = _cell_medians(places, residual, np.where(usable, 1.0 / expected, 0.0))
     variance = _robust_excess((residual - fitted)[usable], expected[usable])
     block_variance = 0.0
@@ -141,17 +203,49 @@ def fit_field(
         weight = np.where(usable, 1.0 / spread**2, 0.0)
         fitted, fitted_variance = _surfaces(places, np.where(usable, clipped, 0.0), weight)
         rest = np.where(usable, np.clip(residual - fitted, -CLIP * spread, CLIP * spread), 0.0)
-        variance = _excess(rest, np.where(usable, seen, 0.0), weight)
+        variance = _excess(rest, np.where(usable, seen.seen, 0.0), weight)
         if places.block is not None:
             block_variance = min(_shared(places.block, rest, weight), variance)
             variance -= block_variance
         variance = max(variance, SMALLEST_DEVIATION**2)
-    mean, mean_variance = middle + fitted, fitted_variance
-    if places.block is not None:
-        weight = np.where(usable, 1.0 / (expected + variance), 0.0)
-        shift, shift_variance = _block_means(places.block, rest, weight, block_variance)
-        mean, mean_variance = mean + shift, mean_variance + shift_variance
-    return Prior(mean, mean_variance, variance, block_variance)
+    return _Field(fitted, fitted_variance, rest, variance, block_variance)
+
+
+def _off_together(seen: _Seen, field: _Field, usable: NDArray[np.bool_]) -> FloatArray:
+    """float64[n]: squared mean deviation of the pixels around each pixel from the field; 0 where it is within errors.
+
+    A polynomial follows no patch of pixels that has moved as one. There the field says nothing of a pixel, and next to
+    it, in the tiles around, as little.
+    """
+    places, stray = seen.places, field.pixel_variance + field.block_variance
+    spread = np.sqrt(seen.expected + stray)
+    weight = np.where(usable, 1.0 / spread**2, 0.0)
+    rest = np.where(usable, np.clip(seen.value - field.value, -CLIP * spread, CLIP * spread), 0.0)
+    across, up = (np.clip((0.5 * TILES * (at + 1.0)).astype(np.int64), 0, TILES - 1) for at in (places.x, places.y))
+    tile = (places.cell * TILES + across) * TILES + up
+    shape = (int(places.cell.max()) + 1, TILES, TILES)
+    weights, sums = (np.bincount(tile, of, minlength=math.prod(shape)).reshape(shape) for of in (weight, weight * rest))
+    off = np.zeros(shape)
+    for width in WIDTHS:
+        information, total = _squares(weights, width), _squares(sums, width)
+        mean = total / np.maximum(information, 1e-300)
+        error2 = 1.0 / np.maximum(information, 1e-300) + field.block_variance  # too few blocks to average out
+        clear = (mean**2 > OFF_TOGETHER**2 * error2) & (mean**2 > OFF_STRAY**2 * stray)
+        around = (1, width + 2, width + 2)  # from the tile before a square to the one behind it
+        off = np.maximum(off, maximum_filter(np.where(clear, mean**2, 0.0), around, mode="constant"))
+    return np.asarray(off.reshape(-1)[tile], np.float64)
+
+
+def _squares(values: FloatArray, width: int) -> FloatArray:
+    """float64[cells, tiles, tiles]: sums over squares of tiles that begin at each tile."""
+    shifted = np.pad(values, ((0, 0), (0, width - 1), (0, width - 1)))
+    return np.lib.stride_tricks.sliding_window_view(shifted, (width, width), axis=(1, 2)).sum(axis=(-2, -1))
+
+
+def _left_out(places: Places, off: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """bool[n]: the pixels that are off, in cells of which less than half is: more would leave no field to be off."""
+    part = np.bincount(places.cell, off) / np.maximum(np.bincount(places.cell), 1)
+    return off & (part < 0.5)[places.cell]
 
 
 def robust_spread(values: FloatArray) -> float:
