@@ -85,7 +85,10 @@ def calibrated_tree(small_tree_template: SimulatedTree, tmp_path_factory: pytest
     init_state(tree.settings, state, name="test", run_number="58882", author="tester", progress=Progress())
     session = Session(EmbeddedHost(tree.settings))
     request = session.new_request(runs=("58882",), calibrant="Silicon_NIST_640d_001", grouping="Column")
-    quick = {"groups.method": "peaks", "groups.model": "DIFC"}  # half the time, for all tests that go on from here
+    quick: dict[str, object] = {
+        "groups.method": "peaks",
+        "groups.model": "DIFC",
+    }  # half the time, for all tests that go on from here
     session.calibrate(request.changed(quick), Progress(), report=False)
     session.iterate({"groups.model": "DIFC+TZERO"}, Progress(), report=False)
     assert session.remarks() == []

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from snapcal_workbench.algorithms.ingredients import StepInputs, check_pixels, pixel_ingredients
-from snapcal_workbench.calibration import chain
+from snapcal_workbench.calibration.ingredients import focused, parameters_of
 from snapcal_workbench.calibration.types import Spectra
 from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.options import CalibrationOptions
@@ -54,8 +54,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
             progress.warn(f"Version {inputs.version} is used beyond its cycle: {beyond}.")
         found = replace(found, table=stored.table, mask=found.mask.combined(stored.mask))
     options = CalibrationOptions(peaks=inputs.peaks, delta_theta=inputs.delta_theta)
-    parameters = chain.parameters_of(found, found.mask, inputs.peaks)
-    spectra = chain.focused(found, found.table, found.mask, parameters, options, progress)
+    parameters = parameters_of(found, found.mask, inputs.peaks)
+    spectra = focused(found, found.table, found.mask, parameters, options, progress)
     host.workspaces.write(inputs.output_workspace, spectra)
     return Outputs(
         table=inputs.version or inputs.previous_table or "geometry",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from snapcal_workbench.algorithms.ingredients import FocusedInputs, peak_ingredients, write_focused
 from snapcal_workbench.calibration import chain
+from snapcal_workbench.calibration.accounting import account_of_steps
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask
 from snapcal_workbench.calibration.types.calibration import with_account
 from snapcal_workbench.options import CalibrationOptions
@@ -43,9 +44,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     after = chain.assess(
         ingredients, found.table, found.mask, options, part, foreign=step.foreign, pattern=found.pattern
     )
-    account = chain.account_of_steps(
-        ingredients, options, found.table, found.mask, [], [step], after, warnings, beam=beam
-    )
+    account = account_of_steps(ingredients, options, found.table, found.mask, [], [step], after, warnings, beam=beam)
     host.workspaces.write(inputs.output_table, found.table)
     host.workspaces.write(inputs.output_mask, replace(found.mask, account=account.to_json()))
     write_focused(host, inputs, with_account(after.spectra, account), after.fits, after.fitted)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from snapcal_workbench.calibration.chain import Ingredients
+from snapcal_workbench.calibration.ingredients import Ingredients
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.pixels.start import without_impossible_rows
 from snapcal_workbench.calibration.types import (

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from snapcal_workbench.algorithms.ingredients import StepInputs, pixel_ingredients
 from snapcal_workbench.calibration import chain
+from snapcal_workbench.calibration.accounting import account_of_steps
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     PixelCalibration,
@@ -51,7 +52,7 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     found, step = chain.align(ingredients, ingredients.table, ingredients.mask, options, progress.remembering(warnings))
     if not step.converged:
         progress.warn(step.message)
-    account = chain.account_of_steps(ingredients, options, found.table, found.mask, [step], [], None, warnings)
+    account = account_of_steps(ingredients, options, found.table, found.mask, [step], [], None, warnings)
     _write(inputs, host, found, step, account.to_json())
     return Outputs(stop=step.stop, message=step.message, bin_width=step.bin_width, account=account.to_json())
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from snapcal_workbench.algorithms.ingredients import StepInputs, ingredients_of, state_of, with_calibrant
 from snapcal_workbench.algorithms.provenance import files_of, software
-from snapcal_workbench.calibration import chain
+from snapcal_workbench.calibration.accounting import Assessment, account_of_steps
 from snapcal_workbench.calibration.groups.metrics import group_metrics
+from snapcal_workbench.calibration.ingredients import parameters_of, peaks_of
 from snapcal_workbench.calibration.peaks.peakfit import fitted_curves
 from snapcal_workbench.calibration.types import (
     Account,
@@ -201,11 +202,11 @@ def derived_account(
     ingredients, options = with_calibrant(
         pixels, sample, inputs.options, inputs.excluded_peaks, host.settings, progress
     )
-    parameters = chain.parameters_of(ingredients, mask, options.peaks)
-    peaks = chain.peaks_of(ingredients, parameters, options.peaks)
+    parameters = parameters_of(ingredients, mask, options.peaks)
+    peaks = peaks_of(ingredients, parameters, options.peaks)
     metrics = group_metrics(spectra, fits, parameters)
-    after = chain.Assessment(parameters, peaks, spectra, fits, spectra, metrics)
-    account = chain.account_of_steps(ingredients, options, table, mask, [], [], after, [])
+    after = Assessment(parameters, peaks, spectra, fits, spectra, metrics)
+    account = account_of_steps(ingredients, options, table, mask, [], [], after, [])
     unknown = Verdict("usable", "Not known: the calibration carries no account of its steps.")
     return replace(account, verdict=unknown)
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from snapcal_workbench.algorithms.ingredients import StepInputs, ingredients_of, with_calibrant
 from snapcal_workbench.calibration import chain
-from snapcal_workbench.calibration.chain import Ingredients
 from snapcal_workbench.calibration.focus import focus
+from snapcal_workbench.calibration.ingredients import Ingredients, parameters_of
 from snapcal_workbench.calibration.peaks.expected import group_parameters
 from snapcal_workbench.calibration.phases.identify import identify
 from snapcal_workbench.calibration.phases.pattern import patterns_of
@@ -311,7 +311,7 @@ def _by_pixels(
     panel = np.where(cell > 0, (cell - 1) // size + 1, 0).astype(np.int32)
     panels = PixelGrouping(found.grouping.detid, panel, "panels")
     options = _options_of(stored, settings)
-    parameters = chain.parameters_of(replace(found, grouping=panels), found.mask, options.peaks)
+    parameters = parameters_of(replace(found, grouping=panels), found.mask, options.peaks)
     results = calibrate_pixels(
         found.events, found.table, panels, found.mask, parameters, options=options.pixels, progress=progress
     ).results

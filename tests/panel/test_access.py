@@ -144,6 +144,7 @@ def lettered(window: QWidget) -> Iterator[str]:
         yield from (text for text in texts if "&" in text)
 
 
+@pytest.mark.one_binding
 @pytest.mark.parametrize("factor", [1, 2])
 def test_a_screen_of_high_resolution_gets_figures_of_high_resolution(factor: int) -> None:
     """In a process of its own, since the scale is read when the application begins."""

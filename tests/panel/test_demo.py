@@ -17,6 +17,8 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
 from tests.panel.driving import Open, log
 
+pytestmark = pytest.mark.one_binding
+
 
 def test_a_folder_that_cannot_be_used_is_said_in_a_box(qtbot, open_window: Open, tmp_path: Path) -> None:
     occupied = tmp_path / "occupied"

@@ -164,6 +164,7 @@ def test_the_table_has_the_figures_of_each_version_and_opens_it(qtbot, window: C
     assert isinstance(window.presenter.session.host.workspaces.read(name, DiffCalTable), DiffCalTable)
 
 
+@pytest.mark.one_binding
 def test_a_run_is_checked_and_each_module_has_its_verdict_with_an_error(
     qtbot, window: CalibrationWindow, tmp_path: Path
 ) -> None:

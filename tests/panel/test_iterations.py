@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
@@ -90,6 +91,7 @@ def test_a_name_of_its_own_is_shown_and_kept(qtbot, open_worked: Open) -> None:
     assert text_of(again, again.row_of(3), 0) == "without pixels"
 
 
+@pytest.mark.one_binding
 def test_the_copied_script_makes_the_iterations_again(qtbot, open_worked: Open, worked: SimulatedTree) -> None:
     window = open_worked()
     for number in (1, 2):  # the third is quick

@@ -20,6 +20,8 @@ from tests.panel.driving import RUN
 from tests.panel.recording import RecordingView
 from tests.support import copy_tree
 
+pytestmark = pytest.mark.one_binding
+
 TABLE = "diffract_consts_058882"
 
 

@@ -15,6 +15,8 @@ from matplotlib.image import imread
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.panel.screenshots import TABS
 
+pytestmark = pytest.mark.one_binding
+
 
 @pytest.fixture
 def display() -> Iterator[str]:

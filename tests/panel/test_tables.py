@@ -288,6 +288,7 @@ def test_iterations_say_what_was_done_to_their_workspaces_by_hand(qtbot, open_wo
     assert cell(table, 3, "Workspaces") == "all there"
 
 
+@pytest.mark.one_binding
 def test_a_calibration_leaves_workspaces_of_others_alone(worked: SimulatedTree) -> None:
     """Somebody has workspaces whose names the session would take."""
     host = EmbeddedHost(worked.settings)

@@ -224,7 +224,11 @@ def _off_together(seen: _Seen, field: _Field, usable: NDArray[np.bool_]) -> Floa
     across, up = (np.clip((0.5 * TILES * (at + 1.0)).astype(np.int64), 0, TILES - 1) for at in (places.x, places.y))
     tile = (places.cell * TILES + across) * TILES + up
     shape = (int(places.cell.max()) + 1, TILES, TILES)
-    weights, sums = (np.bincount(tile, of, minlength=math.prod(shape)).reshape(shape) for of in (weight, weight * rest))
+
+    def of_tiles(values: FloatArray) -> FloatArray:
+        return np.asarray(np.bincount(tile, values, minlength=math.prod(shape)), np.float64).reshape(shape)
+
+    weights, sums = of_tiles(weight), of_tiles(weight * rest)
     off = np.zeros(shape)
     for width in WIDTHS:
         information, total = _squares(weights, width), _squares(sums, width)

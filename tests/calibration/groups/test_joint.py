@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.chain import joint_evidence
+from snapcal_workbench.calibration.accounting import joint_evidence
 from snapcal_workbench.calibration.groups.convention import convention_table, curve_terms, group_curve
 from snapcal_workbench.calibration.groups.group import calibrate_groups
 from snapcal_workbench.calibration.groups.joint import joint_account
