@@ -34,7 +34,7 @@ from snapcal_workbench.hosts.default import default_host
 from snapcal_workbench.options import Settings
 from snapcal_workbench.panel.binding import require_sound_binding
 from snapcal_workbench.panel.changes import WorkspaceChanges
-from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results
+from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, Shown
 from snapcal_workbench.panel.dialogs.dialogs import Dialogs
 from snapcal_workbench.panel.dialogs.help_dialog import HelpDialog
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
@@ -249,12 +249,13 @@ class CalibrationWindow(QMainWindow):
         self._work.interim.connect(self._show_interim)
         self._work.finished.connect(self._finished)
         self._work.failed.connect(self._failed)
-        self._look.finished.connect(lambda _, looked: self.presenter.looked(looked))
-        self._look.failed.connect(lambda _, error: self.log("warning", str(error)))
-        self._reading.finished.connect(lambda _, shown: shown())
+        # methods of the window, which end with it: a function would be called once more after that
+        self._look.finished.connect(self._looked)
+        self._look.failed.connect(self._warn)
+        self._reading.finished.connect(self._show)
         self._reading.failed.connect(self._reading_failed)
-        self._aside.finished.connect(lambda _, shown: shown())
-        self._aside.failed.connect(lambda _, error: self.log("warning", str(error)))
+        self._aside.finished.connect(self._show)
+        self._aside.failed.connect(self._warn)
         self.inputs_view.changed.connect(presenter.inputs_changed)
         self.inputs_view.identify_asked.connect(presenter.identify_calibrant)
         self.inputs_view.new_asked.connect(presenter.new_calibration)
@@ -475,6 +476,15 @@ class CalibrationWindow(QMainWindow):
     def workspaces_shown(self) -> list[str]:
         """Names in the workspace list beside the panel; none inside Workbench, which shows its own."""
         return self.workspaces.shown_names() if self.workspaces is not None else []
+
+    def _looked(self, _: str, looked: Looked) -> None:
+        self.presenter.looked(looked)
+
+    def _show(self, _: str, shown: Shown) -> None:
+        shown()
+
+    def _warn(self, _: str, error: BaseException) -> None:
+        self.log("warning", str(error))
 
     def _progressed(self, fraction: float, message: str) -> None:
         self.run_bar.progressed(time.monotonic(), fraction, message)

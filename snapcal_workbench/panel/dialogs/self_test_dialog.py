@@ -46,8 +46,8 @@ class SelfTestDialog(QDialog):
         self.setModal(False)
         self._worker = Worker(self)
         self._worker.progressed.connect(self._show_progress)
-        self._worker.finished.connect(lambda _, page: self._show_page(str(page)))
-        self._worker.failed.connect(lambda _, error: self._show_page(f"The self-test itself failed: {error}"))
+        self._worker.finished.connect(self._finished)
+        self._worker.failed.connect(self._failed)
         self.step = QLabel("Each check runs in a process of its own; this takes a few minutes.")
         self.bar = QProgressBar()
         self.page = QPlainTextEdit()
@@ -71,6 +71,12 @@ class SelfTestDialog(QDialog):
         for button in (self.copy, self.save):
             button.setEnabled(False)
         self.resize(900, 640)
+
+    def _finished(self, _: str, page: object) -> None:
+        self._show_page(str(page))
+
+    def _failed(self, _: str, error: BaseException) -> None:
+        self._show_page(f"The self-test itself failed: {error}")
 
     def run(self) -> None:
         """Start the checks."""

@@ -83,6 +83,7 @@ class InputsView(QWidget):
         self.native = QCheckBox("native pixels (slower, finer)")
         self.native.setToolTip("Calibrate single pixels instead of 8x8 blocks of them")
         self.calibrant = choice("Calibrant", "The known powder: one of the list, or its file", "choose the powder")
+        self.calibrant.setMinimumContentsLength(5)  # beside two buttons: the window must fit a small screen
         self.identify = QToolButton()
         self.identify.setText("Identif&y")
         self.identify.setToolTip("Find out by the run's peaks which of the known calibrants it is of, and choose that")
