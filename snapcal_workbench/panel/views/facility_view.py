@@ -194,7 +194,8 @@ class FacilityView(QWidget):
 def _counted(shown: int, known: int) -> str:
     if not known:
         return "There is no state in the calibration tree yet."
-    return f"{known} states." if shown == known else f"{shown} of {known} states."
+    states = "state" if known == 1 else "states"
+    return f"{known} {states}." if shown == known else f"{shown} of {known} {states}."
 
 
 def _cells(row: StateRow) -> Sequence[object]:
