@@ -50,7 +50,7 @@ def make_hostile_tree(tree: SimulatedTree) -> None:
     session = Session(EmbeddedHost(tree.settings))
     request = session.new_request(runs=(RUN,), calibrant="Silicon_NIST_640d_001", grouping="Column")
     request = request.changed({"pixels.skip": True})
-    session.initialise_state(request, MARKUP, MARKUP, Progress())
+    session.saved.initialise_state(request, MARKUP, MARKUP, Progress())
     session.calibrate(request, Progress(), report=False)
     session.label(1, HOSTILE)
     saved = session.save(1, author=MARKUP, comments=MARKUP)
@@ -59,7 +59,7 @@ def make_hostile_tree(tree: SimulatedTree) -> None:
     for entry in entries:
         entry["comments"] = entry["author"] = HOSTILE  # as another program may write them
     index.write_text(json.dumps(entries))
-    session.retire(f"{RUN}:1", MARKUP, MARKUP, Progress())
+    session.saved.retire(f"{RUN}:1", MARKUP, MARKUP, Progress())
     session.close()
 
 

@@ -24,6 +24,7 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
+from snapcal_workbench.session.preview import store_of
 from snapcal_workbench.store import fs
 from snapcal_workbench.store.layout import RECORD
 from snapcal_workbench.store.record import parse_record
@@ -90,7 +91,7 @@ def save_task(
         iteration = session.label(result.iteration, f"{task.label} (batch task {task.key})")
         version = _published(session, iteration)
         if version is None:
-            session.ask_report(iteration.number)
+            session.reports.ask(iteration.number)
             told = f"Error {score.error_ppm:.0f} ± {score.uncertainty_ppm:.0f} ppm. " if score.peaks else ""
             version = session.save(
                 iteration.number,
@@ -108,7 +109,7 @@ def save_task(
 
 def _published(session: Session, iteration: Iteration) -> int | None:
     """The version that was saved of an iteration, if there is one."""
-    store = session.store_of(iteration)
+    store = store_of(iteration, session.host.settings)
     folders, run = store.folders(), iteration.run_number.split("+")[0]
     for entry in store.entries():
         if entry.run_number == run and entry.version in folders:

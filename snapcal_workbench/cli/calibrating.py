@@ -46,7 +46,7 @@ def calibrate(
         with step(f"Calibrating {'+'.join(runs)}", quiet=as_json) as progress:
             done = current.calibrate(request, progress, report=False)
     if report:
-        current.draw_report_aside(done.number, context.obj.arguments)
+        current.reports.draw_aside(done.number, context.obj.arguments)
     _show_iteration(current, done, as_json)
 
 
@@ -60,7 +60,7 @@ def report(
     current = _session(context, session)
     number = iteration or _last(current).number
     with step(f"Drawing the report of iteration {number}", quiet=as_json) as progress:
-        path = current.report(number, progress)
+        path = current.reports.page(number, progress)
     if as_json:
         show_json({"iteration": number, "report": str(path)})
     else:
@@ -102,7 +102,7 @@ def iterate(
         with step("Iterating", quiet=as_json) as progress:
             done = current.iterate(changes, progress, report=False)
     if report:
-        current.draw_report_aside(done.number, context.obj.arguments)
+        current.reports.draw_aside(done.number, context.obj.arguments)
     _show_iteration(current, done, as_json)
 
 
@@ -222,8 +222,10 @@ def compare(
     found = current.compare(references)
     page = None
     if plots is not None:
+        from snapcal_workbench.session.reporting import write_comparison_report
+
         with step("Drawing", quiet=as_json) as progress:
-            page = current.comparison_report(found, plots, progress)
+            page = write_comparison_report(plots, found, progress)
     if as_json:
         show_json({"rows": [asdict(row) for row in found.rows], "report": str(page) if page else None})
         return

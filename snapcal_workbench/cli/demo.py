@@ -17,6 +17,7 @@ from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
+from snapcal_workbench.session.preview import store_of
 from snapcal_workbench.simulation.beamline import beamline_of
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects
@@ -193,7 +194,7 @@ def _summary(session: Session, number: int, truth: Truth, directory: Path) -> No
 
 def show_files(session: Session, number: int, directory: Path) -> None:
     """Say where the newest version, its index entry and the pictures are."""
-    store = session.store_of(session.iteration(number))
+    store = store_of(session.iteration(number), session.host.settings)
     entry = max(store.entries(), key=lambda entry: entry.version)
     say(f"Saved: {store.folders()[entry.version]}")
     say(f"Index entry in {store.index_path}:")

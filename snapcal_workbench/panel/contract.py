@@ -24,7 +24,7 @@ from snapcal_workbench.session import (
     RunSummary,
     UnreadableIteration,
 )
-from snapcal_workbench.session.iteration import KeptValues
+from snapcal_workbench.session.folders import KeptValues
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.session.versions import Described
 

@@ -121,7 +121,7 @@ class Form:
         try:
             summary = self.session.identify(request)
             odd = (Problem(field="runs", severity="warning", message=text) for text in summary.warnings)
-            named, versions = title_names(summary.title, calibrants), self.session.versions(request)
+            named, versions = title_names(summary.title, calibrants), self.session.saved.of_run(request)
             return replace(looked, problems=(*problems, *odd), summary=summary, named=named, versions=versions)
         except SnapcalError:
             return looked  # said beside the run

@@ -26,9 +26,11 @@ from snapcal_workbench.panel.form import Form
 from snapcal_workbench.panel.workspace_plots import plots_of
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
+from snapcal_workbench.session.folders import KeptValues
 from snapcal_workbench.session.identification import CalibrantFinding
-from snapcal_workbench.session.iteration import KeptValues
 from snapcal_workbench.session.ledger import Standing
+from snapcal_workbench.session.preview import store_of
+from snapcal_workbench.session.reporting import write_comparison_report
 from snapcal_workbench.session.script import script_of
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.session.versions import GOOD
@@ -158,9 +160,9 @@ class Presenter:
         """A new iteration, whose report is drawn later: its pictures would hold up the result."""
         iteration = self.session.calibrate(request, progress, report=False)
         if self._draw_aside:
-            self.session.draw_report_aside(iteration.number)
+            self.session.reports.draw_aside(iteration.number)
         else:
-            self.session.ask_report(iteration.number)
+            self.session.reports.ask(iteration.number)
         return iteration
 
     def cancel(self) -> None:
@@ -283,13 +285,10 @@ class Presenter:
 
     def _results(self, number: int) -> Results:
         iteration, values = self.session.iteration(number), self.session.folders.values(number)
-        state = self.session.state_of_iteration(number)
-        geometry = state.geometry(self.session.mode_of(iteration))
-        versions = self.session.store_of(iteration).entries()
-        mode = self.session.mode_of(iteration).name
-        references = [f"{mode}/{iteration.state_id}/{entry.version}" for entry in versions]
-        baselines, report = self._baselines(iteration, values), lambda: self.session.report(number)
-        return Results(iteration, values, geometry, baselines, references, report)
+        versions = store_of(iteration, self.session.host.settings).entries()
+        references = [f"{iteration.mode.name}/{iteration.state_id}/{entry.version}" for entry in versions]
+        baselines, report = self._baselines(iteration, values), lambda: self.session.reports.page(number)
+        return Results(iteration, values, iteration.geometry, baselines, references, report)
 
     def _baselines(self, iteration: Iteration, values: KeptValues) -> dict[str, DiffCalTable]:
         """Tables that the change of DIFC can be shown against: the start, and the newest other iterations."""
@@ -308,7 +307,7 @@ class Presenter:
 
     def report(self, number: int) -> None:
         """Open the HTML report of an iteration."""
-        self._start("draw the report", lambda progress: self.session.report(number, progress), self._show_report)
+        self._start("draw the report", lambda progress: self.session.reports.page(number, progress), self._show_report)
 
     def restore(self, number: int) -> None:
         """Put an iteration's workspaces back into the list."""
@@ -359,7 +358,7 @@ class Presenter:
         folder = self.session.directory / "comparison"
         self._start(
             "write the report",
-            lambda progress: self.session.comparison_report(comparison, folder, progress),
+            lambda progress: write_comparison_report(folder, comparison, progress),
             self._show_report,
         )
 
@@ -408,21 +407,23 @@ class Presenter:
 
     def load_version(self, reference: str) -> None:
         """Load a version's workspaces into the list."""
-        self._start(f"load version {reference}", lambda progress: self.session.load(reference, progress))
+        self._start(f"load version {reference}", lambda progress: self.session.saved.load(reference, progress))
 
     def retire(self, reference: str, reason: str, author: str) -> None:
         """Take a version out of the choice."""
-        self._start(f"retire version {reference}", lambda p: self.session.retire(reference, reason, author, p))
+        self._start(f"retire version {reference}", lambda p: self.session.saved.retire(reference, reason, author, p))
 
     def check_versions(self) -> None:
         """Check that the files of all versions are those that were saved."""
         request = self.request()
-        self._start("check the versions", lambda progress: self.session.health(request, progress), self._show_health)
+        self._start(
+            "check the versions", lambda progress: self.session.saved.health(request, progress), self._show_health
+        )
 
     def unretire(self, reference: str, reason: str, author: str) -> None:
         """Bring a retired version back."""
         self._start(
-            f"undo the retirement of {reference}", lambda p: self.session.unretire(reference, reason, author, p)
+            f"undo the retirement of {reference}", lambda p: self.session.saved.unretire(reference, reason, author, p)
         )
 
     def apply(self, reference: str, target: str) -> None:
@@ -456,7 +457,7 @@ class Presenter:
     def initialise_state(self, name: str, author: str) -> None:
         """Initialise the state of the run that is asked for."""
         request = self.request()
-        self._start("initialise the state", lambda p: self.session.initialise_state(request, name, author, p))
+        self._start("initialise the state", lambda p: self.session.saved.initialise_state(request, name, author, p))
 
     def offer_to_clear(self) -> None:
         """Ask whether the session's workspaces are to be deleted, where there are any."""

@@ -93,7 +93,7 @@ def _geometry(session: Session, count: int) -> Geometry | None:
             if len(geometry) == count:
                 return geometry
     for number in reversed(session.folders.numbers()):
-        geometry = session.state_of_iteration(number).geometry(session.mode_of(session.iteration(number)))
+        geometry = session.iteration(number).geometry
         if len(geometry) == count:
             return geometry
     return None

@@ -15,7 +15,7 @@ from snapcal_workbench.options import Request
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identify
-from snapcal_workbench.session.iteration import IterationFolders
+from snapcal_workbench.session.folders import IterationFolders
 from snapcal_workbench.session.ledger import Ledger
 from snapcal_workbench.session.starting import starting_point
 from snapcal_workbench.session.trial import Trial

@@ -1,10 +1,10 @@
-"""The report of an iteration: what the report package is given."""
+"""The reports of iterations: when they are drawn, and what the report package is given."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,18 +20,71 @@ from snapcal_workbench.calibration.types import (
     PixelCalibration,
     Spectra,
 )
-from snapcal_workbench.errors import StoreError
+from snapcal_workbench.errors import SnapcalError, StoreError
 from snapcal_workbench.formats.processed import write_processed
-from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.report.contents import ComparisonEntry, ReportContents
 from snapcal_workbench.report.detectors import panels_of_groups
 from snapcal_workbench.report.html import comparison_report, save_report
+from snapcal_workbench.session.aside import start_command
 from snapcal_workbench.session.comparison import Comparison
+from snapcal_workbench.session.folders import IterationFolders
 from snapcal_workbench.session.iteration import Iteration
 
 _PATIENCE = 0.2
 """Seconds between two looks for another's drawing, in which the user can cancel."""
+
+
+class Reports:
+    """The HTML reports of a session's iterations. They take long to draw, so that another process may do it.
+
+    Args:
+        folders: Where the iterations are.
+    """
+
+    def __init__(self, folders: IterationFolders) -> None:
+        self._folders = folders
+
+    def page(self, number: int, progress: Progress | None = None) -> Path:
+        """The report of an iteration; drawn now if it was left out, waited for if another process draws it."""
+        iteration, folder = self._folders.read(number), self._folders.report(number)
+        if not folder.is_dir():
+            self.draw(iteration, self._folders.calibration(number), iteration.geometry, progress or Progress())
+        return folder / "report.html"
+
+    def draw(self, iteration: Iteration, calibration: Calibration, geometry: Geometry, progress: Progress) -> None:
+        """Draw the report of an iteration, where it is not there."""
+
+        def write(folder: Path) -> None:
+            write_iteration_report(folder, iteration, calibration, geometry, progress)
+
+        written_once(self._folders.report(iteration.number), write, progress)
+        self._folders.asked(iteration.number).unlink(missing_ok=True)
+
+    def ask(self, number: int) -> None:
+        """Say that a report will be drawn, by another process or at the latest when the iteration is saved."""
+        self._folders.asked(number).touch()
+
+    def draw_aside(self, number: int, settings: Sequence[str] = ()) -> None:
+        """Ask for a report, and let another process draw it: that takes as long as a third of the calibration.
+
+        Args:
+            number: Of the iteration.
+            settings: Arguments of the shell tool that say where its settings are; a report itself needs none.
+        """
+        self.ask(number)
+        session = str(self._folders.directory.absolute())
+        with suppress(OSError):  # then it is drawn when it is needed
+            start_command([*settings, "report", str(number), "--session", session])
+
+    def asked(self, number: int, progress: Progress) -> Path:
+        """Folder of an iteration's report, which is drawn or waited for where it was asked for."""
+        if self._folders.asked(number).is_file():
+            try:
+                self.page(number, progress)
+            except SnapcalError as error:
+                progress.warn(f"The version is saved without its report: {error.what}")
+        return self._folders.report(number)
 
 
 def written_once(folder: Path, write: Callable[[Path], object], progress: Progress) -> None:
@@ -72,7 +125,6 @@ def write_iteration_report(
     iteration: Iteration,
     calibration: Calibration,
     geometry: Geometry,
-    mode: PixelMode,
     progress: Progress,
 ) -> Path:
     """Write `report.html` and its pictures into `folder`.
@@ -82,18 +134,15 @@ def write_iteration_report(
         iteration: The iteration.
         calibration: All that came out.
         geometry: Of its pixels.
-        mode: How they are counted.
         progress: Where to report to.
 
     Returns:
         Path of the HTML file.
     """
-    return save_report(folder, report_contents(iteration, calibration, geometry, mode), progress)
+    return save_report(folder, report_contents(iteration, calibration, geometry), progress)
 
 
-def report_contents(
-    iteration: Iteration, calibration: Calibration, geometry: Geometry, mode: PixelMode
-) -> ReportContents:
+def report_contents(iteration: Iteration, calibration: Calibration, geometry: Geometry) -> ReportContents:
     """What the report says of an iteration."""
     account = calibration.account
     sources = account.sources
@@ -104,7 +153,7 @@ def report_contents(
         title=f"Diffraction calibration of run {iteration.run_number}, {iteration.name}",
         run_info=sources.run,
         state_id=sources.state_id,
-        mode=mode,
+        mode=iteration.mode,
         calibrant=sources.calibrant_name,
         grouping=sources.grouping_name,
         options=account.options,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from snapcal_workbench.panel.views.run_bar import RunBar
-from snapcal_workbench.session.iteration import KeptValues
+from snapcal_workbench.session.folders import KeptValues
 from tests.panel.driving import MOUSE_AND_KEYS
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -66,7 +66,7 @@ def tree_with_iteration(directory: Path, events: int) -> SimulatedTree:
 
 def native_pixels(session: Session) -> PixelQuantities:
     """Made-up values of 1.2 million pixels, smooth with noise."""
-    geometry = session.state_of_iteration(1).geometry(SNAP.native)
+    geometry = session.iteration(1).state.geometry(SNAP.native)
     rng, n = np.random.default_rng(1), len(geometry)
     shift = 1e-3 * np.sin(geometry.two_theta * 5) + rng.normal(0, 2e-4, n)
     table = DiffCalTable.from_geometry(geometry)

@@ -138,6 +138,6 @@ def test_a_record_of_a_newer_release_is_named_as_such(
     with pytest.raises(FileFormatError, match="newer release") as raised:
         open_version(tree.settings, f"{RUN}:{saved.version}", verify=False)
     assert "9.0" in raised.value.found
-    listed = session.versions(session.iteration(2).request)["versions"]
+    listed = session.saved.of_run(session.iteration(2).request)["versions"]
     (health,) = [item["health"] for item in listed if item["version"] == saved.version]
     assert "newer release" in health
