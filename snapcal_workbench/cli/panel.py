@@ -12,14 +12,14 @@ from snapcal_workbench.errors import NotFoundError
 def panel(context: typer.Context) -> None:
     """Open the calibration panel in a window of its own."""
     try:
-        window = importlib.import_module("snapcal_workbench.panel.window")
+        opening = importlib.import_module("snapcal_workbench.panel.opening")
     except ImportError as error:
         raise NotFoundError(
             "The panel needs Qt.",
             found=str(error),
             fix="Install it: pip install 'snapcal-workbench[gui]'",
         ) from error
-    raise typer.Exit(window.run(context.obj.load()))
+    raise typer.Exit(opening.run(context.obj.load()))
 
 
 COMMANDS = {

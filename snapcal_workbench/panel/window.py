@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import signal
-import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSettings, Qt, QTimer, QUrl
-from qtpy.QtGui import QCloseEvent, QDesktopServices, QKeySequence
+from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import (
     QApplication,
     QDockWidget,
     QMainWindow,
-    QShortcut,
-    QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -30,30 +24,19 @@ from snapcal_workbench.errors import Cancelled, SnapcalError
 from snapcal_workbench.facility.check import RunCheck
 from snapcal_workbench.facility.history import History as StateHistory
 from snapcal_workbench.facility.states import StateRow
-from snapcal_workbench.hosts.default import default_host
-from snapcal_workbench.options import Settings
-from snapcal_workbench.panel.binding import require_sound_binding
 from snapcal_workbench.panel.changes import WorkspaceChanges
+from snapcal_workbench.panel.commands import Commands
 from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, Shown
 from snapcal_workbench.panel.dialogs.dialogs import Dialogs
-from snapcal_workbench.panel.dialogs.help_dialog import HelpDialog
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
 from snapcal_workbench.panel.dialogs.save_dialog import SavedBox
-from snapcal_workbench.panel.favour import favour_the_gui
 from snapcal_workbench.panel.presenter import Presenter
 from snapcal_workbench.panel.remembered import SETTINGS, History, Layout
 from snapcal_workbench.panel.tasks import Newest, Worker
-from snapcal_workbench.panel.views.facility_view import FacilityView
-from snapcal_workbench.panel.views.inputs_view import InputsView
-from snapcal_workbench.panel.views.iterations_view import IterationsView
-from snapcal_workbench.panel.views.log_view import LogView
-from snapcal_workbench.panel.views.outcome_view import OutcomeView
+from snapcal_workbench.panel.views.pages import Pages
 from snapcal_workbench.panel.views.run_bar import CALIBRATE, ITERATE, RunBar
-from snapcal_workbench.panel.views.spectra_view import peak_text
-from snapcal_workbench.panel.views.versions_view import VersionsView
 from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
 from snapcal_workbench.panel.widgets.colours import faded
-from snapcal_workbench.panel.widgets.layouts import FormArea
 from snapcal_workbench.panel.widgets.questions import show_error
 from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration, build_request
@@ -62,63 +45,8 @@ from snapcal_workbench.workspaces.protocol import Host
 
 WORKSPACES_WIDTH = 330
 """Of the workspace list at first, px: its names fit."""
-FORM_WIDTH = 450
-"""Of the form at first, px: the title of a run fits."""
-LOOK_AT_SIGNALS_MS = 200
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
-
-_window: CalibrationWindow | None = None
-
-
-def show(host: Host | None = None) -> CalibrationWindow:
-    """Open the panel, or raise it where it is open already."""
-    global _window
-    if _window is None:
-        parent, flags = _workbench_window()
-        _window = CalibrationWindow(host or default_host(), parent, draw_aside=True)
-        if flags is not None:
-            _window.setWindowFlags(flags)
-        _window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        _window.destroyed.connect(_forget)
-        favour_the_gui()
-    _window.show()
-    _window.raise_()
-    _window.activateWindow()
-    return _window
-
-
-def _forget() -> None:
-    global _window
-    _window = None
-
-
-def _workbench_window() -> tuple[QWidget | None, Qt.WindowType | None]:
-    if "workbench" not in sys.modules:
-        return None, None
-    try:
-        return importlib.import_module("workbench.config").get_window_config()
-    except (ImportError, AttributeError):
-        return None, None
-
-
-def run(settings: Settings) -> int:
-    """Open the panel in an application of its own; returns when it is closed, also by Ctrl-C in the shell.
-
-    Raises:
-        InputError: The Qt binding would end the program after a while.
-    """
-    require_sound_binding()
-    application = QApplication.instance() or QApplication(sys.argv[:1])
-    window = show(default_host(settings))
-    awake = QTimer()  # Python looks at signals only when it is called
-    awake.timeout.connect(lambda: None)
-    awake.start(LOOK_AT_SIGNALS_MS)
-    before = signal.signal(signal.SIGINT, lambda *_: window.close())
-    try:
-        return int(application.exec())
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class CalibrationWindow(QMainWindow):
@@ -146,7 +74,6 @@ class CalibrationWindow(QMainWindow):
         self._work, self._look, self._reading, self._aside = Worker(self), Newest(self), Newest(self), Newest(self)
         self._jobs = 0
         self.history = History()
-        self._results: Results | None = None
         self._changes = WorkspaceChanges(host.workspaces, self)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -158,6 +85,7 @@ class CalibrationWindow(QMainWindow):
         self._show_recent()
         self.inputs_view.set_defaults(self.presenter.session.new_request().options)
         self.dialogs = Dialogs(self, self.presenter)
+        self.commands = Commands(self, self.pages, self.run_bar, self.presenter, self.dialogs)
         self._connect()
         self.layout_of_window.restore()
         self.presenter.begin(self._remembered())
@@ -165,38 +93,16 @@ class CalibrationWindow(QMainWindow):
     # -- construction -------------------------------------------------------------------------------------------
 
     def _make_views(self) -> None:
-        self.inputs_view = InputsView()
-        self.iterations = IterationsView()
-        self.versions = VersionsView()
-        self.outcome = OutcomeView()
-        self.facility = FacilityView()
+        pages = self.pages = Pages()
+        self.inputs_view, self.outcome, self.facility = pages.inputs, pages.outcome, pages.facility
+        self.iterations, self.versions, self.messages = pages.iterations, pages.versions, pages.messages
         self.results = self.outcome.results
-        self.messages = LogView()
         self.run_bar = RunBar()
 
     def _lay_out(self) -> None:
-        left = FormArea(self.inputs_view)
-        tables = self.tables = QTabWidget()
-        tables.setAccessibleName("Iterations, saved versions and log")
-        for page, title, tip in (
-            (self.iterations, "Iterations", "Every calibration that was made, with what came out of it"),
-            (self.versions, "Saved versions", "Accepted calibrations of the run's instrument state"),
-            (self.messages, "Log", "What was done, step by step"),
-        ):
-            tables.setTabToolTip(tables.addTab(page, title), tip)
-        right = self.upright = QSplitter(Qt.Orientation.Vertical)
-        right.addWidget(self.outcome)
-        right.addWidget(tables)
-        right.setStretchFactor(0, 1)
-        right.setSizes([560, 300])
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(right)
-        self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes([FORM_WIDTH, 650])
         central = QWidget()
         layout = QVBoxLayout(central)
-        layout.addWidget(self._pages(), 1)
+        layout.addWidget(self.pages, 1)
         layout.addWidget(self.run_bar)
         self.setCentralWidget(central)
         self.workspaces: WorkspaceTree | None = None
@@ -210,40 +116,11 @@ class CalibrationWindow(QMainWindow):
         self.resize(1400, 900)
         self.layout_of_window = Layout(
             self,
-            {"across": self.splitter, "down": self.upright, "facility": self.facility.splitter},
+            {"across": self.pages.across, "down": self.pages.down, "facility": self.facility.splitter},
             {"iterations": self.iterations.table, "versions": self.versions.table, "states": self.facility.table},
         )
-        self.help_dialog = HelpDialog(self)
-        bar = self.run_bar
-        self.keys = [
-            self._key(QKeySequence(QKeySequence.StandardKey.HelpContents), self._help),
-            self._key(QKeySequence("Ctrl+Return"), bar.calibrate.click),
-            self._key(QKeySequence("Ctrl+Enter"), bar.calibrate.click),
-            self._key(QKeySequence("Esc"), bar.cancel.click),
-            self._key(QKeySequence("Ctrl+N"), self.inputs_view.new.click),
-            self._key(QKeySequence("Ctrl+1"), lambda: self.pages.setCurrentIndex(0)),
-            self._key(QKeySequence("Ctrl+2"), lambda: self.pages.setCurrentIndex(1)),
-        ]
-
-    def _pages(self) -> QTabWidget:
-        """One run's calibration, and the whole facility."""
-        pages = self.pages = QTabWidget()
-        pages.setDocumentMode(True)
-        pages.setAccessibleName("One calibration, or the whole facility")
-        for page, title, tip in (
-            (self.splitter, "Calibration", "Calibrate a run (Ctrl+1)"),
-            (self.facility, "&Facility", "All states, how their calibrations changed, and whether they hold (Ctrl+2)"),
-        ):
-            pages.setTabToolTip(pages.addTab(page, title), tip)
-        return pages
-
-    def _key(self, keys: QKeySequence, action: Callable[[], None]) -> QShortcut:
-        shortcut = QShortcut(keys, self)
-        shortcut.activated.connect(action)
-        return shortcut
 
     def _connect(self) -> None:
-        presenter, iterations = self.presenter, self.iterations
         self._work.progressed.connect(self._progressed)
         self._work.said.connect(self._said)
         self._work.interim.connect(self._show_interim)
@@ -256,51 +133,10 @@ class CalibrationWindow(QMainWindow):
         self._reading.failed.connect(self._reading_failed)
         self._aside.finished.connect(self._show)
         self._aside.failed.connect(self._warn)
-        self.inputs_view.changed.connect(presenter.inputs_changed)
-        self.inputs_view.identify_asked.connect(presenter.identify_calibrant)
-        self.inputs_view.new_asked.connect(presenter.new_calibration)
-        self.inputs_view.undo_asked.connect(presenter.undo_new_calibration)
-        self.outcome.welcome.demo_asked.connect(self.dialogs.demo)
-        self.inputs_view.initialise_asked.connect(self.dialogs.initialise)
-        bar = self.run_bar
-        bar.calibrate.clicked.connect(presenter.calibrate)
-        bar.cancel.clicked.connect(presenter.cancel)
-        bar.report.clicked.connect(self._open_report)
-        bar.script.clicked.connect(self._copy_script)
-        bar.clear.clicked.connect(lambda *_: self.presenter.offer_to_clear())
-        bar.help.clicked.connect(self._help)
-        iterations.shown.connect(presenter.select)
-        iterations.restored.connect(presenter.restore)
-        iterations.start_asked.connect(presenter.use_as_start)
-        iterations.inputs_asked.connect(presenter.use_inputs)
-        iterations.remove_asked.connect(self.dialogs.remove)
-        iterations.label_asked.connect(self.dialogs.label)
-        iterations.apply_asked.connect(lambda number: self.dialogs.apply(str(number)))
-        iterations.compare_asked.connect(self._compare)
-        iterations.save_asked.connect(self.dialogs.save)
-        self.versions.loaded.connect(presenter.load_version)
-        self.versions.compare_asked.connect(self._compare)
-        self.versions.retire_asked.connect(self.dialogs.retire)
-        self.versions.unretire_asked.connect(self.dialogs.unretire)
-        self.versions.apply_asked.connect(self.dialogs.apply)
-        self.versions.check_asked.connect(presenter.check_versions)
-        results = self.results
-        results.spectra.peak_clicked.connect(self._peak_clicked)
-        results.spectra.purge_asked.connect(self._purge)
-        results.spectra.include_all_asked.connect(presenter.include_all)
-        results.detectors.baseline_asked.connect(presenter.load_baseline)
-        results.compare.report_asked.connect(self._report_comparison)
-        results.exported.connect(lambda path, write: presenter.export(Path(path), write))
-        facility = self.facility
-        facility.states_asked.connect(presenter.facility.list_states)
-        facility.history_asked.connect(presenter.facility.read_history)
-        facility.check_asked.connect(presenter.facility.check)
-        facility.opened.connect(presenter.load_version)
-        facility.exported.connect(lambda path, write: presenter.export(Path(path), write))
         if self.workspaces is not None:
-            self.workspaces.plot_asked.connect(presenter.plot)
+            self.workspaces.plot_asked.connect(self.presenter.plot)
         self._changes.changed.connect(lambda _: None if self._settle.isActive() else self._settle.start())
-        self._settle.timeout.connect(presenter.workspaces_changed)
+        self._settle.timeout.connect(self.presenter.workspaces_changed)
 
     # -- what the presenter asks ----------------------------------------------------------------------------------
 
@@ -375,7 +211,7 @@ class CalibrationWindow(QMainWindow):
 
     def show_results(self, results: Results | None) -> None:
         """Show results of one iteration."""
-        self._results = results
+        self.commands.results = results
         self.run_bar.report.setEnabled(results is not None)
         self.outcome.show_results(results)
 
@@ -471,11 +307,7 @@ class CalibrationWindow(QMainWindow):
         """Ask the running job to end."""
         self._work.cancel()
 
-    # -- what the user does -----------------------------------------------------------------------------------------
-
-    def workspaces_shown(self) -> list[str]:
-        """Names in the workspace list beside the panel; none inside Workbench, which shows its own."""
-        return self.workspaces.shown_names() if self.workspaces is not None else []
+    # -- what the workers tell -----------------------------------------------------------------------------------------
 
     def _looked(self, _: str, looked: Looked) -> None:
         self.presenter.looked(looked)
@@ -513,42 +345,6 @@ class CalibrationWindow(QMainWindow):
         self._jobs = 0 if isinstance(error, Cancelled) else self._jobs - 1
         self.presenter.failed(name, error)
 
-    def _peak_clicked(self, group: int, h: int, k: int, l: int) -> None:  # noqa: E741 - Miller indices
-        excluded = self.presenter.toggle_peak(group, (h, k, l))
-        doing = "is left out of" if excluded else "takes part again in"
-        self.log("information", f"{peak_text(group, (h, k, l)).capitalize()} {doing} the next calibration.")
-
-    def _purge(self, chi2: float) -> None:
-        if self._results is not None:
-            count = self.presenter.exclude_above(self._results, chi2)
-            self.log("information", f"{count} peaks are left out of the next calibration.")
-
-    def _compare(self) -> None:
-        numbers, versions = self.iterations.table.selected(), self.versions.table.selected()
-        if len(numbers) + len(versions) < 2:
-            numbers = self.iterations.table.keys()
-        self.presenter.compare([*map(str, sorted(numbers)), *versions])
-
-    def _open_report(self) -> None:
-        number = self.presenter.selected
-        if number is not None:
-            self.presenter.report(number)
-
-    def _report_comparison(self) -> None:
-        comparison = self.results.compare.comparison
-        if comparison is not None:
-            self.presenter.comparison_report(comparison)
-
-    def _copy_script(self) -> None:
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(self.presenter.script())
-        self.log("information", "The script is in the clipboard.")
-
-    def _help(self) -> None:
-        self.help_dialog.show()
-        self.help_dialog.raise_()
-
     def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Tell disabled buttons from others in another theme, too."""
         super().changeEvent(event)
@@ -559,6 +355,10 @@ class CalibrationWindow(QMainWindow):
         self.setPalette(faded(QApplication.palette()))
 
     # -- settings and end -------------------------------------------------------------------------------------------
+
+    def workspaces_shown(self) -> list[str]:
+        """Names in the workspace list beside the panel; none inside Workbench, which shows its own."""
+        return self.workspaces.shown_names() if self.workspaces is not None else []
 
     @property
     def author(self) -> str:

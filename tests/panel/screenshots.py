@@ -110,7 +110,7 @@ def take_running(application: QApplication, config: Path, folder: Path) -> None:
 
 def take_versions(application: QApplication, window: CalibrationWindow, folder: Path) -> None:
     """Write a picture of the saved versions with the dialog that retires one, and of the dialog that applies one."""
-    window.tables.setCurrentWidget(window.versions)
+    window.pages.tables.setCurrentWidget(window.versions)
     reference = window.versions.table.keys()[-1]
     window.versions.table.select(reference)
     window.dialogs.retire(reference)
@@ -118,7 +118,7 @@ def take_versions(application: QApplication, window: CalibrationWindow, folder: 
     dialog.lines[0].setText("the panels moved")
     dialog.lines[1].setText("somebody")
     wait(application, dialog.isVisible)
-    window.tables.grab().save(str(folder / "versions.png"), quality=0)
+    window.pages.tables.grab().save(str(folder / "versions.png"), quality=0)
     dialog.grab().save(str(folder / "retire.png"), quality=0)
     dialog.close()
     apply = ApplyDialog(window, reference, ["tof_all_lite_raw_058882"], lambda run: None)

@@ -83,7 +83,7 @@ def test_everything_that_takes_the_keyboard_has_a_name_and_a_tooltip(qtbot, open
     window.inputs_view.more.setChecked(True)
     for tab in range(window.results.count()):
         window.results.setCurrentIndex(tab)
-        window.tables.setCurrentIndex(min(tab, window.tables.count() - 1))
+        window.pages.tables.setCurrentIndex(min(tab, window.pages.tables.count() - 1))
         assert unnamed(reached_by_tab(qtbot, window, window.inputs_view.runs)) == []
 
 
@@ -120,7 +120,7 @@ def test_so_it_is_in_the_dialogs(qtbot, open_worked: Open) -> None:
 
 def test_no_two_fields_or_buttons_that_are_seen_together_share_a_letter(qtbot, open_worked: Open) -> None:
     window = open_worked()
-    for page, tabs in ((window.splitter, window.tables), (window.facility, window.facility.tabs)):
+    for page, tabs in ((window.pages.across, window.pages.tables), (window.facility, window.facility.tabs)):
         window.pages.setCurrentWidget(page)
         for tab in range(tabs.count()):
             tabs.setCurrentIndex(tab)

@@ -113,7 +113,7 @@ def test_the_layout_is_remembered(qtbot, open_worked: Open) -> None:
     window = open_worked()
     window.resize(1300, 760)
     qtbot.wait(50)
-    window.upright.setSizes([300, 500])
+    window.pages.down.setSizes([300, 500])
     window.iterations.table.setColumnWidth(2, 123)
     window.iterations.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
     assert window.workspaces is not None
@@ -121,13 +121,13 @@ def test_the_layout_is_remembered(qtbot, open_worked: Open) -> None:
     assert dock is not None
     dock.setVisible(False)
     qtbot.wait(50)
-    sizes, order = window.upright.sizes(), window.iterations.table.keys()
+    sizes, order = window.pages.down.sizes(), window.iterations.table.keys()
     assert order == [3, 2, 1]
     window.close()
 
     again = open_worked()
     qtbot.wait(50)
-    assert again.upright.sizes() == sizes
+    assert again.pages.down.sizes() == sizes
     assert again.iterations.table.columnWidth(2) == 123
     assert again.iterations.table.keys() == order
     assert again.workspaces is not None

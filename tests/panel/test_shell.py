@@ -15,12 +15,12 @@ TELL = """
 import sys
 from qtpy.QtCore import QTimer
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.panel import window
-show = window.show
+from snapcal_workbench.panel import opening
+show = opening.show
 def shown(*arguments):
     QTimer.singleShot(0, lambda: print("open", flush=True))
     return show(*arguments)
-window.show = shown
+opening.show = shown
 app(["--config", sys.argv[1], "panel"])
 """
 """Opens the panel, and says so once its event loop runs."""

@@ -130,7 +130,7 @@ def click(qtbot, view: IterationsView | VersionsView, key: object, button: str) 
 def test_versions_are_listed_retired_and_brought_back(qtbot, open_worked: Open, worked: SimulatedTree) -> None:
     saved_twice(worked)
     window = open_worked()
-    window.tables.setCurrentWidget(window.versions)
+    window.pages.tables.setCurrentWidget(window.versions)
     table = versions_shown(qtbot, window, 3)
     default, first, second = (f"lite/{STATE}/{version}" for version in (0, 1, 2))
     assert cell(table, second, "Standing") == "used for this run"
@@ -169,7 +169,7 @@ def test_iterations_and_versions_are_compared_with_each_other(qtbot, open_worked
     versions_shown(qtbot, window, 3)
     window.iterations.table.clearSelection()
     window.iterations.table.select(2)
-    window.tables.setCurrentWidget(window.versions)
+    window.pages.tables.setCurrentWidget(window.versions)
     click(qtbot, window.versions, f"lite/{STATE}/1", "Compare")
     qtbot.waitUntil(lambda: window.results.compare.comparison is not None, timeout=20_000)
     comparison = window.results.compare.comparison
@@ -244,7 +244,7 @@ def apply_to(qtbot, window: CalibrationWindow, reference: str, target: str) -> N
     view = window.versions if is_version else window.iterations
     key = reference if is_version else int(reference)
     qtbot.waitUntil(lambda: key in view.table.keys(), timeout=20_000)  # noqa: SIM118 - a table
-    window.tables.setCurrentWidget(view)
+    window.pages.tables.setCurrentWidget(view)
     click(qtbot, view, key, "Apply")
     (dialog,) = [dialog for dialog in window.findChildren(ApplyDialog) if dialog.isVisible()]
     dialog.run.setEditText(target)
