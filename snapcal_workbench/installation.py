@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from snapcal_workbench.errors import InputError, NotFoundError, PermissionDeniedError, StoreError
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.writing import replace_file
 
 KEY = "user.python.plugins.directories"
 _KEY_LINE = re.compile(rb"\s*" + re.escape(KEY.encode()) + rb"\s*[=:]")

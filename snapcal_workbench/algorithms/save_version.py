@@ -34,9 +34,9 @@ from snapcal_workbench.instrument.model import mode_of_count
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import CalibrationOptions, ExcludedPeak, Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store.contents import VersionContents
 from snapcal_workbench.store.elsewhere import prepare, settings_at
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.version.contents import VersionContents
 from snapcal_workbench.workspaces.parameters import Parameters, reads
 from snapcal_workbench.workspaces.protocol import Algorithm, Host
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from snapcal_workbench.calibration.types import FitTable
 from snapcal_workbench.calibration.types.verdict import Word
 from snapcal_workbench.errors import SnapcalError, StoreError
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.session.folders import IterationFolders
 from snapcal_workbench.session.iteration import Iteration
 

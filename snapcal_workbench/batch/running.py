@@ -32,7 +32,7 @@ from snapcal_workbench.batch.results import Failure, Result, finished
 from snapcal_workbench.batch.saving import Saving, chosen, save_task
 from snapcal_workbench.batch.worker import STOP, run_task, task_folder
 from snapcal_workbench.errors import InputError, SnapcalError, StoreError
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.report.batch import BatchContents, BatchRow, save_batch_page

@@ -19,15 +19,15 @@ from snapcal_workbench.batch.plan import Task
 from snapcal_workbench.batch.ranking import Score
 from snapcal_workbench.batch.results import Result
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Iteration, Session
 from snapcal_workbench.session.preview import store_of
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.layout import RECORD
-from snapcal_workbench.store.record import parse_record
+from snapcal_workbench.store.version.record import parse_record
 
 Rule = Literal["good", "usable", "best-good", "best-usable"]
 RULES: Mapping[Rule, str] = {

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError, SnapcalError, StoreError
-from snapcal_workbench.formats.run_info import read_run_info
+from snapcal_workbench.formats.nexus.run_info import read_run_info
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.options import Settings
 from snapcal_workbench.paths import user_path

@@ -37,7 +37,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate a run: align the pixels, correct the groups, assess the result."""
-    from snapcal_workbench.formats.run_file import opened_once
+    from snapcal_workbench.formats.nexus.run_file import opened_once
 
     current = _session(context, session)
     request = current.new_request(runs=tuple(runs)).changed(given)
@@ -93,7 +93,7 @@ def iterate(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate again: the last iteration's inputs, but for what is given here."""
-    from snapcal_workbench.formats.run_file import opened_once
+    from snapcal_workbench.formats.nexus.run_file import opened_once
 
     changes = {**given, **({"runs": tuple(runs)} if runs else {})}
     current = _session(context, session)

@@ -15,8 +15,8 @@ from snapcal_workbench.errors import StoreError
 if TYPE_CHECKING:
     from snapcal_workbench.formats.index import IndexEntry
     from snapcal_workbench.progress import Progress
-    from snapcal_workbench.store.repair import Action
     from snapcal_workbench.store.state_store import StateStore
+    from snapcal_workbench.store.upkeep.repair import Action
 
 Version = Annotated[str, typer.Argument(help="STATE/N or RUN:N, with 'lite/' or 'native/' before it where needed")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Check that no file was changed since")]
@@ -138,7 +138,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """List everything that is wrong in a tree of calibrations; exit code 6 when something is."""
-    from snapcal_workbench.store.verify import verify_tree
+    from snapcal_workbench.store.upkeep.verify import verify_tree
 
     with step("Verifying", quiet=as_json) as progress:
         findings = verify_tree(context.obj.load(), state or None, progress)
@@ -160,7 +160,7 @@ def repair(
     as_json: AsJson = False,
 ) -> None:
     """Show what would put a tree right, or with --apply do it after a backup."""
-    from snapcal_workbench.store.repair import repair as repair_tree
+    from snapcal_workbench.store.upkeep.repair import repair as repair_tree
 
     with step("Repairing", quiet=as_json) as progress:
         actions = repair_tree(context.obj.load(), state or None, apply=apply, adopt=adopt, progress=progress)

@@ -101,7 +101,7 @@ def history(
 
 def _draw(found: History, path: Path) -> None:
     from snapcal_workbench.facility.history_plot import draw_history
-    from snapcal_workbench.formats.writing import reported
+    from snapcal_workbench.formats.disk.writing import reported
     from snapcal_workbench.report.plots import save_png
 
     with reported(f"The picture {path} could not be written."):

@@ -41,7 +41,7 @@ from snapcal_workbench.options import CalibrationOptions, Request, Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.stored import StoredVersion
+from snapcal_workbench.store.version.stored import StoredVersion
 
 TOLERANCE_PPM = 200.0
 """A tenth of SNAP's best resolution: peaks that are so far apart are wider by half a percent together. Half of it needs

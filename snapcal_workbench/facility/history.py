@@ -21,8 +21,8 @@ from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store.recorded import recorded_state
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.version.recorded import recorded_state
 
 DAY = 86_400e9
 """Nanoseconds."""

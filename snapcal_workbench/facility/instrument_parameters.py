@@ -18,19 +18,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, PermissionDeniedError
+from snapcal_workbench.formats.disk.json_file import read_json
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_version, format_timestamp, parse_index
-from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.instrument.parameters import INDEX_NAME, InstrumentParameters
 from snapcal_workbench.instrument.state_id import effective_schema
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.locks import hold_index
+from snapcal_workbench.store.disk.owner import Owner
+from snapcal_workbench.store.disk.patient import on_disk
+from snapcal_workbench.store.disk.strict_json import json_bytes
 from snapcal_workbench.store.layout import list_home, staging_folder, version_folder
-from snapcal_workbench.store.locks import hold_index
-from snapcal_workbench.store.owner import Owner
-from snapcal_workbench.store.patient import on_disk
 from snapcal_workbench.store.publish import STEP
-from snapcal_workbench.store.strict_json import json_bytes
 from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
 
 DUMMY_RUN = "000000"

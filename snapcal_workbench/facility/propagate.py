@@ -37,17 +37,17 @@ from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.instrument.state_id import log_value
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.strict_json import content_hash
 from snapcal_workbench.store.effect import Effect
 from snapcal_workbench.store.layout import PARAMETERS
 from snapcal_workbench.store.publish import SavedVersion, publish
-from snapcal_workbench.store.record import parameters_json, parse_parameters, propagated_record_json
-from snapcal_workbench.store.recorded import recorded_state
 from snapcal_workbench.store.references import locate
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.stored import StoredVersion
-from snapcal_workbench.store.strict_json import content_hash
 from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
+from snapcal_workbench.store.version.record import parameters_json, parse_parameters, propagated_record_json
+from snapcal_workbench.store.version.recorded import recorded_state
+from snapcal_workbench.store.version.stored import StoredVersion
 from snapcal_workbench.workspaces.names import OutputNames
 
 

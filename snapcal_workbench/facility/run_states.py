@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.formats.writing import replace_file, reported
+from snapcal_workbench.formats.disk.writing import replace_file, reported
 from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import RunRequest

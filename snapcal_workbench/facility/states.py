@@ -21,11 +21,11 @@ from snapcal_workbench.instrument.state import DetectorState
 from snapcal_workbench.instrument.state_id import log_value
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.patient import on_disk
+from snapcal_workbench.store.disk.strict_json import parse_json
 from snapcal_workbench.store.index_file import Snapshot, read_snapshot
 from snapcal_workbench.store.layout import PARAMETERS, RECORD, has_mode_level, home_of, is_state
-from snapcal_workbench.store.patient import on_disk
-from snapcal_workbench.store.strict_json import parse_json
 
 
 @dataclass(frozen=True)

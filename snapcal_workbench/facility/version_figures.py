@@ -35,8 +35,8 @@ from snapcal_workbench.instrument.groupings import read_grouping_named
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Settings
-from snapcal_workbench.store.recorded import own_metrics, recorded_metrics
-from snapcal_workbench.store.stored import StoredVersion
+from snapcal_workbench.store.version.recorded import own_metrics, recorded_metrics
+from snapcal_workbench.store.version.stored import StoredVersion
 
 REPRODUCIBILITY = 10e-6
 """Relative; added to the error of each version in quadrature: a sample that is put 0.1 mm down the beam makes a path of

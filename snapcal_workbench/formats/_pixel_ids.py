@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from snapcal_workbench.calibration.types import IntArray
-from snapcal_workbench.formats.files import damaged
+from snapcal_workbench.formats.disk.files import damaged
 
 _RANGE = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?", re.ASCII)
 

@@ -23,9 +23,9 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
 )
 from snapcal_workbench.errors import FileFormatError, InputError
-from snapcal_workbench.formats.files import damaged
-from snapcal_workbench.formats.hdf5 import child, hdf5_image, numbers, open_hdf5, subgroup, text, wrong
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.files import damaged
+from snapcal_workbench.formats.disk.hdf5 import child, hdf5_image, numbers, open_hdf5, subgroup, text, wrong
+from snapcal_workbench.formats.disk.writing import replace_file
 
 WHAT = "a DiffCal file"
 

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from snapcal_workbench.calibration import types
 from snapcal_workbench.calibration.types import IntArray
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats.files import damaged
-from snapcal_workbench.formats.hdf5 import (
+from snapcal_workbench.formats.disk.files import damaged
+from snapcal_workbench.formats.disk.hdf5 import (
     LARGEST_SPECTRA,
     attribute,
     child,
@@ -33,8 +33,8 @@ from snapcal_workbench.formats.hdf5 import (
     text,
     wrong,
 )
-from snapcal_workbench.formats.json_file import json_value
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.json_file import json_value
+from snapcal_workbench.formats.disk.writing import replace_file
 
 FORMAT = "snapcal values 1"
 WHAT = "the results of an iteration"

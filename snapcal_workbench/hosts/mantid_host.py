@@ -14,7 +14,7 @@ from mantid.api import AlgorithmFactory, AnalysisDataService, FileFinder, Matrix
 from snapcal_workbench.algorithms import mantid_algorithms
 from snapcal_workbench.calibration.types import TofWindow
 from snapcal_workbench.errors import FileFormatError, NotFoundError
-from snapcal_workbench.formats.events import read_events as read_file
+from snapcal_workbench.formats.nexus.events import read_events as read_file
 from snapcal_workbench.hosts.following import following
 from snapcal_workbench.hosts.history import History
 from snapcal_workbench.hosts.mantid_execution import run_child, run_watched, start_framework

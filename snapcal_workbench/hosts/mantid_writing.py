@@ -35,8 +35,8 @@ from snapcal_workbench.calibration.types import (
 from snapcal_workbench.calibration.types.calibration import ACCOUNT_LOG
 from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.diffcal import DiffCalRows, write_rows
-from snapcal_workbench.formats.events import BankEvents, write_events
 from snapcal_workbench.formats.instrument_xml import instrument_definition
+from snapcal_workbench.formats.nexus.events import BankEvents, write_events
 from snapcal_workbench.formats.tables import fit_table_to_table
 from snapcal_workbench.hosts import mantid_reading as reading
 from snapcal_workbench.hosts.conversions import NOTE, flat_arrays, logs_to_write, make_note, results_to_rows

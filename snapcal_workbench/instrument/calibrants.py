@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, SnapcalError
-from snapcal_workbench.formats.files import read_bytes
-from snapcal_workbench.formats.json_file import json_of_file
+from snapcal_workbench.formats.disk.files import read_bytes
+from snapcal_workbench.formats.disk.json_file import json_of_file
 from snapcal_workbench.options import CalibrationOptions, PeakFunction, Settings
 from snapcal_workbench.paths import user_path
 

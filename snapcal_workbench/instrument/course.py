@@ -14,7 +14,7 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import FloatArray, LogValue
 from snapcal_workbench.errors import FileFormatError, InputError
-from snapcal_workbench.formats.run_logs import LogCourse, RunLogs
+from snapcal_workbench.formats.nexus.run_logs import LogCourse, RunLogs
 from snapcal_workbench.instrument.model import Instrument
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.instrument.state_id import LARGEST_NUMBER, Rule, Schema, rounded

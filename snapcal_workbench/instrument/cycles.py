@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.formats.json_file import read_json
+from snapcal_workbench.formats.disk.json_file import read_json
 from snapcal_workbench.instrument.parameters import Cycle
 from snapcal_workbench.options import BeamCycle, Settings
 

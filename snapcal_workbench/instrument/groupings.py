@@ -16,8 +16,8 @@ from pathlib import Path
 from snapcal_workbench.calibration.peaks.expected import require_few_groups
 from snapcal_workbench.calibration.types import Geometry, PixelGrouping
 from snapcal_workbench.errors import FileFormatError, NotFoundError
+from snapcal_workbench.formats.disk.json_file import read_json
 from snapcal_workbench.formats.grouping import read_grouping
-from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.paths import user_path

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from snapcal_workbench.calibration.types import RunInfo
 from snapcal_workbench.errors import FileFormatError, InputError
-from snapcal_workbench.formats.files import naming
-from snapcal_workbench.formats.run_info import read_run_info
-from snapcal_workbench.formats.run_logs import read_run_logs
+from snapcal_workbench.formats.disk.files import naming
+from snapcal_workbench.formats.nexus.run_info import read_run_info
+from snapcal_workbench.formats.nexus.run_logs import read_run_logs
 from snapcal_workbench.instrument.course import in_own_units, require_instrument, settled, warn_of_moves
 from snapcal_workbench.instrument.known import instrument_of, requested_mode
 from snapcal_workbench.instrument.model import Instrument, RunRequest

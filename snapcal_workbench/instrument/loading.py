@@ -15,7 +15,7 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import Events, Geometry, IntArray, TofWindow
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats.events import merge_events, read_events
+from snapcal_workbench.formats.nexus.events import merge_events, read_events
 from snapcal_workbench.formats.processed import read_processed
 from snapcal_workbench.instrument.identifying import IdentifiedRun, identify_run
 from snapcal_workbench.instrument.merging import pixel_of_id

@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from snapcal_workbench.calibration.groups.pattern_fit import PROFILE_NAMES, UNKNOWN_PROFILE
 from snapcal_workbench.calibration.types import ModeratorProfile
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats.json_file import read_json
-from snapcal_workbench.formats.writing import create
+from snapcal_workbench.formats.disk.json_file import read_json
+from snapcal_workbench.formats.disk.writing import create
 from snapcal_workbench.options import Settings
 
 FORMAT = "snapcal moderator profile 1"

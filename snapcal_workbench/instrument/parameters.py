@@ -15,9 +15,9 @@ from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field,
 from pydantic.alias_generators import to_camel
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
-from snapcal_workbench.formats.files import naming
+from snapcal_workbench.formats.disk.files import naming
+from snapcal_workbench.formats.disk.json_file import read_json
 from snapcal_workbench.formats.index import IndexEntry, choose_version, parse_index
-from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.instrument.state_id import effective_schema
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress

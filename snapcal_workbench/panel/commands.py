@@ -9,13 +9,13 @@ from qtpy.QtCore import QObject
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QApplication, QShortcut, QWidget
 
-from snapcal_workbench.panel.contract import Results
 from snapcal_workbench.panel.dialogs.dialogs import Dialogs
 from snapcal_workbench.panel.dialogs.help_dialog import HelpDialog
-from snapcal_workbench.panel.presenter import Presenter
+from snapcal_workbench.panel.presenters.contract import Results
+from snapcal_workbench.panel.presenters.presenter import Presenter
 from snapcal_workbench.panel.views.pages import Pages
+from snapcal_workbench.panel.views.results.spectra_view import peak_text
 from snapcal_workbench.panel.views.run_bar import RunBar
-from snapcal_workbench.panel.views.spectra_view import peak_text
 
 
 class Commands(QObject):

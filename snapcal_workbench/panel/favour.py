@@ -10,7 +10,7 @@ from contextlib import suppress
 
 COLLECTIONS = 10_000, 2, 4
 """Thresholds of the garbage collection: each visits few enough objects."""
-LIBRARIES = "snapcal_workbench.calibration.pixels.likelihood", "snapcal_workbench.report.html"
+LIBRARIES = "snapcal_workbench.calibration.pixels.likelihood.estimate", "snapcal_workbench.report.html"
 """What a calibration loads, with the libraries behind it."""
 
 

@@ -23,7 +23,7 @@ RETRY_MS = 250
 MAX_TRIES = 480
 SELF_TEST = "Self-Test"
 """Appended to the panel's title in the entry of the self-test."""
-BEHIND_THE_PANEL = "snapcal_workbench.panel.presenter"
+BEHIND_THE_PANEL = "snapcal_workbench.panel.presenters.presenter"
 """What the panel loads that needs no Qt, with numba and scipy behind it: most of a second on the GUI thread."""
 
 _entries: list[MenuEntry] = []

@@ -26,11 +26,12 @@ from snapcal_workbench.facility.history import History as StateHistory
 from snapcal_workbench.facility.states import StateRow
 from snapcal_workbench.panel.changes import WorkspaceChanges
 from snapcal_workbench.panel.commands import Commands
-from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, Shown
 from snapcal_workbench.panel.dialogs.dialogs import Dialogs
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
 from snapcal_workbench.panel.dialogs.save_dialog import SavedBox
-from snapcal_workbench.panel.presenter import Presenter
+from snapcal_workbench.panel.presenters.contract import Choices, Job, Looked, Peak, Results, Shown
+from snapcal_workbench.panel.presenters.presenter import Presenter
+from snapcal_workbench.panel.presenters.workspace_plots import Plot
 from snapcal_workbench.panel.remembered import SETTINGS, History, Layout
 from snapcal_workbench.panel.tasks import Newest, Worker
 from snapcal_workbench.panel.views.pages import Pages
@@ -38,7 +39,6 @@ from snapcal_workbench.panel.views.run_bar import CALIBRATE, ITERATE, RunBar
 from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
 from snapcal_workbench.panel.widgets.colours import faded
 from snapcal_workbench.panel.widgets.questions import show_error
-from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration, build_request
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.workspaces.protocol import Host

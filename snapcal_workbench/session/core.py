@@ -17,7 +17,7 @@ from snapcal_workbench.algorithms import apply_version, save_version
 from snapcal_workbench.algorithms.ingredients import pixel_mode
 from snapcal_workbench.calibration.types import Events, Spectra
 from snapcal_workbench.errors import Cancelled, InputError
-from snapcal_workbench.formats.run_file import opened_once
+from snapcal_workbench.formats.nexus.run_file import opened_once
 from snapcal_workbench.instrument.known import instrument_of, requested_mode
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Request, build_request

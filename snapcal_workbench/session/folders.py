@@ -27,9 +27,9 @@ from snapcal_workbench.calibration.types import (
     Spectra,
 )
 from snapcal_workbench.errors import FileFormatError, NotFoundError, StoreError
-from snapcal_workbench.formats.files import damaged
+from snapcal_workbench.formats.disk.files import damaged
+from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.formats.values import read_values, write_values
-from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.session.iteration import Iteration, UnreadableIteration, parsed_iteration
 
 _KEPT = {

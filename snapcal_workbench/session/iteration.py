@@ -25,7 +25,7 @@ from snapcal_workbench.calibration.types import (
     PixelStep,
     as_dict,
 )
-from snapcal_workbench.formats.json_file import json_value
+from snapcal_workbench.formats.disk.json_file import json_value
 from snapcal_workbench.instrument.known import mode_called
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState

@@ -18,14 +18,14 @@ from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.journal import written_by
 from snapcal_workbench.store.layout import RECORD
 from snapcal_workbench.store.listing import ListedVersion, versions_of_state
-from snapcal_workbench.store.record import CalibrationRecord, parse_record
-from snapcal_workbench.store.recorded import own_metrics
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.version.record import CalibrationRecord, parse_record
+from snapcal_workbench.store.version.recorded import own_metrics
 
 GOOD = "good"
 RECORDS_READ = 200

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.integrate import trapezoid
 
-from snapcal_workbench.calibration.pixels.smooth_field import robust_spread
+from snapcal_workbench.calibration.pixels.likelihood.smooth_field import robust_spread
 from snapcal_workbench.calibration.types import FloatArray, Geometry, PixelGrouping
 from snapcal_workbench.calibration.units import WAVELENGTH_PER_TOF
 from snapcal_workbench.instrument.merging import merged_by_place

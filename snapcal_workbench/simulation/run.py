@@ -17,7 +17,7 @@ from snapcal_workbench.calibration.chunks import in_order
 from snapcal_workbench.calibration.peaks.crystal import reflections_from_cif
 from snapcal_workbench.calibration.types import FloatArray, LogValue, Reflections, RunInfo
 from snapcal_workbench.errors import InputError
-from snapcal_workbench.formats.events import BankEvents, write_events
+from snapcal_workbench.formats.nexus.events import BankEvents, write_events
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.beamline import SNAP_BEAMLINE, Beamline
 from snapcal_workbench.simulation.bound import pixel_information

@@ -22,9 +22,9 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import PixelGrouping
 from snapcal_workbench.errors import InputError, PermissionDeniedError, StoreError
+from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.formats.grouping import write_grouping
 from snapcal_workbench.formats.index import IndexEntry
-from snapcal_workbench.formats.writing import replace_file
 from snapcal_workbench.instrument.groupings import DEFAULT_MAP
 from snapcal_workbench.instrument.merging import merged_by_place
 from snapcal_workbench.instrument.model import PixelMode

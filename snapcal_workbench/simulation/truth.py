@@ -14,11 +14,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from snapcal_workbench.calibration.pixels.smooth_field import robust_spread
+from snapcal_workbench.calibration.pixels.likelihood.smooth_field import robust_spread
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, IntArray, PixelGrouping, PixelMask
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
-from snapcal_workbench.formats.hdf5 import hdf5_image
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.hdf5 import hdf5_image
+from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.instrument.merging import merged_by_place
 from snapcal_workbench.instrument.snap import SNAP
 

@@ -10,10 +10,10 @@ from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store.contents import VersionContents
-from snapcal_workbench.store.record import Seed, parameters_json, record_json
 from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
-from snapcal_workbench.store.version_files import write_files
+from snapcal_workbench.store.version.contents import VersionContents
+from snapcal_workbench.store.version.record import Seed, parameters_json, record_json
+from snapcal_workbench.store.version.version_files import write_files
 from snapcal_workbench.workspaces.names import OutputNames
 
 

@@ -22,11 +22,11 @@ from snapcal_workbench.formats.index import (
     interval_of,
     parse_index,
 )
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.strict_json import json_line, parse_json
 from snapcal_workbench.store.journal import append_audit, audited, read_audit, read_lines
 from snapcal_workbench.store.layout import INDEX, RETIREMENTS, TEMPORARY_INDEX, Listing, list_home
-from snapcal_workbench.store.record import entry_in_folder, saved_entry
-from snapcal_workbench.store.strict_json import json_line, parse_json
+from snapcal_workbench.store.version.record import entry_in_folder, saved_entry
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Required, TypedDict, TypeGuard
 
 from snapcal_workbench import __version__
+from snapcal_workbench.formats.disk.json_file import json_value
 from snapcal_workbench.formats.index import format_timestamp
-from snapcal_workbench.formats.json_file import json_value
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.owner import host_name, user_name
 from snapcal_workbench.store.layout import AUDIT
-from snapcal_workbench.store.owner import host_name, user_name
 
 ADOPT = "adopt"
 """The action of an audit line by which a record that others have rewritten counts from then on."""

@@ -19,8 +19,8 @@ from snapcal_workbench.formats.index import MAX_VERSION
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.patience import sign_of_life
-from snapcal_workbench.store.owner import Owner
-from snapcal_workbench.store.patient import on_disk
+from snapcal_workbench.store.disk.owner import Owner
+from snapcal_workbench.store.disk.patient import on_disk
 
 INDEX = "CalibrationIndex.json"
 RECORD = "CalibrationRecord.json"

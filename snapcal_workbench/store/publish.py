@@ -19,7 +19,10 @@ from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp, next_version
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.locks import hold_index
+from snapcal_workbench.store.disk.owner import Owner, describe
+from snapcal_workbench.store.disk.strict_json import content_hash, json_bytes
 from snapcal_workbench.store.index_file import Snapshot, read_snapshot, write_index
 from snapcal_workbench.store.journal import append_audit
 from snapcal_workbench.store.layout import (
@@ -30,9 +33,6 @@ from snapcal_workbench.store.layout import (
     staging_folder,
     version_folder,
 )
-from snapcal_workbench.store.locks import hold_index
-from snapcal_workbench.store.owner import Owner, describe
-from snapcal_workbench.store.strict_json import content_hash, json_bytes
 
 ATTEMPTS = 5
 STEP = 1_000_000

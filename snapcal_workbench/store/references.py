@@ -14,7 +14,7 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.layout import has_mode_level, mode_name
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.stored import StoredVersion
+from snapcal_workbench.store.version.stored import StoredVersion
 
 _REFERENCE = re.compile(
     r"(?:(?P<mode>lite|native)/)?(?:(?P<state>[0-9a-fA-F]{8,64})/|(?P<run>[^:]+):)v?_?(?P<version>\d{1,8})", re.ASCII

@@ -9,12 +9,12 @@ from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.index import IndexEntry, format_timestamp
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.locks import hold_index
+from snapcal_workbench.store.disk.owner import user_name
 from snapcal_workbench.store.index_file import Snapshot, original_condition, read_snapshot, write_index
 from snapcal_workbench.store.journal import append_audit, append_line
 from snapcal_workbench.store.layout import RETIREMENTS
-from snapcal_workbench.store.locks import hold_index
-from snapcal_workbench.store.owner import user_name
 from snapcal_workbench.store.publish import file_stamp
 
 

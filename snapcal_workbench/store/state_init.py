@@ -16,22 +16,22 @@ from pathlib import Path
 from snapcal_workbench.calibration.types import DiffCalTable
 from snapcal_workbench.errors import FileFormatError, InputError, PermissionDeniedError
 from snapcal_workbench.formats.diffcal import diffcal_image
+from snapcal_workbench.formats.disk.json_file import read_json
 from snapcal_workbench.formats.index import IndexEntry
-from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.owner import Owner
+from snapcal_workbench.store.disk.patient import on_disk
+from snapcal_workbench.store.disk.strict_json import content_hash, json_bytes
 from snapcal_workbench.store.index_file import read_snapshot
 from snapcal_workbench.store.layout import DEFAULT_TABLE, has_mode_level, home_of, mode_level_of_tree
-from snapcal_workbench.store.owner import Owner
-from snapcal_workbench.store.patient import on_disk
 from snapcal_workbench.store.publish import publish, remove_dead
-from snapcal_workbench.store.record import default_record_json, parameters_json
-from snapcal_workbench.store.strict_json import content_hash, json_bytes
 from snapcal_workbench.store.text import clean_text
+from snapcal_workbench.store.version.record import default_record_json, parameters_json
 
 DEFAULT_MAP = "defaultGroupingMap.json"
 GROUPING_MAP = "groupingMap.json"

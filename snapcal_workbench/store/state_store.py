@@ -14,8 +14,8 @@ from snapcal_workbench.instrument.cycles import beyond_cycle, refusing_cycles
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
-from snapcal_workbench.store.contents import VersionContents
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.patient import patient
 from snapcal_workbench.store.effect import Effect, effect_of
 from snapcal_workbench.store.index_file import read_snapshot
 from snapcal_workbench.store.layout import (
@@ -26,12 +26,12 @@ from snapcal_workbench.store.layout import (
     home_of,
     version_folder,
 )
-from snapcal_workbench.store.patient import patient
 from snapcal_workbench.store.publish import SavedVersion, publish
-from snapcal_workbench.store.record import Seed, parse_parameters
 from snapcal_workbench.store.retire import change_retirement
-from snapcal_workbench.store.stored import StoredVersion, read_version
 from snapcal_workbench.store.text import clean_text
+from snapcal_workbench.store.version.contents import VersionContents
+from snapcal_workbench.store.version.record import Seed, parse_parameters
+from snapcal_workbench.store.version.stored import StoredVersion, read_version
 
 
 class StateStore:

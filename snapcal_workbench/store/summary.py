@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from snapcal_workbench.calibration.types import RunInfo
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.formats.event_count import count_events
+from snapcal_workbench.formats.nexus.event_count import count_events
 from snapcal_workbench.instrument.groupings import groupings_of_state
 from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.known import instrument_of
@@ -15,10 +15,10 @@ from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.instrument.state_id import log_value
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.layout import PARAMETERS
-from snapcal_workbench.store.record import parse_parameters
 from snapcal_workbench.store.state_store import StateStore
+from snapcal_workbench.store.version.record import parse_parameters
 
 
 class RunSummary(BaseModel):

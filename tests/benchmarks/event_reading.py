@@ -24,9 +24,9 @@ import h5py
 import numpy as np
 
 from snapcal_workbench.calibration.types import RunInfo, TofWindow
-from snapcal_workbench.formats import _event_banks
-from snapcal_workbench.formats._event_sort import merge_parts, sort_bank
-from snapcal_workbench.formats.events import BankEvents, read_events, write_events
+from snapcal_workbench.formats.nexus import _event_banks
+from snapcal_workbench.formats.nexus._event_sort import merge_parts, sort_bank
+from snapcal_workbench.formats.nexus.events import BankEvents, read_events, write_events
 
 BANKS, PIXELS, COPIED = 18, 65536, 65536
 WINDOW = TofWindow(2546.0, 14105.0, ((8300.0, 8340.0),))

@@ -20,8 +20,8 @@ import numpy as np
 
 from snapcal_workbench.calibration.types import Events, Geometry, TofWindow
 from snapcal_workbench.cli.demo import simulate_into_tree
-from snapcal_workbench.formats.events import BankEvents, write_events
 from snapcal_workbench.formats.instrument_xml import instrument_definition
+from snapcal_workbench.formats.nexus.events import BankEvents, write_events
 from snapcal_workbench.hosts.spectra_arrays import agrees, detector_table, detectors_of, event_lists
 from snapcal_workbench.instrument.loading import load_events
 from snapcal_workbench.instrument.snap import SNAP

@@ -33,7 +33,7 @@ from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
 from snapcal_workbench.panel.opening import show
-from snapcal_workbench.panel.pixel_quantities import QUANTITIES, PixelQuantities
+from snapcal_workbench.panel.presenters.pixel_quantities import QUANTITIES, PixelQuantities
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
+from snapcal_workbench.calibration.pixels.correlation.estimate import CorrelationEstimator
 from snapcal_workbench.calibration.pixels.estimator import PixelEstimator
-from snapcal_workbench.calibration.pixels.likelihood import LikelihoodEstimator
+from snapcal_workbench.calibration.pixels.likelihood.estimate import LikelihoodEstimator
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
@@ -40,7 +40,7 @@ from snapcal_workbench.calibration.types import (
     PixelMask,
     RunInfo,
 )
-from snapcal_workbench.formats.events import write_events
+from snapcal_workbench.formats.nexus.events import write_events
 from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
 from tests.benchmarks import event_reading

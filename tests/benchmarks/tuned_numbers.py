@@ -19,16 +19,11 @@ from types import ModuleType
 
 import numpy as np
 
-from snapcal_workbench.calibration.pixels import (
-    likelihood,
-    likelihood_group,
-    likelihood_round,
-    rough_alignment,
-    smooth_field,
-    surface,
-    template,
-)
-from snapcal_workbench.calibration.pixels.likelihood import LikelihoodEstimator
+from snapcal_workbench.calibration.pixels.likelihood import estimate as likelihood
+from snapcal_workbench.calibration.pixels.likelihood import group as likelihood_group
+from snapcal_workbench.calibration.pixels.likelihood import rough_alignment, smooth_field, surface, template
+from snapcal_workbench.calibration.pixels.likelihood import round as likelihood_round
+from snapcal_workbench.calibration.pixels.likelihood.estimate import LikelihoodEstimator
 from snapcal_workbench.calibration.types import DiffCalTable, Events, GroupParameters, PixelGrouping
 from snapcal_workbench.options import PixelOptions
 from tests.synthetic_pixels import (

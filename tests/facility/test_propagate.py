@@ -16,7 +16,7 @@ from snapcal_workbench.facility.propagate import propagate
 from snapcal_workbench.facility.states import list_states
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.verify import verify_tree
+from snapcal_workbench.store.upkeep.verify import verify_tree
 from tests.facility.conftest import settings_of
 from tests.facility.snapred_tree import SnapredState, state_at
 from tests.support import version_for

@@ -23,10 +23,10 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import FileFormatError, NotFoundError
 from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
-from snapcal_workbench.formats.events import read_events, read_run_info
+from snapcal_workbench.formats.disk.json_file import read_json
 from snapcal_workbench.formats.grouping import read_grouping, write_grouping
-from snapcal_workbench.formats.json_file import read_json
 from snapcal_workbench.formats.masks import read_mask
+from snapcal_workbench.formats.nexus.events import read_events, read_run_info
 from snapcal_workbench.formats.processed import Table, read_processed, write_processed
 
 Reader = Callable[[Path], Any]

@@ -12,7 +12,7 @@ import pytest
 
 from snapcal_workbench.calibration.types import RunInfo, TofWindow
 from snapcal_workbench.errors import Cancelled, InputError
-from snapcal_workbench.formats.events import BankEvents, read_events, read_run_info, write_events
+from snapcal_workbench.formats.nexus.events import BankEvents, read_events, read_run_info, write_events
 from snapcal_workbench.progress import Progress
 
 RUN = RunInfo(

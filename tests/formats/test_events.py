@@ -14,8 +14,8 @@ import pytest
 from snapcal_workbench.calibration.event_order import sort_within_pixels
 from snapcal_workbench.calibration.types import TofWindow
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError
-from snapcal_workbench.formats import _event_banks
-from snapcal_workbench.formats.events import merge_events, read_events
+from snapcal_workbench.formats.nexus import _event_banks
+from snapcal_workbench.formats.nexus.events import merge_events, read_events
 from snapcal_workbench.progress import Progress
 
 ALL = TofWindow(0.0, 1e6)
@@ -311,7 +311,7 @@ def test_results_do_not_depend_on_the_number_of_threads(event_file: Path, monkey
     """One, two and four threads."""
     found = []
     for threads in (1, 2, 4):
-        monkeypatch.setattr("snapcal_workbench.formats.events.THREADS", threads)
+        monkeypatch.setattr("snapcal_workbench.formats.nexus.events.THREADS", threads)
         found.append(read_events(event_file, pixel_of=None, n_pixels=PIXELS, window=ALL))
     _assert_same(found[1], found[0])
     _assert_same(found[2], found[0])

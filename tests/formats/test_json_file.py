@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snapcal_workbench.errors import FileFormatError, NotFoundError
-from snapcal_workbench.formats.json_file import read_json
+from snapcal_workbench.formats.disk.json_file import read_json
 
 
 def test_reads_a_value_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ import pytest
 from snapcal_workbench.calibration.types import DiffCalTable, TofWindow
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
-from snapcal_workbench.formats.events import read_events, read_run_info
-from snapcal_workbench.formats.files import read_bytes
-from snapcal_workbench.formats.hdf5 import all_values, dataset, open_hdf5, text
+from snapcal_workbench.formats.disk.files import read_bytes
+from snapcal_workbench.formats.disk.hdf5 import all_values, dataset, open_hdf5, text
+from snapcal_workbench.formats.disk.json_file import read_json
 from snapcal_workbench.formats.index import parse_entry
-from snapcal_workbench.formats.json_file import read_json
+from snapcal_workbench.formats.nexus.events import read_events, read_run_info
 from snapcal_workbench.paths import user_path
 
 

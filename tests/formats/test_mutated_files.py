@@ -34,10 +34,10 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.formats.diffcal import read_diffcal, write_diffcal
-from snapcal_workbench.formats.events import read_events
-from snapcal_workbench.formats.files import naming, read_bytes
+from snapcal_workbench.formats.disk.files import naming, read_bytes
 from snapcal_workbench.formats.grouping import read_grouping
 from snapcal_workbench.formats.masks import read_mask
+from snapcal_workbench.formats.nexus.events import read_events
 from snapcal_workbench.formats.processed import read_processed, write_processed
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.instrument.calibrants import read_calibrant

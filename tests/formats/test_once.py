@@ -10,8 +10,8 @@ import h5py
 import pytest
 
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.formats.once import SETTLED, read_once
-from snapcal_workbench.formats.run_file import open_run, opened_once
+from snapcal_workbench.formats.disk.once import SETTLED, read_once
+from snapcal_workbench.formats.nexus.run_file import open_run, opened_once
 
 
 def test_a_file_is_read_anew_only_when_it_has_changed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.errors import FileFormatError, NotFoundError
-from snapcal_workbench.formats.events import read_run_info
+from snapcal_workbench.formats.nexus.events import read_run_info
 
 
 @pytest.fixture

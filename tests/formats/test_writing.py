@@ -15,10 +15,10 @@ import pytest
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask, RunInfo, Spectra
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.formats.diffcal import write_diffcal
-from snapcal_workbench.formats.event_writer import BankEvents, write_events
+from snapcal_workbench.formats.disk.writing import create, replace_file
+from snapcal_workbench.formats.nexus.event_writer import BankEvents, write_events
 from snapcal_workbench.formats.processed import write_processed
 from snapcal_workbench.formats.values import read_values, write_values
-from snapcal_workbench.formats.writing import create, replace_file
 
 Writer = Callable[[Path], None]
 N_EVENTS = 200_000
@@ -154,7 +154,7 @@ def test_a_file_can_keep_its_permissions(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_flushed_is_no_lost_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the rename the new file is there: the error says so."""
-    from snapcal_workbench.formats import writing
+    from snapcal_workbench.formats.disk import writing
 
     def refuse(path: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))

@@ -12,7 +12,7 @@ import pytest
 from snapcal_workbench.calibration.types import DiffCalTable, Spectra
 from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.formats.diffcal import read_diffcal
-from snapcal_workbench.formats.run_logs import RunLogs
+from snapcal_workbench.formats.nexus.run_logs import RunLogs
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.course import require_instrument
 from snapcal_workbench.instrument.identifying import identify_run

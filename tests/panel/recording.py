@@ -10,9 +10,9 @@ from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.facility.check import RunCheck
 from snapcal_workbench.facility.history import History
 from snapcal_workbench.facility.states import StateRow
-from snapcal_workbench.panel.contract import Choices, Job, Looked, Peak, Results, Shown
-from snapcal_workbench.panel.presenter import Presenter
-from snapcal_workbench.panel.workspace_plots import Plot
+from snapcal_workbench.panel.presenters.contract import Choices, Job, Looked, Peak, Results, Shown
+from snapcal_workbench.panel.presenters.presenter import Presenter
+from snapcal_workbench.panel.presenters.workspace_plots import Plot
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration
 from snapcal_workbench.session.ledger import Standing

@@ -19,8 +19,8 @@ from snapcal_workbench.facility.history import History
 from snapcal_workbench.facility.states import StateRow
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.snap import SNAP
-from snapcal_workbench.panel.facility import fitting_states
-from snapcal_workbench.panel.views.facility_view import FacilityView
+from snapcal_workbench.panel.presenters.facility import fitting_states
+from snapcal_workbench.panel.views.facility.facility_view import FacilityView
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.report.detectors import DetectorPicture
 from snapcal_workbench.simulation.tree import SimulatedTree

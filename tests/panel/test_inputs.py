@@ -16,9 +16,9 @@ from snapcal_workbench.calibration.types import MaskReason, PixelMask
 from snapcal_workbench.errors import InputError, InputProblemError
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import PRESETS, CalibrationOptions, leaves
-from snapcal_workbench.panel.form import inputs_of
-from snapcal_workbench.panel.pace import PATIENCE, Pace
-from snapcal_workbench.panel.views.inputs_view import InputsView
+from snapcal_workbench.panel.presenters.form import inputs_of
+from snapcal_workbench.panel.presenters.pace import PATIENCE, Pace
+from snapcal_workbench.panel.views.form.inputs_view import InputsView
 from snapcal_workbench.panel.widgets.fields import Line, choice
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.session import Request, build_request

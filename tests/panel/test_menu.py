@@ -76,7 +76,7 @@ def test_the_entry_appears_in_an_empty_menu_and_opens_the_panel(qtbot: QtBot, wi
     action.trigger()
     action.trigger()
     qtbot.waitUntil(lambda: opened == [True])
-    assert "snapcal_workbench.panel.presenter" in sys.modules
+    assert "snapcal_workbench.panel.presenters.presenter" in sys.modules
 
 
 def test_it_stands_in_the_category_that_workbench_makes_later(qtbot: QtBot, window: MainWindow) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from snapcal_workbench.errors import Cancelled, InputError
 from snapcal_workbench.hosts.embedded import EmbeddedHost
-from snapcal_workbench.panel.presenter import Presenter
+from snapcal_workbench.panel.presenters.presenter import Presenter
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
 from snapcal_workbench.session.preview import Outlook

@@ -15,8 +15,8 @@ from matplotlib.image import imread
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QMessageBox
 
-from snapcal_workbench.panel.contract import Results
-from snapcal_workbench.panel.pixel_quantities import CHANGE, REASON
+from snapcal_workbench.panel.presenters.contract import Results
+from snapcal_workbench.panel.presenters.pixel_quantities import CHANGE, REASON
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.report.theme import Theme

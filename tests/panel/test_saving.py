@@ -22,7 +22,7 @@ from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.elsewhere import settings_at
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.verify import verify_tree
+from snapcal_workbench.store.upkeep.verify import verify_tree
 from tests.panel.driving import Open, log
 
 STATE = "04bd2c53f6bf6754"

@@ -12,7 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from snapcal_workbench.calibration.types import PixelMask
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
-from snapcal_workbench.panel.views.inputs_view import InputsView
+from snapcal_workbench.panel.views.form.inputs_view import InputsView
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.report.detectors import DetectorPicture
 from snapcal_workbench.simulation.tree import SimulatedTree

@@ -22,8 +22,8 @@ from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store import draft
 from snapcal_workbench.store.layout import RECORD
-from snapcal_workbench.store.record import OwnFields, record_json
 from snapcal_workbench.store.references import open_version
+from snapcal_workbench.store.version.record import OwnFields, record_json
 from tests.support import copy_tree
 
 RUN = "58882"

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.formats.once import SETTLED
+from snapcal_workbench.formats.disk.once import SETTLED
 from snapcal_workbench.simulation.tree import SimulatedTree
 
 

@@ -15,7 +15,7 @@ from scipy.stats import kstest
 
 from snapcal_workbench.calibration.types import Reflections, RunInfo
 from snapcal_workbench.errors import Cancelled, InputError
-from snapcal_workbench.formats.events import read_run_info
+from snapcal_workbench.formats.nexus.events import read_run_info
 from snapcal_workbench.instrument.parameters import InstrumentParameters
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.state import instrument_state

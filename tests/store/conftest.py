@@ -36,12 +36,12 @@ from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.instrument.state import InstrumentState, instrument_state
 from snapcal_workbench.options import CalibrationOptions, Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
-from snapcal_workbench.store.contents import VersionContents
-from snapcal_workbench.store.record import default_record_json, parameters_json
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.strict_json import content_hash
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.strict_json import content_hash
+from snapcal_workbench.store.version.contents import VersionContents
+from snapcal_workbench.store.version.record import default_record_json, parameters_json
 
 Value = TypeVar("Value", DiffCalTable, PixelMask, PixelResults)
 RUN = "58882"

@@ -14,12 +14,13 @@ import time
 import pytest
 
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs, index_file
-from snapcal_workbench.store.contents import VersionContents
-from snapcal_workbench.store.locks import LOCK
+from snapcal_workbench.store import index_file
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.locks import LOCK
+from snapcal_workbench.store.disk.strict_json import parse_json
 from snapcal_workbench.store.publish import publish
-from snapcal_workbench.store.strict_json import parse_json
-from snapcal_workbench.store.verify import verify_home
+from snapcal_workbench.store.upkeep.verify import verify_home
+from snapcal_workbench.store.version.contents import VersionContents
 
 CALLS = ("open", "write", "fsync", "mkdir", "rename", "replace", "unlink", "rmdir", "symlink", "chmod")
 VERSIONS_A_TREE = 10

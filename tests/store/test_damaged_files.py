@@ -12,8 +12,8 @@ from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.layout import AUDIT, INDEX, PARAMETERS, RECORD, RETIREMENTS
 from snapcal_workbench.store.publish import publish
-from snapcal_workbench.store.repair import repair
-from snapcal_workbench.store.verify import verify_home
+from snapcal_workbench.store.upkeep.repair import repair
+from snapcal_workbench.store.upkeep.verify import verify_home
 
 ODD_VALUES: list[Any] = [
     None,

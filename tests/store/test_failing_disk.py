@@ -13,7 +13,7 @@ import pytest
 from snapcal_workbench.errors import PermissionDeniedError, StoreError
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.publish import publish
-from snapcal_workbench.store.verify import verify_home, verify_tree
+from snapcal_workbench.store.upkeep.verify import verify_home, verify_tree
 
 CALLS_THAT_NEED_SPACE = ("open", "write", "fsync", "mkdir", "symlink", "rename", "replace")
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000

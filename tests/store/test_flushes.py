@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from snapcal_workbench.formats import writing
+from snapcal_workbench.formats.disk import writing
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
+from snapcal_workbench.store.disk.strict_json import parse_json
 from snapcal_workbench.store.journal import audited, read_lines
 from snapcal_workbench.store.publish import publish
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.strict_json import parse_json
-from snapcal_workbench.store.verify import verify_home
+from snapcal_workbench.store.upkeep.verify import verify_home
 
 ALL_CHOICES_UP_TO = 4
 

@@ -13,8 +13,8 @@ import pytest
 
 from snapcal_workbench.errors import Cancelled, StoreError
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store.locks import HOLDER, hold_index
-from snapcal_workbench.store.owner import Owner
+from snapcal_workbench.store.disk.locks import HOLDER, hold_index
+from snapcal_workbench.store.disk.owner import Owner
 
 SHORT_HOST = socket.gethostname().split(".")[0]
 

@@ -17,10 +17,10 @@ import pytest
 
 from snapcal_workbench.errors import SnapcalError, StoreError
 from snapcal_workbench.patience import sign_of_life, with_patience
-from snapcal_workbench.store import fs
-from snapcal_workbench.store.repair import repair
+from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.verify import verify_tree
+from snapcal_workbench.store.upkeep.repair import repair
+from snapcal_workbench.store.upkeep.verify import verify_tree
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 LIMIT = 0.2

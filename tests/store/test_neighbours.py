@@ -17,12 +17,12 @@ import pytest
 from snapcal_workbench.errors import PermissionDeniedError, StoreError
 from snapcal_workbench.formats.index import MAX_VERSION, next_version
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs, locks, snapred_lock
-from snapcal_workbench.store.locks import HOLDER
-from snapcal_workbench.store.owner import Owner, state_of
+from snapcal_workbench.store.disk import fs, locks, snapred_lock
+from snapcal_workbench.store.disk.locks import HOLDER
+from snapcal_workbench.store.disk.owner import Owner, state_of
 from snapcal_workbench.store.publish import publish
-from snapcal_workbench.store.repair import repair
-from snapcal_workbench.store.verify import verify_home
+from snapcal_workbench.store.upkeep.repair import repair
+from snapcal_workbench.store.upkeep.verify import verify_home
 
 NOBODY = 65534
 

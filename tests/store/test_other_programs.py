@@ -16,8 +16,8 @@ from snapcal_workbench.formats.index import AppliesTo, format_timestamp, parse_t
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.journal import audited
 from snapcal_workbench.store.publish import publish
-from snapcal_workbench.store.repair import repair
-from snapcal_workbench.store.verify import verify_home
+from snapcal_workbench.store.upkeep.repair import repair
+from snapcal_workbench.store.upkeep.verify import verify_home
 
 SEVEN_KEYS = {"version", "runNumber", "useLiteMode", "appliesTo", "comments", "author", "timestamp"}
 

@@ -12,8 +12,8 @@ import pytest
 from snapcal_workbench.calibration.types import GroupMetrics, as_dict
 from snapcal_workbench.errors import FileFormatError, NotFoundError, SnapcalError
 from snapcal_workbench.instrument.snap import SNAP
-from snapcal_workbench.store.record import CalibrationRecord, parse_record
-from snapcal_workbench.store.recorded import own_metrics, recorded_metrics, recorded_state
+from snapcal_workbench.store.version.record import CalibrationRecord, parse_record
+from snapcal_workbench.store.version.recorded import own_metrics, recorded_metrics, recorded_state
 from tests.instrument.conftest import PARAMETERS
 
 FOLDER = Path("/tree/v_0003")

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.errors import Cancelled, FileFormatError, InputError, NotFoundError, StoreError
-from snapcal_workbench.formats import writing
+from snapcal_workbench.formats.disk import writing
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import fs
+from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.layout import mode_level_of_tree, with_answer
 from snapcal_workbench.store.state_init import init_state
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.verify import verify_tree
+from snapcal_workbench.store.upkeep.verify import verify_tree
 
 
 def init(settings, state, progress=None):

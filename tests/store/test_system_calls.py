@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.types import RunInfo
-from snapcal_workbench.formats.event_writer import BankEvents, write_events
+from snapcal_workbench.formats.nexus.event_writer import BankEvents, write_events
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store.verify import verify_home
+from snapcal_workbench.store.upkeep.verify import verify_home
 from tests.store.faults import CALLS, REFUSED, SAVED, TOLD_SAVED, Tally, can_trace, count_calls, with_fault
 
 A_FEW = 3

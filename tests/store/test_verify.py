@@ -12,12 +12,12 @@ import pytest
 
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.progress import Progress
+from snapcal_workbench.store.disk.locks import HOLDER
+from snapcal_workbench.store.disk.owner import Owner
 from snapcal_workbench.store.layout import BACKUPS, TEMPORARY_INDEX, staging_folder
-from snapcal_workbench.store.locks import HOLDER
-from snapcal_workbench.store.owner import Owner
 from snapcal_workbench.store.publish import publish
-from snapcal_workbench.store.repair import repair
-from snapcal_workbench.store.verify import verify_tree
+from snapcal_workbench.store.upkeep.repair import repair
+from snapcal_workbench.store.upkeep.verify import verify_tree
 
 pytestmark = pytest.mark.usefixtures("small_instrument")
 

@@ -11,10 +11,11 @@ import pytest
 
 from snapcal_workbench.instrument.snap import SNAP
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store import journal, locks, owner
+from snapcal_workbench.store import journal
+from snapcal_workbench.store.disk import locks, owner
 from snapcal_workbench.store.publish import publish
 from snapcal_workbench.store.state_store import StateStore
-from snapcal_workbench.store.verify import verify_home
+from snapcal_workbench.store.upkeep.verify import verify_home
 
 PROCESSES = 16
 HOSTS_PROCESSES = 8

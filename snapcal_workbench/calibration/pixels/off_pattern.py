@@ -22,8 +22,8 @@ from scipy.ndimage import gaussian_filter1d
 from snapcal_workbench.calibration.chunks import in_order, split
 from snapcal_workbench.calibration.focus import LogGrid, pixel_spectra
 from snapcal_workbench.calibration.phases.pattern import CoarseFit
+from snapcal_workbench.calibration.pixels.likelihood.rough_alignment import shift_curves
 from snapcal_workbench.calibration.pixels.modules import SEARCH
-from snapcal_workbench.calibration.pixels.rough_alignment import shift_curves
 from snapcal_workbench.calibration.types import DiffCalTable, Events, FloatArray, MaskReason, PixelGrouping, PixelMask
 from snapcal_workbench.progress import Progress
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.event_order import in_canonical_order
 from snapcal_workbench.calibration.focus import pixels_in_use
 from snapcal_workbench.calibration.pixels.convergence import Convergence, Increments, converge
-from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
+from snapcal_workbench.calibration.pixels.correlation.estimate import CorrelationEstimator
 from snapcal_workbench.calibration.pixels.estimator import PassEstimate, PixelEstimator
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
@@ -178,7 +178,7 @@ def make_estimator(
     """The estimator that the options name; the likelihood begins with what is `known` of the pixels' places."""
     if options.estimator == "correlation":
         return CorrelationEstimator(events, grouping, parameters, options)
-    from snapcal_workbench.calibration.pixels.likelihood import LikelihoodEstimator
+    from snapcal_workbench.calibration.pixels.likelihood.estimate import LikelihoodEstimator
 
     return LikelihoodEstimator(events, grouping, parameters, options, sigma=None if known is None else known.sigma)
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QWidget
 
 from snapcal_workbench.panel.dialogs.save_dialog import SaveDialog
-from snapcal_workbench.panel.presenter import Presenter
+from snapcal_workbench.panel.presenters.presenter import Presenter
 from snapcal_workbench.panel.remembered import SETTINGS
 from snapcal_workbench.panel.widgets.questions import TextsDialog, ask, name_button
 from snapcal_workbench.panel.widgets.text import PlainLabel

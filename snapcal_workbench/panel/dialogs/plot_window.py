@@ -5,9 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDialog, QFileDialog, QVBoxLayout, QWidget
 
+from snapcal_workbench.panel.presenters.workspace_plots import Plot
 from snapcal_workbench.panel.widgets.canvas import FigurePane
 from snapcal_workbench.panel.widgets.layouts import button, stacked
-from snapcal_workbench.panel.workspace_plots import Plot
 from snapcal_workbench.text import visible
 
 

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.panel.presenter import Presenter
+from snapcal_workbench.panel.presenters.presenter import Presenter
 from snapcal_workbench.panel.tasks import Worker
 from snapcal_workbench.panel.widgets.text import PlainLabel
 from snapcal_workbench.session.preview import Outlook

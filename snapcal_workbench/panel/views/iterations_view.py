@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import Signal, SignalInstance
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from snapcal_workbench.panel.views.options_view import label_of
+from snapcal_workbench.panel.views.form.options_view import label_of
 from snapcal_workbench.panel.widgets.actions import Doing, TableActions
 from snapcal_workbench.panel.widgets.table import Cell, Column, Table, cell
 from snapcal_workbench.session import Iteration, UnreadableIteration

@@ -9,7 +9,7 @@ from qtpy.QtGui import QAction, QColor, QContextMenuEvent, QPalette, QTextCharFo
 from qtpy.QtWidgets import QFileDialog, QPlainTextEdit, QWidget
 
 from snapcal_workbench.errors import SnapcalError
-from snapcal_workbench.formats.writing import replace_file
+from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.panel.widgets.questions import show_error
 from snapcal_workbench.report.theme import DARK, LIGHT
 from snapcal_workbench.text import visible

@@ -5,11 +5,11 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSplitter, QTabWidget, QWidget
 
-from snapcal_workbench.panel.views.facility_view import FacilityView
-from snapcal_workbench.panel.views.inputs_view import InputsView
+from snapcal_workbench.panel.views.facility.facility_view import FacilityView
+from snapcal_workbench.panel.views.form.inputs_view import InputsView
 from snapcal_workbench.panel.views.iterations_view import IterationsView
 from snapcal_workbench.panel.views.log_view import LogView
-from snapcal_workbench.panel.views.outcome_view import OutcomeView
+from snapcal_workbench.panel.views.results.outcome_view import OutcomeView
 from snapcal_workbench.panel.views.versions_view import VersionsView
 from snapcal_workbench.panel.widgets.layouts import FormArea
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QWidget
 
-from snapcal_workbench.panel.pace import Pace
+from snapcal_workbench.panel.presenters.pace import Pace
 from snapcal_workbench.panel.widgets.layouts import button
 from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
 
-from snapcal_workbench.panel.contract import Write
+from snapcal_workbench.panel.presenters.contract import Write
 
 Offers = dict[str, tuple[str, Write]]
 """File name and the function that writes the file, by title."""

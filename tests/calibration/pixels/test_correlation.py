@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snapcal_workbench.calibration.focus import LogGrid, pixel_spectra
-from snapcal_workbench.calibration.pixels.correlation import CorrelationEstimator
+from snapcal_workbench.calibration.pixels.correlation.estimate import CorrelationEstimator
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,

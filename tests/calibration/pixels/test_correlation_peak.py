@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from snapcal_workbench.calibration.pixels.correlation_peak import fit_peaks_of_correlations
+from snapcal_workbench.calibration.pixels.correlation.peak import fit_peaks_of_correlations
 
 LAGS = np.arange(-40.0, 41.0)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from snapcal_workbench.calibration.pixels import likelihood_kernels
-from snapcal_workbench.calibration.pixels.likelihood import LikelihoodEstimator
+from snapcal_workbench.calibration.pixels.likelihood import kernels as likelihood_kernels
+from snapcal_workbench.calibration.pixels.likelihood.estimate import LikelihoodEstimator
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     Events,
@@ -258,7 +258,7 @@ def test_pixels_with_0_1_or_10_events_get_honest_answers() -> None:
 
 def test_results_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit, with many small chunks."""
-    monkeypatch.setattr("snapcal_workbench.calibration.pixels.likelihood_group.EVENTS_PER_CHUNK", 5000)
+    monkeypatch.setattr("snapcal_workbench.calibration.pixels.likelihood.group.EVENTS_PER_CHUNK", 5000)
     geometry = panel(1, 16)
     events, true_difc = silicon(geometry, module_shape(geometry, np.random.default_rng(1)), 300, 12)
     one, three = (align(events, true_difc, threads=threads, number=2) for threads in (1, 3))

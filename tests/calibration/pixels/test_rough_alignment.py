@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from snapcal_workbench.calibration.pixels.rough_alignment import rough_pattern
+from snapcal_workbench.calibration.pixels.likelihood.rough_alignment import rough_pattern
 
 
 def test_a_pattern_emerges_from_pixels_whose_sum_is_flat() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.pixels.smooth_field import fit_field, places_of
-from snapcal_workbench.calibration.pixels.surface import weighted_median
+from snapcal_workbench.calibration.pixels.likelihood.smooth_field import fit_field, places_of
+from snapcal_workbench.calibration.pixels.likelihood.surface import weighted_median
 from tests.synthetic_pixels import panel, spread
 
 

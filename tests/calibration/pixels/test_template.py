@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.pixels.template import (
+from snapcal_workbench.calibration.pixels.likelihood.template import (
     Template,
     make_grid,
     make_template,

@@ -1,0 +1,1 @@
+"""Pixel offsets by cross-correlation, as Mantid's algorithms find them."""

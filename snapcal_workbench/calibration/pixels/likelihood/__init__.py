@@ -1,0 +1,1 @@
+"""Pixel offsets by maximum likelihood; see docs/estimator.md."""

@@ -1,0 +1,1 @@
+"""The Facility tab: states, history, checks."""

@@ -1,0 +1,1 @@
+"""What came out: the verdict, and the tabs of figures."""

@@ -1,0 +1,1 @@
+"""The disk below the versions: its calls, its locks, its files that only grow, and its JSON."""

@@ -1,0 +1,1 @@
+"""What is wrong in a tree of versions, and putting it right."""
