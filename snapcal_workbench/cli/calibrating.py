@@ -193,11 +193,10 @@ def show_groups(iteration: Iteration) -> None:
     """Table of the groups' figures."""
     metrics, results = iteration.metrics, iteration.groups
     model = dict(zip(results.group.tolist(), results.model, strict=True))
-    expected = dict(zip(results.group.tolist(), results.peaks_expected.tolist(), strict=True))
     rows = [
         (
             f"{group}",
-            f"{metrics.peaks_used[i]} of {expected.get(int(group), 0)}",
+            f"{metrics.peaks_used[i]} of {metrics.peaks_listed[i]}",
             1e6 * float(metrics.strain[i]),
             1e6 * float(metrics.strain_std[i]),
             float(metrics.sigma[i]),

@@ -207,6 +207,7 @@ def _group_section(contents: ReportContents) -> Section:
     )
     found = [tables.groups_table(contents)]
     if contents.joint is not None:
+        text += f" {joint.fit_text(contents.joint)}"
         text += f" {joint.convention_text(contents.joint)} the values of the last table."
         found += [joint.predictions_table(contents.joint), joint.convention_table(contents.joint)]
     return Section("Groups", text.strip(), tables=found, pictures=[strain, sigma])

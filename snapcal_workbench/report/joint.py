@@ -30,6 +30,14 @@ def predictions_table(joint: JointAccount) -> Table:
     return Table(heads, rows, caption="Position models", words=frozenset({0, 5}))
 
 
+def fit_text(joint: JointAccount) -> str:
+    """What was fitted, how well it describes the patterns, and whose errors its figures have."""
+    text = f"Joint fit with the position model {joint.model}, chi-squared {joint.chi2:.2f}."
+    if joint.error_factor > 1.0:
+        text += f" Errors are those of the counts times {joint.error_factor:.2f}, as held-out peaks ask for."
+    return text
+
+
 def convention_text(joint: JointAccount) -> str:
     """What DIFC refers to, and what the other convention takes."""
     return _CONVENTIONS[joint.convention]

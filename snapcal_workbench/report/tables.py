@@ -220,15 +220,14 @@ def passes_table(passes: Sequence[PassRecord]) -> Table:
 def groups_table(contents: ReportContents) -> Table:
     """One row a group: peaks, strain, width and chi-squared after the correction, and the correction itself."""
     heads = (
-        "Group", "2θ (°)", "Peaks used / expected", "Strain (ppm)", "σ / d (10⁻³)", "χ² (median)", "Residual (rms)",
-        "Model", "DIFC factor − 1 (ppm)", "TZERO (µs)", "DIFA (µs/Å²)",
+        "Group", "2θ (°)", "Peaks used / listed", "Strain (ppm)", "σ / d (10⁻³)", "χ² (median)", "Residual (rms)",
+        "Reflections in the fit", "Model", "DIFC factor − 1 (ppm)", "TZERO (µs)", "DIFA (µs/Å²)",
     )  # fmt: skip
     results, metrics = contents.groups.results, contents.metrics
     rows = []
     for group in contents.group_ids:
         quality = _metric_cells(metrics, _row(metrics.group, group))
-        peaks, terms = _term_cells(results, _row(results.group, group))
-        rows.append((str(group), quality[0], peaks, *quality[1:], *terms))
+        rows.append((str(group), *quality, *_term_cells(results, _row(results.group, group))))
     marked = frozenset(i for i, group in enumerate(contents.group_ids) if not _model(results, group))
     return Table(heads, rows, marked=marked)
 
@@ -245,9 +244,10 @@ def _model(results: GroupResults, group: int) -> str:
 
 def _metric_cells(metrics: GroupMetrics, row: int | None) -> list[str]:
     if row is None:
-        return [NONE] * 5
+        return [NONE] * 6
     return [
         fixed(float(np.degrees(metrics.two_theta[row])), 1),
+        f"{metrics.peaks_used[row]} / {metrics.peaks_listed[row]}",
         with_error(1e6 * metrics.strain[row], 1e6 * metrics.strain_std[row], 0),
         with_error(1e3 * metrics.sigma[row], 1e3 * metrics.sigma_std[row], 2),
         number(metrics.chi2[row]),
@@ -255,15 +255,16 @@ def _metric_cells(metrics: GroupMetrics, row: int | None) -> list[str]:
     ]
 
 
-def _term_cells(results: GroupResults, row: int | None) -> tuple[str, list[str]]:
+def _term_cells(results: GroupResults, row: int | None) -> list[str]:
     if row is None:
-        return NONE, [NONE] * 4
+        return [NONE] * 5
     peaks = f"{results.peaks_used[row]} / {results.peaks_expected[row]}"
     if not results.model[row]:
-        return peaks, ["not calibrated", NONE, NONE, NONE]
+        return [peaks, "not calibrated", NONE, NONE, NONE]
     correction = results.difc[row] / results.difc_focused[row] - 1.0
     error = results.difc_error[row] / results.difc_focused[row]
-    return peaks, [
+    return [
+        peaks,
         results.model[row],
         with_error(1e6 * correction, 1e6 * error, 0),
         _term(results.tzero[row], results.tzero_error[row], 2),
@@ -358,7 +359,7 @@ def _comparison_row(label: str, entry: ComparisonEntry) -> tuple[str, ...]:
         label,
         f"{total:,}",
         f"{masked:,} ({percent(masked, total)})",
-        f"{int(metrics.peaks_used.sum())} of {int((metrics.peaks_used + metrics.peaks_rejected).sum())}",
+        f"{int(metrics.peaks_used.sum())} of {int(metrics.peaks_listed.sum())}",
         ppm(float(np.sqrt(np.mean(strain**2)))) if len(strain) else NONE,
         fixed(1e3 * _median(metrics.sigma), 2),
         number(_median(metrics.chi2)),

@@ -118,6 +118,7 @@ def test_tables_hold_the_figures(report, contents):
         strain = f"{1e6 * metrics.strain[i]:.0f} ± {1e6 * metrics.strain_std[i]:.0f}".replace("-", "−")
         assert strain.replace("−0 ", "0 ") in text
         assert f"{results.peaks_used[i]} / {results.peaks_expected[i]}" in text
+        assert f"{metrics.peaks_used[i]} / {metrics.peaks_used[i] + metrics.peaks_rejected[i]}" in text
         assert f"{1e6 * (results.difc[i] / results.difc_focused[i] - 1):,.0f} ± 20" in text
     assert sum(row == "marked" for row in rows(Page(report))) == (~contents.final_fits.used).sum()
 

@@ -120,7 +120,7 @@ def calibrate_groups(
             phases=phases,
             progress=progress.part(0.3, 1.0),
         )
-        results = joint_results(pattern, parameters, followed, options=options)
+        results = joint_results(pattern, parameters, options=options)
         fits = joint_fit_table(pattern, spectra, followed, options.convention)
         if not pattern.converged:
             progress.warn("The joint fit of the patterns did not converge; its errors may be too small.")

@@ -112,18 +112,21 @@ def _excluded(peaks: Mapping[int, ExpectedPeaks], parameters: GroupParameters) -
     }
 
 
-def joint_results(
-    fit: PatternFit, parameters: GroupParameters, peaks: Mapping[int, ExpectedPeaks], *, options: GroupOptions
-) -> GroupResults:
-    """Terms of each group of `parameters`; model "" and NaN where it has no pattern or too few peaks."""
+def joint_results(fit: PatternFit, parameters: GroupParameters, *, options: GroupOptions) -> GroupResults:
+    """Terms of each group of `parameters`; model "" and NaN where it has no pattern or too few peaks.
+
+    Its peaks are all the calibrant's reflections in the pattern: the fit also takes those that overlap with others.
+    """
     n = len(parameters)
     value, error = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
-    model, chi2, used = [""] * n, np.full(n, np.nan), np.zeros(n, np.int32)
+    model, chi2 = [""] * n, np.full(n, np.nan)
+    used, expected = np.zeros(n, np.int32), np.zeros(n, np.int32)
     left = []
     models = tuple(TERMS) if options.model == "recommended" else (options.model,)
     for index, group in enumerate(fit.group.tolist()):
         place = int(np.searchsorted(parameters.group, group))
         used[place] = np.count_nonzero(seen_lines(fit, group))
+        expected[place] = np.count_nonzero(own_lines(fit, group))
         chi2[place] = fit.chi2[index]
         if used[place] < options.min_peaks:
             continue
@@ -144,7 +147,7 @@ def joint_results(
         difa_error=error[:, 1],
         tzero_error=error[:, 2],
         peaks_used=used,
-        peaks_expected=np.array([len(peaks[g]) if g in peaks else 0 for g in parameters.group.tolist()], np.int32),
+        peaks_expected=expected,
         chi2=chi2,
         criterion=_criterion(fit, options.convention, max(left, default=np.nan)),
     )
@@ -169,24 +172,23 @@ def pattern_limit(fit: PatternFit, index: int, options: GroupOptions) -> float:
     return np.inf if options.any_calibrant else chi2_limit(float(fit.neutrons[index]), options)
 
 
+def own_lines(fit: PatternFit, group: int) -> NDArray[np.bool_]:
+    """bool[n]: the calibrant's reflections in a group's pattern."""
+    return (fit.lines.group == group) & (fit.lines.phase == 0)
+
+
 def seen_lines(fit: PatternFit, group: int) -> NDArray[np.bool_]:
     """bool[n]: the calibrant's peaks of a group whose area is significant."""
-    lines = fit.lines
-    return (lines.group == group) & (lines.phase == 0) & (lines.area > SIGNIFICANT * lines.area_error)
+    return own_lines(fit, group) & (fit.lines.area > SIGNIFICANT * fit.lines.area_error)
 
 
 def _criterion(fit: PatternFit, convention: Convention, left: float) -> str:
-    """What was fitted, and why, in words."""
+    """How well the fit foresees peaks and the table represents the fit; the models tried are in the `JointAccount`."""
+    groups = f"The {len(fit)} groups were" if len(fit) > 1 else "The group was"
     kept = [p for p in fit.predictions if p.kept]
-    lines = [f"Joint fit of {len(fit)} groups, position model {fit.layout.text()}, chi-squared {fit.chi2_whole:.2f}."]
-    if kept:
-        tried = "; ".join(f"{p.model}: {p.rms_ppm:.0f} ppm{'' if p.kept else ' (left out)'}" for p in fit.predictions)
-        lines.append(f"Held-out peaks are foreseen within (rms) {tried}.")
-    if fit.error_factor > 1.0:
-        lines.append(f"Errors are those of the counts times {fit.error_factor:.2f}, as held-out peaks ask for.")
-    where = "the maximum of a peak" if convention == "maximum" else "T0 of a peak"
-    lines.append(f"DIFC refers to {where}; the table's terms represent it within {1e6 * left:.0f} ppm (rms).")
-    return " ".join(lines)
+    foreseen = f"peaks that were held out are foreseen within {kept[-1].rms_ppm:.0f} ppm (rms); " if kept else ""
+    place = "the maximum of a peak" if convention == "maximum" else "T0 of a peak"
+    return f"{groups} fitted together: {foreseen}the table gives {place} within {1e6 * left:.0f} ppm (rms) of the fit."
 
 
 def joint_fit_table(

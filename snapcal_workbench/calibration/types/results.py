@@ -100,7 +100,7 @@ class GroupResults:
         difc_focused: float64[g], DIFC with which the focused spectrum was made into TOF, us/A.
         difc, difa, tzero: float64[g], fitted.
         difc_error, difa_error, tzero_error: float64[g], standard errors; NaN where a term was not fitted.
-        peaks_used, peaks_expected: int32[g].
+        peaks_used, peaks_expected: int32[g], peaks that determine the terms, and those that could have.
         chi2: float64[g], of the fit of the terms, per degree of freedom; NaN with none.
         criterion: Text: the values of the criterion for each model that was tried, and the recommendation.
     """
@@ -207,7 +207,7 @@ class GroupMetrics:
         snapred_strain, snapred_strain_std: float64[g], of (d_ref - d_obs) / sigma, SNAPRed's "strain".
         chi2: float64[g], median of the used peaks.
         residual: float64[g], rms of (data - fit) / error within the windows.
-        peaks_used, peaks_rejected: int32[g].
+        peaks_used, peaks_rejected: int32[g], of the peaks listed for the corrected spectrum.
     """
 
     group: IntArray
@@ -225,3 +225,8 @@ class GroupMetrics:
 
     def __len__(self) -> int:
         return len(self.group)
+
+    @property
+    def peaks_listed(self) -> IntArray:
+        """int32[g]: all peaks that were listed for the corrected spectrum."""
+        return self.peaks_used + self.peaks_rejected

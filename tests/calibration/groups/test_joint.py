@@ -11,7 +11,7 @@ import pytest
 from snapcal_workbench.calibration.accounting import joint_evidence
 from snapcal_workbench.calibration.groups.convention import convention_table, curve_terms, group_curve
 from snapcal_workbench.calibration.groups.group import calibrate_groups
-from snapcal_workbench.calibration.groups.joint import joint_account
+from snapcal_workbench.calibration.groups.joint import joint_account, joint_results
 from snapcal_workbench.calibration.groups.pattern_data import background_splines
 from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
 from snapcal_workbench.calibration.groups.profile import combined_profile
@@ -225,6 +225,30 @@ def test_the_group_step_puts_the_maxima_on_the_table(
         pixel = 3 * index + 1
         tof = tof_from_d(d, difc=table.difc[pixel], difa=table.difa[pixel], tzero=table.tzero[pixel])
         np.testing.assert_allclose(tof, truth.maximum(index, d), rtol=40e-6)
+
+
+def test_no_more_reflections_are_fitted_than_the_pattern_has(
+    fit: PatternFit, truth: Truth, peaks: dict[int, ExpectedPeaks]
+) -> None:
+    """The fit takes reflections that overlap as well, so there are more of them than single peaks are listed."""
+    results = joint_results(fit, truth.parameters, options=GroupOptions())
+    assert (results.peaks_used <= results.peaks_expected).all()
+    for group, used, expected in zip(results.group.tolist(), results.peaks_used, results.peaks_expected, strict=True):
+        within = fit.group.tolist().index(group)
+        d = truth.reflections.d
+        inside = np.count_nonzero((d > fit.d_min[within]) & (d < fit.d_max[within]))
+        assert len(peaks[group]) < used
+        assert inside <= expected
+
+
+def test_the_fit_is_told_in_one_plain_line(fit: PatternFit, truth: Truth) -> None:
+    """Which models were tried is a table of the report."""
+    told = joint_results(fit, truth.parameters, options=GroupOptions()).criterion
+    rms = [p.rms_ppm for p in fit.predictions if p.kept][-1]
+    assert told.startswith("The 3 groups were fitted together: peaks that were held out are foreseen within")
+    assert f"within {rms:.0f} ppm (rms)" in told
+    assert len(told) < 180
+    assert "t0" not in told
 
 
 def test_a_group_without_counts_is_masked(
