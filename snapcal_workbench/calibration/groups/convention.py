@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from snapcal_workbench.calibration.groups.group_terms import TERMS
-from snapcal_workbench.calibration.groups.pattern_lines import maximum_and_width
 from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, peak_shapes
-from snapcal_workbench.calibration.peaks.pattern_kernels import densities
+from snapcal_workbench.calibration.peaks.pattern_crests import crests, vertices
 from snapcal_workbench.calibration.types import FloatArray, GroupParameters
 from snapcal_workbench.calibration.types.pattern import Convention, PatternFit
 
@@ -88,15 +87,13 @@ def group_curve(
         d = np.geomspace(fit.d_min[index], fit.d_max[index], POINTS)
     pattern = _lattice(fit, parameters, index, d)
     peaks = peak_shapes(pattern, fit.layout, fit.values, index).peaks
-    base = peaks[:, :, 0].mean(axis=1)
-    later = np.zeros((len(d), 2))
+    tof, fwhm = peaks[:, :, 0].mean(axis=1), np.zeros(len(d))
     if convention == "maximum":
-        later = np.array([maximum_and_width(p, np.ones(p.shape[0]))[:2] for p in peaks])
-    tof = base + later[:, 0]
+        tof, fwhm = crests(peaks, np.ones(peaks.shape[:2])).T[:2]
     places = fit.layout.of_group(index)
     slopes = np.empty((len(places), len(d)))
     for row, place in enumerate(places):
-        ends = [_moved(fit, pattern, index, place, step, tof, later[:, 1], convention) for step in (_STEP, -_STEP)]
+        ends = [_moved(fit, pattern, index, place, step, tof, fwhm, convention) for step in (_STEP, -_STEP)]
         slopes[row] = (ends[0] - ends[1]) / (2.0 * _STEP)
     form = FORM * tof
     return Curve(d, tof, slopes.T @ fit.covariance[np.ix_(places, places)] @ slopes + np.outer(form, form))
@@ -147,15 +144,7 @@ def _moved(
     peaks = peak_shapes(pattern, fit.layout, values, index).peaks
     if convention == "T0":
         return peaks[:, :, 0].mean(axis=1)
-    return np.array([_vertex_near(p, t, 0.1 * w) for p, t, w in zip(peaks, tof, fwhm, strict=True)])
-
-
-def _vertex_near(peaks: FloatArray, tof: float, spacing: float) -> float:
-    """Where a peak is highest, by a parabola through three points about a place near it."""
-    share = np.full(len(peaks), 1.0 / len(peaks))
-    low, middle, high = densities(np.array([tof - spacing, tof, tof + spacing]), np.ascontiguousarray(peaks), share)
-    curve = low - 2.0 * middle + high
-    return tof - 0.5 * spacing * (high - low) / curve if curve < 0 else tof
+    return vertices(peaks, tof, 0.1 * fwhm)
 
 
 def curve_terms(curve: Curve, models: Sequence[str] = tuple(TERMS)) -> CurveTerms:
@@ -192,6 +181,6 @@ def convention_table(fit: PatternFit, parameters: GroupParameters, d: FloatArray
         if seen.any():
             pattern = _lattice(fit, parameters, index, d[seen])
             peaks = peak_shapes(pattern, fit.layout, fit.values, index).peaks
-            later = np.array([maximum_and_width(p, np.ones(p.shape[0]))[0] for p in peaks])
-            table[index, seen] = later / peaks[:, :, 0].mean(axis=1)
+            base = peaks[:, :, 0].mean(axis=1)
+            table[index, seen] = crests(peaks, np.ones(peaks.shape[:2]))[:, 0] / base - 1.0
     return table

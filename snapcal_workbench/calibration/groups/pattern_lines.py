@@ -11,12 +11,9 @@ from snapcal_workbench.calibration.groups.pattern_data import background_splines
 from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, design
 from snapcal_workbench.calibration.groups.pattern_prediction import Deviations
 from snapcal_workbench.calibration.groups.pattern_solver import Problem, Solution, State
-from snapcal_workbench.calibration.peaks.pattern_kernels import densities
+from snapcal_workbench.calibration.peaks.pattern_crests import crests
 from snapcal_workbench.calibration.types import FloatArray, GroupParameters, Reflections, Spectra
 from snapcal_workbench.calibration.types.pattern import PatternLines, Phase
-
-POINTS = 1200
-"""At which a peak is evaluated to find its maximum and width."""
 
 
 def fine_model(
@@ -65,18 +62,20 @@ def pattern_lines(
     ):
         error = factor * _area_errors(fit)
         held = _held_out(deviations, index, factor)
-        for column in range(pattern.columns):
-            own = np.flatnonzero(pattern.column == column)
+        members = [np.flatnonzero(pattern.column == column) for column in range(pattern.columns)]
+        leading = np.array([own[np.argmax(pattern.strength[own])] for own in members])
+        tops = crests(shapes.peaks[leading], shapes.share[leading])
+        for column, (own, strongest, top) in enumerate(zip(members, leading, tops, strict=True)):
             phase = int(pattern.phase[own[0]])
-            strongest = own[np.argmax(pattern.strength[own])]
             hkl = everything[phase].hkl[np.argmin(np.abs(everything[phase].d - pattern.d[strongest]))]
             t0 = float(np.average(shapes.peaks[own, :, 0].mean(axis=1), weights=pattern.strength[own]))
-            maximum, fwhm, top = maximum_and_width(shapes.peaks[strongest], shapes.share[strongest])
+            place, fwhm, height = top
+            maximum = place - shapes.peaks[strongest, :, 0].mean()
             area = float(fit.coefficients[column])
             d = float(np.average(pattern.d[own], weights=pattern.strength[own]))
             seen = held.get(column, (np.nan, np.nan))
             shape = shapes.peaks[strongest].mean(axis=0)
-            numbers = (d, t0, area, error[column], fwhm, maximum, area * top, shape, *seen)
+            numbers = (d, t0, area, error[column], fwhm, maximum, area * height, shape, *seen)
             rows.append((pattern.group, phase, hkl, *numbers))
     groups, of_phase, indices, *values = zip(*rows, strict=True)
     return PatternLines(
@@ -101,30 +100,3 @@ def _area_errors(fit: LinearFit) -> FloatArray:
     norm = np.sqrt(np.maximum(np.diag(square), 1e-300))
     inverse = np.linalg.pinv(square / np.outer(norm, norm), rcond=1e-10, hermitian=True)
     return np.sqrt(np.maximum(np.diag(inverse), 0.0)) / norm
-
-
-def maximum_and_width(peaks: FloatArray, share: FloatArray) -> tuple[float, float, float]:
-    """Of one reflection: how much later than T0 it is highest (us), FWHM (us), and largest density (1/us) of its share.
-
-    Args:
-        peaks: float64[n, 7], of its nodes.
-        share: float64[n], of its nodes.
-    """
-    t0 = float(peaks[:, 0].mean())
-    low = float((peaks[:, 0] - 4.0 * peaks[:, 5] - peaks[:, 6] - 5.0 / peaks[:, 1]).min())
-    high = float((peaks[:, 0] + 4.0 * peaks[:, 5] + peaks[:, 6] + 8.0 / peaks[:, 2]).max())
-    tof = np.linspace(low, high, POINTS)
-    density = densities(tof, np.ascontiguousarray(peaks), share / share.sum())
-    top = int(np.argmax(density))
-    at, height = _vertex(tof[top - 1 : top + 2], density[top - 1 : top + 2])
-    half = 0.5 * height
-    rising = np.interp(half, density[: top + 1], tof[: top + 1])
-    falling = np.interp(half, density[top:][::-1], tof[top:][::-1])
-    return at - t0, float(falling - rising), height
-
-
-def _vertex(x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """Place and height of the top of the parabola through three evenly spaced points."""
-    slope, curve = 0.5 * (y[2] - y[0]), y[0] - 2.0 * y[1] + y[2]
-    shift = -slope / curve if curve < 0 else 0.0
-    return float(x[1] + shift * (x[1] - x[0])), float(y[1] + 0.5 * slope * shift)

@@ -94,7 +94,7 @@ def _smeared(t, peak, sign, out):
 
 
 @njit(cache=True, nogil=True)
-def _density(t, peak, out):
+def node_density(t, peak, out):
     """f into out[0], and its derivatives by T0, ln alpha, ln beta, ln slow, slow fraction, ln sigma^2 and ln h."""
     h = max(peak[6], LEAST_BOX * peak[5])
     out[:] = 0.0
@@ -111,7 +111,7 @@ def densities(tof, peaks, share):
     at = np.empty(8)
     for n in range(peaks.shape[0]):
         for i in range(tof.size):
-            _density(tof[i] - peaks[n, 0], peaks[n], at)
+            node_density(tof[i] - peaks[n, 0], peaks[n], at)
             result[i] += share[n] * at[0]
     return result
 
@@ -144,7 +144,7 @@ def peak_values(edges, peaks, spans, rows):
         for n in range(peaks.shape[1]):
             first, last, row = spans[p, n]
             for b in range(first, last):
-                _density(0.5 * (edges[b] + edges[b + 1]) - peaks[p, n, 0], peaks[p, n], values[row + b - first])
+                node_density(0.5 * (edges[b] + edges[b + 1]) - peaks[p, n, 0], peaks[p, n], values[row + b - first])
     return values
 
 
