@@ -29,6 +29,11 @@ from snapcal_workbench.calibration.types.pattern import JointAccount
 from snapcal_workbench.calibration.verdict import Evidence, GroupEvidence, judge
 from snapcal_workbench.options import CalibrationOptions
 
+PLACED = 300e-6
+"""A peak whose own place is known worse than this (relative) checks nothing: it is the spread that the peaks of a good
+group may have. Of silicon with 30 % of corundum the group of the lowest angle has 4 such peaks in 3e6 events, 3 at half
+of it, 5 at twice."""
+
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
@@ -152,7 +157,7 @@ def group_evidence(
         evidence.append(
             GroupEvidence(
                 group=group,
-                peaks=int(after.metrics.peaks_used[row[group]]),
+                peaks=max(int(after.metrics.peaks_used[row[group]]), placed_peaks(after.pattern, group)),
                 error_ppm=1e6 * float(np.fmax(error, known)),
                 strain_ppm=1e6 * strain,
                 spread_ppm=1e6 * spread,
@@ -177,6 +182,19 @@ def joint_evidence(
     index = int(np.flatnonzero(pattern.group == group)[0])
     error = curve_error(pattern, parameters, index, "T0" if joint.convention == "T0" else "maximum")
     return float(pattern.missed[index]), float(pattern.chi2[index]), error
+
+
+def placed_peaks(pattern: PatternFit | None, group: int) -> int:
+    """Number of a group's peaks of the calibrant whose places the joint fit knows by themselves, to `PLACED`.
+
+    Beside a peak of another phase a single fit cannot tell a peak's place; the joint fit, which has the phase in it,
+    can. What the neighbour takes away is in the error of the place.
+    """
+    if pattern is None:
+        return 0
+    lines = pattern.lines
+    own = (lines.group == group) & (lines.phase == 0)
+    return int(np.count_nonzero(own & np.isfinite(lines.deviation) & (lines.deviation_error < PLACED)))
 
 
 def scale_of(strain: FloatArray, error: FloatArray) -> tuple[float, float, float]:

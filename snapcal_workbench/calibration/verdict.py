@@ -53,8 +53,8 @@ class GroupEvidence:
 
     Attributes:
         group: Id.
-        peaks: Number of peaks that were used; 0 where the group has no calibration (and is masked), or nothing that
-            could check it.
+        peaks: Number of peaks that say by themselves where they are, in single fits or in the joint one; 0 where the
+            group has no calibration (and is masked), or nothing that could check it.
         error_ppm: Standard error of its position scale: by the scatter of its peaks, or by the joint fit where that is
             more.
         strain_ppm: Strain that is left; spread_ppm: its rms over the peaks.

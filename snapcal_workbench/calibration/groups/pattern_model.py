@@ -12,9 +12,10 @@ Words and formulas, for a group focused with DIFC_arb, in TOF = DIFC_arb d_obs:
   common factor of all DIFC.
 - The *profile* is that of `pattern_kernels`. Rise, decay, slow decay and its fraction are functions of lambda, shared
   by all groups: see `ModeratorProfile`.
-- The geometry of a group makes a Gaussian of sigma = w_g c_n T and, if need be, a box of half width b_g sigma, where
-  T = exp(s_g) DIFC_arb d and c_n = cot(theta_n) over its mean. The box is the angle that a pixel covers: on SNAP's lite
-  pixels, 2.1 sigma of the Gaussian.
+- The geometry of a group spreads a peak by w_g c_n T (rms), where T = exp(s_g) DIFC_arb d and c_n = cot(theta_n) over
+  its mean: by a Gaussian of sigma = w_g c_n T / sqrt(1 + b_g^2 / 3) and, if need be, a box of half width b_g sigma. The
+  box is the angle that a pixel covers: on SNAP's lite pixels, 2.1 sigma of the Gaussian. w_g is the whole width since
+  that is what the data say, whatever the box: so the two are nearly independent.
 - The areas of the peaks and the background's B-spline coefficients enter linearly, and are never negative.
 
 Phases: the first is the calibrant. Every other has a lattice known up to a factor exp(c) of its d-spacings.
@@ -183,11 +184,14 @@ class _Builder:
 
     def widen(self) -> None:
         """Gaussian and box of every node."""
-        sigma = np.exp(self._own("width")) * self.pattern.cotangent * self.straight
+        box = np.exp(self._own("box")) if self.layout.box else 0.0
+        whole = 1.0 + box**2 / 3.0
+        sigma = np.exp(self._own("width")) * self.pattern.cotangent * self.straight / np.sqrt(whole)
         for kind in ("width", "scale"):
             self._depends(kind, 0, _SIGMA2, 2.0)
             self._depends(kind, 0, _BOX, 1.0)
         self.peaks[:, :, _SIGMA2] = sigma
         if self.layout.box:
-            self._depends("box", 0, _BOX, 1.0)
-            self.peaks[:, :, _BOX] = np.exp(self._own("box")) * sigma
+            self._depends("box", 0, _SIGMA2, 2.0 * (1.0 / whole - 1.0))
+            self._depends("box", 0, _BOX, 1.0 / whole)
+            self.peaks[:, :, _BOX] = box * sigma
