@@ -62,13 +62,14 @@ class Killer:
 
 @dataclass(frozen=True)
 class Study:
-    """A study that has lost a worker and has a task that cannot be done."""
+    """A study that has lost a worker and has a task that cannot be done, and the page of its first end."""
 
     tree: SimulatedTree
     plan: Plan
     folder: Path
     killer: Killer
     outcome: Outcome
+    page: str
     told: tuple[str, ...]
 
 
@@ -88,7 +89,8 @@ def study(calibrated_tree: SimulatedTree, tmp_path_factory: pytest.TempPathFacto
             taken.listen()
         warnings.simplefilter("always")
         outcome = run_batch(plan, tree.settings, folder, cluster, saving=SAVING, on_change=killer)
-    return Study(tree, plan, folder, killer, outcome, tuple(str(warning.message) for warning in told))
+    page = outcome.page.read_text()
+    return Study(tree, plan, folder, killer, outcome, page, tuple(str(warning.message) for warning in told))
 
 
 def test_another_batch_on_the_machine_disturbs_nobody(study: Study) -> None:
@@ -133,7 +135,7 @@ def test_only_the_best_is_saved_and_says_where_it_is_from(study: Study) -> None:
 
 
 def test_the_page_holds_every_task_and_the_comparison(study: Study) -> None:
-    page = study.outcome.page.read_text()
+    page = study.page
     for standing in study.outcome.standings:
         assert standing.task.label in page
         assert not standing.version or standing.version in page

@@ -15,6 +15,7 @@ from snapcal_workbench.cli.app import app
 from snapcal_workbench.cli.ending import EXIT_CODES
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.hostile import CONTROLS, HOSTILE, IN_A_PATH, MARKUP, RUN, said, unsafe
+from tests.support import copy_tree
 
 
 def _commands(group: Any, before: str = "") -> dict[str, Any]:
@@ -67,6 +68,9 @@ REQUIRED = {
 
 WITHOUT_SETTINGS = {"simulate", "demo", "workbench install", "workbench uninstall", "workbench check"}
 
+CHANGES = {"save", "apply", "retire", "unretire", "repair"}
+"""Commands that may change the tree: each try of theirs has a tree of its own."""
+
 SLOW = {("apply", "--output"), ("demo", "--directory"), ("simulate", "directory")}
 """Fields that let a command do its whole work, of minutes, or are in a test of their own."""
 
@@ -75,6 +79,12 @@ SLOW = {("apply", "--output"), ("demo", "--directory"), ("simulate", "directory"
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Relative paths lead into a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def own(hostile: SimulatedTree, tmp_path: Path) -> SimulatedTree:
+    """A hostile tree of the test's own."""
+    return copy_tree(hostile, tmp_path / IN_A_PATH)
 
 
 def run(hostile: SimulatedTree, *arguments: str, settings: tuple[str, ...] = ()) -> Result:
@@ -142,17 +152,20 @@ def _fields() -> Iterator[tuple[str, str, bool, bool]]:
     ("command", "field", "is_argument"),
     [pytest.param(*field, marks=[pytest.mark.long] * again) for *field, again in _fields()],
 )
-def test_hostile_text_in_every_field(hostile: SimulatedTree, command: str, field: str, is_argument: bool) -> None:
+def test_hostile_text_in_every_field(
+    request: pytest.FixtureRequest, command: str, field: str, is_argument: bool
+) -> None:
     required = REQUIRED[command]
+    tree: SimulatedTree = request.getfixturevalue("own" if command in CHANGES else "hostile")
     if command == "panel":
         pytest.skip("opens a window; see the panel's tests")
     if is_argument:
-        check(run(hostile, command, HOSTILE, *required[1:]))
+        check(run(tree, command, HOSTILE, *required[1:]))
     elif field in required:
         place = required.index(field)
-        check(run(hostile, command, *required[: place + 1], HOSTILE.replace("\x00", ""), *required[place + 2 :]))
+        check(run(tree, command, *required[: place + 1], HOSTILE.replace("\x00", ""), *required[place + 2 :]))
     else:
-        check(run(hostile, command, *required, field, HOSTILE))
+        check(run(tree, command, *required, field, HOSTILE))
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -167,12 +180,12 @@ def test_hostile_settings_and_options(hostile: SimulatedTree, command: str) -> N
     assert result.exit_code == 2
 
 
-def test_what_is_saved_is_shown_as_it_is(hostile: SimulatedTree, tmp_path: Path) -> None:
-    saved = run(hostile, "save", "1", "--comments", HOSTILE, "--author", HOSTILE)
+def test_what_is_saved_is_shown_as_it_is(own: SimulatedTree, tmp_path: Path) -> None:
+    saved = run(own, "save", "1", "--comments", HOSTILE, "--author", HOSTILE)
     check(saved)
     assert saved.exit_code == 0
     path = tmp_path / f"{IN_A_PATH.replace('/', '')}.nxs"
-    applied = run(hostile, "apply", "1", RUN, "--output", str(path))
+    applied = run(own, "apply", "1", RUN, "--output", str(path))
     check(applied)
     assert said(applied.output, str(path))
     assert path.is_file()
