@@ -41,10 +41,10 @@ Bools = NDArray[np.bool_]
 CERTAIN = 1e-6
 """A top with less than this posterior probability elsewhere need not be searched for again: one pixel in a million
 would be kept from a better place. At half and twice the results are the same."""
-SHARP = 0.25
-"""With a standard error below this part of the relative resolution ln L is a parabola between top and prior. With 2000
-events a pixel errors are a third larger at half of it, and 6 % smaller at twice; with 150 events it makes no
-difference."""
+SHARP = 0.5
+"""With a standard error below this part of the relative resolution ln L is a parabola between top and prior. With 2000,
+600 and 200 events of silicon a pixel errors are 6, 19 and 54 % larger at half of it; at twice they are the same, and
+with 200 events 13 % larger. With fewer it makes no difference."""
 AMBIGUOUS = 0.03
 """A top with more than this posterior probability elsewhere is not unambiguous. At half and twice the results are the
 same."""
@@ -62,9 +62,13 @@ FALSE_OUTLIERS = 0.05
 right one by T with a probability below exp(-T), and each pixel has some 10 places: with 3000 pixels T is 13, with half
 or twice of this 0.7 more or less. At T = 9 one of 18,000 pixels with 100 events, a tenth in peaks, was 1 % off."""
 SAME_EVENTS_SPREAD = 0.85
-"""Pulls of the events against a start that was made from others are wider than this."""
+"""Pulls of the events against a start that was made from others are wider than this. In 16 simulated runs they were
+0.65 to 1.6 wide, and from the same events, where these are many, 0.48. At half of it only the correlation tells, at
+twice no start but the geometry is ever used."""
 SAME_EVENTS_CORRELATION = 0.3
-"""And they do not point away from the field more than this."""
+"""And they do not point away from the field more than this. In 16 simulated runs the correlation was -0.13 to 0.08 with
+other events, and 0.39 to 1 with the same, but where the peaks were lost. At half the results are the same; at twice
+some starts from the same events would count as evidence."""
 
 
 @dataclass(frozen=True, eq=False)
