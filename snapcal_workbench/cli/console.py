@@ -32,6 +32,8 @@ _LONG_TABLE = 200
 """Rows beyond which a table is plain lines: folding and drawing takes some milliseconds a row."""
 _WIDEST_COLUMN = 48
 
+_NAME = 24
+"""Characters of a first column that are kept on one line: a state's id or a module's name, to be copied from there."""
 _LONGEST_CELL = 400
 """Characters of a table's cell; `--json` has the whole text."""
 
@@ -109,7 +111,8 @@ def _table(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -
     table = Table(title=plain(title), title_justify="left", title_style="bold", header_style="bold")
     for position, column in enumerate(columns):
         numbers = position > 0 and all(_begins_as_number(row[position]) for row in cells)
-        table.add_column(plain(column), justify="right" if numbers else "left", overflow="fold")
+        width = min(_NAME, max((len(row[0]) for row in cells), default=0)) if position == 0 else None
+        table.add_column(plain(column), justify="right" if numbers else "left", overflow="fold", min_width=width)
     for row in cells:
         table.add_row(*(plain(text, limit=_LONGEST_CELL) for text in row))
     return table
@@ -156,7 +159,9 @@ def _begins_as_number(text: str) -> bool:
 
 
 def cell(value: object) -> str:
-    """A value as it stands in a table: numbers with four digits, nothing for NaN."""
+    """A value as it stands in a table: numbers with four digits, "-" for NaN, nothing for None."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

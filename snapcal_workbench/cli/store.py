@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from snapcal_workbench.progress import Progress
     from snapcal_workbench.store.state_store import StateStore
     from snapcal_workbench.store.upkeep.repair import Action
+    from snapcal_workbench.store.upkeep.verify import Finding
 
 Version = Annotated[str, typer.Argument(help="STATE/N or RUN:N, with 'lite/' or 'native/' before it where needed")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Check that no file was changed since")]
@@ -45,13 +46,14 @@ def versions(
             entry["appliesTo"],
             entry["author"],
             entry["timestamp"][:16],
-            entry["comments"],
+            entry["comments"] or "",
             entry["retired"] or "",
         )
         for entry in found["versions"]
     ]
     columns = ["version", "mode", "run", "applies to", "author", "saved", "comments", "retired"]
-    show_table(f"Versions of state {found['stateId']} (* applies to run {run})", columns, rows)
+    chosen = f" (* applies to run {run})" if found["applies"] is not None else ""
+    show_table(f"Versions of state {found['stateId']}{chosen}", columns, rows)
     for problem in found["problems"]:
         note(f"Warning: {problem}")
 
@@ -147,9 +149,19 @@ def verify(
     else:
         for finding in findings:
             say(f"{finding.path}: {finding.message}")
-        say("Nothing is wrong." if not findings else f"{len(findings)} findings. See `snapcal repair`.")
+        say(_what_to_do(findings))
     if findings:
         raise typer.Exit(StoreError.exit_code)
+
+
+def _what_to_do(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "Nothing is wrong."
+    count = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
+    advice = "`snapcal repair` shows what can be put right."
+    if any(finding.is_adoptable for finding in findings):
+        advice += " `snapcal repair --adopt` lets records count as others have rewritten them."
+    return f"{count}. {advice}"
 
 
 def repair(
@@ -167,19 +179,19 @@ def repair(
     if as_json:
         show_json([{**asdict(action), "path": str(action.path)} for action in actions])
     else:
-        _show_actions(actions, apply)
+        _show_actions(actions, apply, adopt)
     if any(action.why_not for action in actions):
         raise typer.Exit(StoreError.exit_code)
 
 
-def _show_actions(actions: list[Action], apply: bool) -> None:
+def _show_actions(actions: list[Action], apply: bool, adopt: bool) -> None:
     for action in actions:
         word = "done" if action.done else "could not do" if action.why_not else "would do"
         say(f"{word}: {action.path}: {action.what}")
         if action.why_not:
             say(f"    {action.why_not}")
     if not actions:
-        say("Nothing is to be repaired.")
+        say("Nothing is to be repaired." + ("" if adopt else " What others have rewritten, --adopt lets count."))
     elif not apply:
         say("Nothing was changed. Repeat with --apply to do it.")
 

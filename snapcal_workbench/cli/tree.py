@@ -45,6 +45,7 @@ def states(
         census = take_census(settings, progress.part(0.0, 0.9)) if runs else None
         mode = requested_mode(settings, not native)
         rows = list_states(settings, mode, census=census, progress=progress.part(0.9, 1.0))
+    any_states = bool(rows)
     rows = sorted_rows(filtered_rows(rows, where or []), sort, descending=descending)
     if as_json:
         show_json([asdict(row) for row in rows])
@@ -52,6 +53,8 @@ def states(
     columns = ["state", "name", "λ (Å)", "arcs (°)", "f (Hz)", "versions", "calibrated", "run", "cycle"]
     columns += [*(["runs since"] if runs else []), "verdict", "damage"]
     show_table(f"States in {settings.powder_home}", columns, [_cells(row, runs) for row in rows])
+    if not rows:
+        note("None of them is as --where says." if any_states else "None yet: `snapcal init-state` makes the first.")
     for row in rows:
         for problem in row.damage:
             note(f"Warning: state {row.state_id}: {problem}")
@@ -155,7 +158,9 @@ def _with_error(value: float, error: float) -> str:
 def propagate(
     context: typer.Context,
     version: Annotated[str, typer.Argument(help="The version: STATE/N or RUN:N")],
-    to: Annotated[list[str] | None, typer.Option(metavar="STATE", help="A target state; may be repeated")] = None,
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="A target state, or a run of it; may be repeated")
+    ] = None,
     same_arcs: Annotated[
         bool, typer.Option("--same-arcs", help="All other states with the same detector position")
     ] = False,
@@ -227,6 +232,8 @@ def cycles(
     rows = [(cycle.name, cycle.first_run, cycle.last_run or "", cycle.start, cycle.stop) for cycle in known]
     origin = "settings" if settings.cycles else "instrument parameters"
     show_table(f"Beam cycles of the {origin}", ["cycle", "first run", "last run", "from", "to"], rows)
+    if not known:
+        note("None is known: set `cycles` in the settings, or add one with `snapcal parameters --edit`.")
     rules = {"warn": "counts with a warning", "refuse": "does not count", "allow": "counts"}
     say(f"A version {rules[settings.beyond_cycle]} beyond its cycle (setting beyond_cycle).")
     if run is not None:

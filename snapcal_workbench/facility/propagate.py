@@ -41,6 +41,7 @@ from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.disk.strict_json import content_hash
 from snapcal_workbench.store.effect import Effect
 from snapcal_workbench.store.layout import PARAMETERS
+from snapcal_workbench.store.listing import state_of
 from snapcal_workbench.store.publish import SavedVersion, publish
 from snapcal_workbench.store.references import locate
 from snapcal_workbench.store.state_store import StateStore
@@ -100,7 +101,7 @@ def propagate(
     Args:
         settings: Where the tree is.
         reference: The version, as STATE/N or RUN:N.
-        to: Ids of the target states.
+        to: The target states, by their ids or by runs of them.
         same_arcs: Take all other states of the tree whose detectors are at the same position.
         author: Who accepts it.
         comments: What others should know; default: where it came from.
@@ -189,7 +190,7 @@ def _targets(settings: Settings, source: _Source, to: Sequence[str], same_arcs: 
             fix="Give --to STATE, or --same-arcs.",
         )
     if to:
-        return list(dict.fromkeys(to))
+        return list(dict.fromkeys(state_of(settings, text, source.mode) for text in to))
     found = []
     for row in list_states(settings, source.mode):
         if row.state_id == source.stored.state_id:
@@ -251,7 +252,7 @@ def _plan(settings: Settings, source: _Source, state_id: str, condition: str) ->
         store.check_writable()
         effect: Effect = store.effect(source.stored.entry.run_number, condition)
     except SnapcalError as error:
-        return _Plan(Propagation(state_id, why_not=f"{error.what} {error.found}".strip()))
+        return _Plan(Propagation(state_id, why_not=_why_not(error)))
     terms = {name: 1e6 * value for name, value in added_terms(source, target, settings).items()}
     told = Propagation(
         state_id=state_id,
@@ -261,6 +262,10 @@ def _plan(settings: Settings, source: _Source, state_id: str, condition: str) ->
         effect=tuple(effect.sentences()),
     )
     return _Plan(told, store, target)
+
+
+def _why_not(error: SnapcalError) -> str:
+    return " ".join(filter(None, [error.what, error.found and f"Found: {error.found}.", error.fix]))
 
 
 def _check_target(source: _Source, target: InstrumentState, state_id: str) -> None:
@@ -316,7 +321,7 @@ def _save(plan: _Plan, source: _Source, author: str, comments: str, condition: s
     try:
         saved: SavedVersion = publish(plan.store.home, plan.store.settings, draft, progress)
     except SnapcalError as error:
-        return replace(plan.told, why_not=f"{error.what} {error.found}".strip())
+        return replace(plan.told, why_not=_why_not(error))
     return replace(plan.told, version=saved.version, path=str(saved.path))
 
 

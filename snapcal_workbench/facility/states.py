@@ -25,7 +25,7 @@ from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.disk.patient import on_disk
 from snapcal_workbench.store.disk.strict_json import parse_json
 from snapcal_workbench.store.index_file import Snapshot, read_snapshot
-from snapcal_workbench.store.layout import PARAMETERS, RECORD, has_mode_level, home_of, is_state
+from snapcal_workbench.store.layout import PARAMETERS, RECORD, check_tree, has_mode_level, home_of, is_state
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class StateRow:
         last_calibrated: When it was saved, as its index entry has it; "" without one.
         cycle: Run cycle that its instrument parameters are of.
         runs_since: Runs of the state after `last_run` that are known (`run_states`); None where none was looked at.
-        verdict: Of that version, in a word; "" where it states none, as versions of SNAPRed.
+        verdict: Of that version, in a word; "" where it states none, as versions of SNAPRed; "propagated" where it
+            was measured in another state.
         verdict_text: How its steps ended, and what speaks against it.
         damage: What is wrong with the index, the folders, or that version; one sentence each.
     """
@@ -79,11 +80,12 @@ def list_states(
         progress: Reported to.
 
     Raises:
+        NotFoundError: There is no such tree.
         StoreError: The disk fails, or does not answer.
         Cancelled: The user cancelled.
     """
     progress = progress or Progress()
-    states = on_disk(settings, lambda: _state_folders(settings.powder_home))
+    states = on_disk(settings, lambda: _state_folders(settings))
     rows = []
     for number, state_id in enumerate(states):
         progress.report(number / len(states), f"Reading state {state_id}")
@@ -91,9 +93,10 @@ def list_states(
     return rows
 
 
-def _state_folders(powder: Path) -> list[str]:
+def _state_folders(settings: Settings) -> list[str]:
+    check_tree(settings)
     try:
-        with os.scandir(powder) as found:
+        with os.scandir(settings.powder_home) as found:
             return sorted(item.name for item in found if is_state(item.name) and item.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []
@@ -173,13 +176,12 @@ def _object(path: Path) -> dict[str, object] | str:
 def _described(documents: _Documents, logs: StateLogs) -> tuple[_Told, tuple[str, ...]]:
     """The fields of a row that documents tell, and what they should tell and do not."""
     state = _below(documents.parameters, "instrumentState")
-    verdict = _below(documents.record, "snapcalWorkbench", "account", "verdict")
-    reasons = found if isinstance(found := verdict.get("reasons"), (list, tuple)) else ()
+    word, text = _verdict(_below(documents.record, "snapcalWorkbench"))
     told: _Told = {
         "name": str(documents.parameters.get("name") or ""),
         "cycle": str(_below(state, "instrumentConfig", "cycle").get("cycleID") or ""),
-        "verdict": str(verdict.get("word") or ""),
-        "verdict_text": " ".join(map(str, (verdict.get("course") or "", *reasons))).strip(),
+        "verdict": word,
+        "verdict_text": text,
     }
     if not documents.parameters:
         return told, ()
@@ -188,6 +190,24 @@ def _described(documents: _Documents, logs: StateLogs) -> tuple[_Told, tuple[str
         return {**told, **_positions(pvs, logs)}, ()
     except (SnapcalError, ValueError):
         return told, (f"{PARAMETERS} does not tell the positions and the wavelength of the state.",)
+
+
+def _verdict(own: Mapping[str, object]) -> tuple[str, str]:
+    """In a word and in sentences; that of a propagated version was found in another state, and is not one of this."""
+    verdict, made = _below(own, "account", "verdict"), _below(own, "provenance", "propagated")
+    reasons = found if isinstance(found := verdict.get("reasons"), (list, tuple)) else ()
+    word, text = str(verdict.get("word") or ""), " ".join(map(str, (verdict.get("course") or "", *reasons))).strip()
+    if not made:
+        return word, text
+    there = f" There its verdict was {word}: {text}" if word else ""
+    return "propagated", f"{propagated_text(made)}{there}"
+
+
+def propagated_text(made: Mapping[str, object]) -> str:
+    """What the provenance of a propagated version says: where it was measured, and how much less certain it is."""
+    added = made.get("addedUncertainty")
+    adds = f"{1e6 * added:.0f} ppm" if isinstance(added, (int, float)) else "an unknown amount"
+    return f"Propagated from {made.get('from')}: not measured in this state, which adds {adds} to the uncertainty."
 
 
 def _positions(pvs: Mapping[str, object], logs: StateLogs) -> _Told:

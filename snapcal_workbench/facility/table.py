@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -50,7 +51,7 @@ def filtered_rows(rows: Sequence[R], conditions: Sequence[str]) -> list[R]:
     texts without regard to letter case; dates as the texts that they are, so "last_calibrated<2025-06".
 
     Raises:
-        InputError: A condition cannot be understood, or names no column.
+        InputError: A condition cannot be understood, names no column, or compares numbers with a word.
     """
     for condition in conditions:
         rows = _fitting(rows, condition)
@@ -68,6 +69,13 @@ def _fitting(rows: Sequence[R], condition: str) -> list[R]:
     if not rows:
         return []
     name = _column(rows[0], found[1])
+    is_word = bool(found[3]) and not _is_number(found[3])
+    if is_word and found[2] in _NUMBERS and any(_is_of_numbers(getattr(row, name)) for row in rows):
+        raise InputError(
+            f"The column {name} is of numbers.",
+            found=repr(condition)[:80],
+            fix=f"Compare it with a number, as '{name}>2'.",
+        )
     return [row for row in rows if _fits(getattr(row, name), found[2], found[3])]
 
 
@@ -89,12 +97,16 @@ def _fits(value: object, operator: str, wanted: str) -> bool:
     return _TEXTS[operator](text, wanted.lower())
 
 
+def _is_of_numbers(value: object) -> bool:
+    """Whether this is a number, or several."""
+    return isinstance(value, (int, float)) or (isinstance(value, tuple) and any(map(_is_of_numbers, value)))
+
+
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return not math.isnan(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _column(row: object, name: str) -> str:

@@ -229,6 +229,13 @@ def _retired(entries: list[IndexEntry], lines: dict[int, dict[str, object]]) -> 
     }
 
 
+def is_unsaid(snapshot: Snapshot, version: int) -> bool:
+    """Whether a version applies to no run and nothing says that this is meant: neither a line nor SNAPWrap's mark."""
+    return any(
+        entry.version == version and entry.is_retired and not entry.is_marked for entry in snapshot.entries
+    ) and not snapshot.retired[version].get("time")
+
+
 def _retired_by_others(entries: list[IndexEntry], lines: dict[int, dict[str, object]]) -> list[str]:
     problems = []
     for entry in entries:
@@ -239,7 +246,8 @@ def _retired_by_others(entries: list[IndexEntry], lines: dict[int, dict[str, obj
             problems.append(f"Version {entry.version} was brought back, but another program has retired it since.")
         elif not entry.is_marked:
             problems.append(
-                f"Version {entry.version} applies to no run ({NO_RUN}), but {RETIREMENTS} does not say why."
+                f"Version {entry.version} applies to no run ({NO_RUN}), but {RETIREMENTS} does not say why: "
+                "`snapcal retire` with a reason says it, `snapcal unretire` brings it back."
             )
     return problems
 

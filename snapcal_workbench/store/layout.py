@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snapcal_workbench.errors import InputError, StoreError
+from snapcal_workbench.errors import InputError, NotFoundError, StoreError
 from snapcal_workbench.formats.index import MAX_VERSION
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.options import Settings
@@ -37,6 +37,20 @@ _STATE = re.compile(r"[0-9a-fA-F]{8,64}", re.ASCII)
 _VERSION = re.compile(r"v_(?:.*_)?(\d{1,12})", re.ASCII)
 _STAGING = re.compile(r"\.staging\.v_(\d{1,8})\.(.+)", re.ASCII)
 _PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,200}", re.ASCII)
+
+
+def check_tree(settings: Settings) -> None:
+    """Refuse to speak of a tree that is not there, as on a machine where its disk is not mounted: it is not empty.
+
+    Raises:
+        NotFoundError: There is neither a folder of states nor one in which it could be made.
+    """
+    if not (settings.powder_home.is_dir() or settings.calibration_home.is_dir()):
+        raise NotFoundError(
+            "There is no tree of calibrations.",
+            found=f"no folder {settings.calibration_home}",
+            fix="Mount the disk that it is on, or correct the setting 'calibration_home'; `snapcal config` shows it.",
+        )
 
 
 def has_mode_level(settings: Settings, state_id: str) -> bool:

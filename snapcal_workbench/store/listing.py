@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TypedDict, cast
 
+from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.index import IndexEntry
 from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.instrument.identifying import identify_run
 from snapcal_workbench.instrument.model import PixelMode, RunRequest
 from snapcal_workbench.options import Settings, expand_runs
+from snapcal_workbench.paths import user_path
 from snapcal_workbench.store.layout import mode_name
 from snapcal_workbench.store.state_store import StateStore
 
@@ -69,6 +71,12 @@ def state_of(settings: Settings, run_or_state: str, mode: PixelMode) -> str:
     text = run_or_state.strip()
     if _STATE_ID.fullmatch(text):
         return text
+    if not (text.isdecimal() or user_path(text).is_file()):
+        raise InputError(
+            "A state is named by its id or by one of its runs.",
+            found=repr(text)[:80],
+            fix="Take an id that `snapcal states` lists, or give a run as 58882.",
+        )
     return identify_run(RunRequest(expand_runs((text,)), mode), settings).state.state_id
 
 

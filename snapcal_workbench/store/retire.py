@@ -12,7 +12,7 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.disk.locks import hold_index
 from snapcal_workbench.store.disk.owner import user_name
-from snapcal_workbench.store.index_file import Snapshot, original_condition, read_snapshot, write_index
+from snapcal_workbench.store.index_file import Snapshot, is_unsaid, original_condition, read_snapshot, write_index
 from snapcal_workbench.store.journal import append_audit, append_line
 from snapcal_workbench.store.layout import RETIREMENTS
 from snapcal_workbench.store.publish import file_stamp
@@ -59,6 +59,8 @@ def change_retirement(
 
 def _condition(snapshot: Snapshot, action: str, version: int, applies_to: str | None) -> str | None:
     """The condition that a version has, or, if it is to be brought back, that it is to have again."""
+    if action == "retire" and is_unsaid(snapshot, version):
+        return original_condition(snapshot.home / snapshot.listing.versions[version], version, None)
     if (version in snapshot.retired) == (action == "retire"):
         raise InputError(
             f"Version {version} is {'retired already' if action == 'retire' else 'not retired'}.",

@@ -107,6 +107,21 @@ def test_it_is_undone_by_retire(states: list[SnapredState]) -> None:
     assert (row.versions, row.retired) == (0, 1)
 
 
+def test_the_table_of_states_does_not_take_it_for_measured(states: list[SnapredState]) -> None:
+    (done,) = propagate(states[0].settings, reference(states), to=[states[2].state.state_id], author="tester")
+    (row,) = [row for row in list_states(states[0].settings, SNAP.lite) if row.state_id == done.state_id]
+    assert row.verdict == "propagated"
+    assert f"{done.added_ppm:.0f} ppm" in row.verdict_text
+    assert reference(states) in row.verdict_text
+
+
+@pytest.mark.parametrize("target", ["nonsense", "no/such/file.nxs.h5"])
+def test_a_target_that_is_no_state_is_refused_before_anything_is_saved(states: list[SnapredState], target: str) -> None:
+    with pytest.raises(InputError, match="by its id or by one of its runs"):
+        propagate(states[0].settings, reference(states), to=[states[2].state.state_id, target], author="tester")
+    assert len(store(states[2]).folders()) == 1, "the default alone"
+
+
 def test_one_state_that_cannot_take_it_stops_no_other(states: list[SnapredState]) -> None:
     targets = [states[3].state.state_id, "0123456789abcdef", states[1].state.state_id, states[0].state.state_id]
     done = propagate(states[0].settings, reference(states), to=targets, author="tester")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from snapcal_workbench.calibration.types import Account
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.facility.run_states import census_path, take_census
 from snapcal_workbench.facility.states import StateRow, list_states
 from snapcal_workbench.facility.table import filtered_rows, sorted_rows
@@ -95,13 +95,23 @@ def test_rows_are_sorted_and_filtered(rows: list[StateRow]) -> None:
     assert len(filtered_rows(rows, ["verdict!=good"])) == 30
 
 
+def test_a_tree_that_is_not_there_is_not_an_empty_one(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "not mounted")
+    with pytest.raises(NotFoundError, match="no tree"):
+        list_states(settings, SNAP.lite)
+    settings.calibration_home.mkdir(parents=True)
+    assert list_states(settings, SNAP.lite) == []
+
+
 def test_rows_without_a_value_come_last_either_way() -> None:
     rows = [StateRow("a"), StateRow("b", wavelength=1.0), StateRow("c", wavelength=2.0)]
     assert [row.state_id for row in sorted_rows(rows, "wavelength")] == ["b", "c", "a"]
     assert [row.state_id for row in sorted_rows(rows, "wavelength", descending=True)] == ["c", "b", "a"]
 
 
-@pytest.mark.parametrize("condition", ["wavelength", "no such>2", "nonsense=2"])
+@pytest.mark.parametrize(
+    "condition", ["wavelength", "no such>2", "nonsense=2", "wavelength>abc", "arcs!=x", "wavelength<nan"]
+)
 def test_a_wrong_condition_is_told(rows: list[StateRow], condition: str) -> None:
     with pytest.raises(InputError):
         filtered_rows(rows, [condition])

@@ -10,7 +10,9 @@ import json
 import re
 
 import pytest
+from typer.testing import CliRunner
 
+from snapcal_workbench.cli.app import app
 from snapcal_workbench.errors import InputError, StoreError
 from snapcal_workbench.formats.index import AppliesTo, format_timestamp, parse_timestamp, same_time
 from snapcal_workbench.progress import Progress
@@ -183,6 +185,21 @@ def test_a_record_that_snapwrap_rewrote_is_read_told_and_adopted(store):
     assert store.choose(58900).version == 1
 
 
+def test_what_the_shell_advises_ends_the_finding(store):
+    """Rewritten records are no dead end: verify names --adopt, and so does a repair that has nothing to do."""
+    snapwrap_retires(store, 1)
+    snapwrap_repairs(store)
+
+    def told(*arguments):
+        where = ["--set", f"calibration_home={store.settings.calibration_home}"]
+        return CliRunner().invoke(app, [*where, *arguments])
+
+    assert "`snapcal repair --adopt`" in told("verify").stdout
+    assert "--adopt" in told("repair").stdout
+    assert told("repair", "--adopt", "--apply").exit_code == 0
+    assert told("verify").stdout.splitlines()[-1] == "Nothing is wrong."
+
+
 def test_a_record_that_snapred_rewrote_keeps_what_is_ours(store):
     """SNAPRed drops the fields that it does not know: they are read from the copy, also once adopted."""
     record = json.loads(record_path(store).read_text())
@@ -278,6 +295,19 @@ def test_a_condition_that_nothing_tells_is_asked_for(store):
         store.unretire(1, "it was the right one", "tester")
     store.unretire(1, "it was the right one", "tester", applies_to="58882-58890")
     assert index_of(store)[1]["appliesTo"] == ">=58882,<=58890"
+
+
+def test_a_version_that_others_let_apply_to_no_run_without_a_word_can_be_retired_with_one(store):
+    """By hand, without SNAPWrap's mark: verify finds it, and what it advises ends that."""
+    entries = index_of(store)
+    entries[1]["appliesTo"] = "<0"
+    store.index_path.write_text(json.dumps(entries))
+    assert any("`snapcal retire` with a reason" in message for message in findings(store))
+    store.retire(1, "wrong sample", "tester")
+    assert findings(store) == []
+    assert index_of(store)[1]["comments"] == "(INVALIDATED) good"
+    store.unretire(1, "it was the right one", "tester")
+    assert index_of(store)[1] == {**index_of(store)[1], "appliesTo": ">=58882,<60000", "comments": "good"}
 
 
 def test_a_retirement_after_a_return_counts(store):

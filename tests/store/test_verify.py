@@ -10,7 +10,7 @@ from dataclasses import replace
 import h5py
 import pytest
 
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.disk.locks import HOLDER
 from snapcal_workbench.store.disk.owner import Owner
@@ -131,7 +131,9 @@ def test_damage_is_found(tiny_store, damage, sign):
 def test_one_state_can_be_verified_alone(tiny_store):
     """Other states are not looked at; an id that is none is refused."""
     break_record(tiny_store)
-    assert verify_tree(tiny_store.settings, "0" * 16) == []
+    for look in (verify_tree, repair):
+        with pytest.raises(NotFoundError, match="no state"):
+            look(tiny_store.settings, "0" * 16)
     assert verify_tree(tiny_store.settings, tiny_store.state_id) != []
     with pytest.raises(InputError):
         verify_tree(tiny_store.settings, "../..")
@@ -221,6 +223,40 @@ def test_repair_says_then_does(tiny_store, damage):
         (kept,) = (home / BACKUPS).rglob("CalibrationIndex.json")
         assert kept.read_bytes() == damaged
     assert repair(tiny_store.settings) == []
+
+
+def test_of_a_tree_that_is_not_there_nothing_is_said(tiny_store):
+    """A disk that is not mounted is not a tree in which nothing is wrong."""
+    shutil.move(tiny_store.settings.calibration_home, f"{tiny_store.settings.calibration_home} of before")
+    for look in (verify_tree, repair):
+        with pytest.raises(NotFoundError, match="no tree"):
+            look(tiny_store.settings)
+
+
+def let_it_apply_again(index):
+    """As an index that a broken-off retirement left behind."""
+    index[1].update(appliesTo=">=58882")
+
+
+def drop_a_comment(index):
+    del index[2]["comments"]
+
+
+@pytest.mark.parametrize("change", [let_it_apply_again, drop_a_comment])
+def test_what_a_repair_would_do_is_found(tiny_store, change):
+    """Nothing is called right that a repair would change."""
+    tiny_store.retire(1, "r", "a")
+    edit_index(tiny_store, change)
+    assert len(repair(tiny_store.settings)) == 1
+    assert any("does not say of each version" in message for message in messages(tiny_store)), messages(tiny_store)
+    repair(tiny_store.settings, apply=True)
+    assert messages(tiny_store) == []
+
+
+def test_a_repair_says_which_runs_a_version_takes_again(tiny_store):
+    edit_index(tiny_store, lambda index: index[1].update(appliesTo="nonsense"))
+    (action,) = repair(tiny_store.settings)
+    assert "let version 1 apply to >=1 again" in action.what
 
 
 def test_repair_never_touches_versions(tiny_store):

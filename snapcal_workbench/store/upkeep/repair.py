@@ -13,21 +13,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snapcal_workbench.errors import StoreError
-from snapcal_workbench.formats.index import RECORD_HASH, IndexEntry, format_timestamp
+from snapcal_workbench.formats.index import IndexEntry, format_timestamp
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.disk.locks import HOLDER, hold_index, holder_of
 from snapcal_workbench.store.disk.owner import Owner
 from snapcal_workbench.store.disk.patient import on_disk
-from snapcal_workbench.store.disk.strict_json import content_hash, parse_json
+from snapcal_workbench.store.disk.strict_json import content_hash
 from snapcal_workbench.store.index_file import Snapshot, index_bytes, keep_hashes, read_snapshot, replace_index
 from snapcal_workbench.store.journal import ADOPT, Audited, append_audit, audited
 from snapcal_workbench.store.layout import AUDIT, BACKUPS, INDEX, PARAMETERS, RECORD, TEMPORARY_INDEX
 from snapcal_workbench.store.publish import file_stamp
 from snapcal_workbench.store.state_init import dead_states
+from snapcal_workbench.store.upkeep.index_mending import mended_index
 from snapcal_workbench.store.upkeep.verify import homes_in
-from snapcal_workbench.store.version.record import entry_in_folder
 from snapcal_workbench.store.version.rewritten import Documents, read_documents
 from snapcal_workbench.store.version.stored import known_of
 
@@ -71,6 +71,7 @@ def repair(
 
     Raises:
         InputError: The state id is none.
+        NotFoundError: There is no such tree, or no such state in it.
         StoreError: Something could not be written, or is being changed by others for too long.
         Cancelled: The user cancelled.
     """
@@ -178,53 +179,16 @@ def _left_index(home: Path) -> list[_Step]:
 
 
 def _index(snapshot: Snapshot) -> list[_Step]:
-    entries = [_mended(entry, snapshot) for entry in snapshot.entries]
-    path = snapshot.home / INDEX
-    current = _current(path)
-    if current == [entry.to_json() for entry in entries] or (current is None and not entries):
+    mended = mended_index(snapshot)
+    if mended is None:
         return []
+    path, data = snapshot.home / INDEX, index_bytes(mended.entries)
 
     def rewrite(backup: Path) -> None:
         if path.exists():
             fs.create(backup / INDEX, fs.read(path))
             fs.sync_directory(backup)
         keep_hashes(snapshot.home, snapshot.entries)
-        replace_index(snapshot.home, index_bytes(entries))
+        replace_index(snapshot.home, data)
 
-    return [_Step(path, _what_changes(snapshot, current), rewrite)]
-
-
-def _current(path: Path) -> object:
-    try:
-        return parse_json(fs.read(path))
-    except (OSError, ValueError):
-        return None
-
-
-def _what_changes(snapshot: Snapshot, current: object) -> str:
-    parts = [
-        f"add versions {snapshot.adopted} that it lacks" if snapshot.adopted and current is not None else "",
-        f"drop versions {[e.version for e in snapshot.missing]} without a folder" if snapshot.missing else "",
-        f"drop {len(snapshot.rejected)} items that are no entries" if snapshot.rejected else "",
-        f"leave out {RECORD_HASH}, which SNAPWrap takes for damage" if _has_hashes(current) else "",
-        "write every field as SNAPRed can read it" if snapshot.index_problems and current is not None else "",
-    ]
-    if current is None:
-        return f"Make the index anew from {len(snapshot.entries)} version folders."
-    return f"Rewrite the index: {', '.join(part for part in parts if part) or 'bring it up to date'}."
-
-
-def _has_hashes(current: object) -> bool:
-    return isinstance(current, list) and any(isinstance(item, dict) and RECORD_HASH in item for item in current)
-
-
-def _mended(entry: IndexEntry, snapshot: Snapshot) -> IndexEntry:
-    """The entry, with condition and timestamp from the record where those in the index are odd."""
-    if not any(f"Version {entry.version}:" in problem for problem in snapshot.index_problems):
-        return entry
-    folder = snapshot.home / snapshot.listing.versions[entry.version]
-    recorded, _ = entry_in_folder(folder, entry.version)
-    if recorded is None:
-        return entry
-    entry = IndexEntry.model_validate({**entry.model_dump(by_alias=True), "timestamp": recorded.timestamp})
-    return entry if entry.interval else entry.with_applies_to(recorded.applies_to)
+    return [_Step(path, mended.what, rewrite)]

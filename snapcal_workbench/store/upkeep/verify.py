@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from snapcal_workbench.errors import SnapcalError
+from snapcal_workbench.errors import NotFoundError, SnapcalError
 from snapcal_workbench.formats.diffcal import read_diffcal
 from snapcal_workbench.formats.index import IndexEntry, same_time, unmarked
 from snapcal_workbench.instrument.known import instrument_of
@@ -21,17 +21,20 @@ from snapcal_workbench.store.index_file import Snapshot, read_snapshot
 from snapcal_workbench.store.journal import Audited, audited, read_audit
 from snapcal_workbench.store.layout import (
     DEFAULT_TABLE,
+    INDEX,
     PARAMETERS,
     RECORD,
     RECORD_COPY,
     TEMPORARY_INDEX,
     Staging,
+    check_tree,
     checked_state,
     is_state,
 )
 from snapcal_workbench.store.state_init import dead_states
+from snapcal_workbench.store.upkeep.index_mending import mended_index
 from snapcal_workbench.store.version.record import CalibrationRecord, entry_in_folder
-from snapcal_workbench.store.version.rewritten import copy_problem, read_documents
+from snapcal_workbench.store.version.rewritten import REWRITTEN, copy_problem, read_documents
 from snapcal_workbench.store.version.stored import changes, check_parameters, file_in, known_of
 from snapcal_workbench.workspaces.names import run_token, version_token
 
@@ -43,12 +46,18 @@ class Finding:
     path: Path
     message: str
 
+    @property
+    def is_adoptable(self) -> bool:
+        """Whether it is that another program has rewritten a record, which a repair can let count as it is."""
+        return REWRITTEN in self.message
+
 
 def verify_tree(settings: Settings, state_id: str | None = None, progress: Progress | None = None) -> list[Finding]:
     """All that is wrong in the tree, or in one state of it; an empty list if nothing is.
 
     Raises:
         InputError: The state id is none.
+        NotFoundError: There is no such tree, or no such state in it.
         Cancelled: The user cancelled.
     """
     return on_disk(settings, lambda: _verified(settings, state_id, progress or Progress()))
@@ -67,13 +76,24 @@ def _verified(settings: Settings, state_id: str | None, progress: Progress) -> l
 
 
 def homes_in(settings: Settings, state_id: str | None) -> list[Path]:
-    """Every folder of an index in the tree, or in one state of it, with and without the mode level."""
+    """Every folder of an index in the tree, or in one state of it, with and without the mode level.
+
+    Raises:
+        InputError: The state id is none.
+        NotFoundError: There is no such tree, or no such state in it: nothing can be said of it.
+    """
+    check_tree(settings)
     names = [checked_state(state_id)] if state_id else _state_names(settings.powder_home)
     candidates = [
         settings.powder_home.joinpath(name, *level, "diffraction")
         for name in names
         for level in ((), ("lite",), ("native",))
     ]
+    if state_id and not (settings.powder_home / names[0]).is_dir():
+        raise NotFoundError(
+            f"There is no state {state_id} in {settings.powder_home}.",
+            fix="`snapcal states` lists those that there are.",
+        )
     inside = settings.powder_home.resolve()
     return [home for home in candidates if home.is_dir() and home.resolve().is_relative_to(inside)]
 
@@ -91,6 +111,7 @@ def verify_home(home: Path, progress: Progress, instrument: Instrument | None = 
     entries = {entry.version: entry for entry in snapshot.entries}
     findings = [Finding(home, problem) for problem in snapshot.problems]
     findings.extend(_leftovers(home, snapshot))
+    findings.extend(_behind(home, snapshot))
     findings.extend(Finding(home, message) for message in _vanished(home, snapshot))
     known = audited(home)
     for version, name in sorted(snapshot.listing.versions.items()):
@@ -98,6 +119,15 @@ def verify_home(home: Path, progress: Progress, instrument: Instrument | None = 
         messages = verify_version(home / name, version, entries.get(version), known, instrument)
         findings.extend(Finding(home / name, message) for message in messages)
     return findings
+
+
+def _behind(home: Path, snapshot: Snapshot) -> list[Finding]:
+    """An index that other programs would read otherwise than we do, who lay the retirements over it."""
+    mended = mended_index(snapshot)
+    if mended is None or mended.is_told:
+        return []
+    text = "The index does not say of each version what is known of it, as a write was broken off or others changed it."
+    return [Finding(home / INDEX, text)]
 
 
 def _leftovers(home: Path, snapshot: Snapshot) -> list[Finding]:

@@ -19,6 +19,7 @@ from snapcal_workbench.store.journal import Audited
 from snapcal_workbench.store.layout import PARAMETERS, RECORD, RECORD_COPY
 from snapcal_workbench.store.version.record import CalibrationRecord, parse_record
 
+REWRITTEN = "was rewritten since it was saved"
 _SHOWN = 12
 """Differences that are listed; a record that was written by another program altogether differs in hundreds."""
 
@@ -105,12 +106,12 @@ def _with_parameters(folder: Path, known: Audited, documents: Documents) -> Docu
 
 def _told(name: str, saved: object, found: object) -> tuple[str, ...]:
     if saved is None:
-        return (f"{name} was rewritten since it was saved, and no copy of what was saved was kept",)
+        return (f"{name} {REWRITTEN}, and no copy of what was saved was kept",)
     found_differences = list(differences(saved, found))
     if not found_differences:
-        return (f"{name} was rewritten since it was saved, with the same contents",)
+        return (f"{name} {REWRITTEN}, with the same contents",)
     more = len(found_differences) - _SHOWN
-    told = tuple(f"{name} was rewritten since it was saved: {text}" for text in found_differences[:_SHOWN])
+    told = tuple(f"{name} {REWRITTEN}: {text}" for text in found_differences[:_SHOWN])
     return (*told, f"{name} has {more} more differences") if more > 0 else told
 
 
