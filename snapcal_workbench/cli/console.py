@@ -15,9 +15,6 @@ from functools import partial
 from typing import NoReturn
 
 from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
@@ -137,6 +134,8 @@ def live_table(
         yield False
         return
 
+    from rich.live import Live
+
     def table() -> Table:
         return _table(title(), columns, [[cell(value) for value in row] for row in rows()])
 
@@ -251,6 +250,9 @@ def _bar(title: str, quiet: bool) -> Iterator[Callable[[float, str], None]]:
     if not _err.is_terminal:
         yield _lines(title)
         return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
     columns = (
         TextColumn("{task.fields[title]}", markup=False),
         BarColumn(24),

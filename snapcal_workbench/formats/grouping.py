@@ -15,7 +15,8 @@ from snapcal_workbench.calibration.types import IntArray, PixelGrouping
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats._pixel_ids import require_same_pixels, slices_of_ranges
 from snapcal_workbench.formats.diffcal import DiffCalRows, read_rows, write_rows
-from snapcal_workbench.formats.disk.files import damaged, read_xml
+from snapcal_workbench.formats.disk.files import damaged
+from snapcal_workbench.formats.disk.xml_file import read_xml
 from snapcal_workbench.formats.processed.reader import read_single_counts
 
 WHAT = "a grouping file"

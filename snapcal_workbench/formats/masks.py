@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from snapcal_workbench.calibration.types import IntArray, MaskReason, PixelMask
 from snapcal_workbench.formats._pixel_ids import require_same_pixels, slices_of_ranges
 from snapcal_workbench.formats.diffcal import read_rows
-from snapcal_workbench.formats.disk.files import damaged, read_xml
+from snapcal_workbench.formats.disk.files import damaged
+from snapcal_workbench.formats.disk.xml_file import read_xml
 from snapcal_workbench.formats.processed.reader import read_single_counts
 
 WHAT = "a mask file"

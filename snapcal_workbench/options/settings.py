@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
 
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
 from snapcal_workbench.options.model import PRESETS, CalibrationOptions, PresetName
@@ -81,19 +74,13 @@ class BeamCycle(BaseModel):
 BeyondCycle = Literal["warn", "refuse", "allow"]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Where things are, and the defaults. `Settings(...)` takes what is given and reads nothing; `Settings.load` reads.
 
     Homes that are not set are derived: `calibration_home` from `instrument_home`, and so on down the tree.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX,
-        env_prefix_target="all",
-        env_nested_delimiter="__",
-        frozen=True,
-        extra="forbid",
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     preset: PresetName = Field("standard", description="Preset of the calibration options: standard or snapred")
     instrument: InstrumentName = Field("SNAP", min_length=1, description="Name of the instrument")
@@ -166,13 +153,6 @@ class Settings(BaseSettings):
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed: `load` reads the other sources itself, so that it can say where each value is from."""
-        return (init_settings,)
-
-    @classmethod
     def load(cls, config_file: Path | str | None = None, **overrides: object) -> Settings:
         """The settings from all sources: overrides > environment > TOML file > preset > default.
 
@@ -215,14 +195,7 @@ class Settings(BaseSettings):
         path = _config_file(config_file)
         if path:
             yield _read_toml(cls, path), lambda key: f"file {path}"
-        try:
-            environment = EnvSettingsSource(cls)()
-        except SettingsError as error:
-            raise InputError(
-                "An environment variable of the settings cannot be read.",
-                found=str(error),
-                fix=f"Write nested options one by one, e.g. {ENVIRONMENT_PREFIX}OPTIONS__PIXELS__MAX_PASSES=3.",
-            ) from None
+        environment = _read_environment(cls)
         yield environment, lambda key: f"environment {ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"
         yield overrides, lambda key: "flag"
 
@@ -275,7 +248,8 @@ def _config_file(named: Path | str | None) -> Path | None:
 
 def _read_toml(settings: type[Settings], path: Path) -> dict[str, object]:
     try:
-        values = dict(TomlConfigSettingsSource(settings, path)())
+        with path.open("rb") as file:
+            values: dict[str, object] = tomllib.load(file)
     except (ValueError, OSError, RecursionError) as error:
         found = "tables or lists that are nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise FileFormatError(
@@ -286,6 +260,17 @@ def _read_toml(settings: type[Settings], path: Path) -> dict[str, object]:
         if field.annotation is Path and isinstance(given, str) and not given.startswith("~"):
             values[name] = path.parent / given
     return values
+
+
+def _read_environment(settings: type[Settings]) -> dict[str, object]:
+    """What variables say; what reads them takes longer to load than all settings, and most people have none."""
+    names = {name for key, field in settings.model_fields.items() for name in (key, field.alias)}
+    given = (key.lower().removeprefix(ENVIRONMENT_PREFIX.lower()).partition("__")[0] for key in os.environ)
+    if not any(name in names for name in given):
+        return {}
+    from snapcal_workbench.options.environment import from_environment
+
+    return from_environment(settings, ENVIRONMENT_PREFIX)
 
 
 def _wrong_settings(error: ValidationError, sources: Mapping[str, str]) -> InputError:

@@ -12,8 +12,10 @@ from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.hostile import RUN
 
 HEAVY = {"scipy", "numba", "llvmlite", "matplotlib", "gemmi", "jinja2", "qtpy", "dask"}
-MOST_MODULES = 720
-"""A look at versions takes 660 modules, most of them of numpy, h5py, pydantic and rich; it was 1,280 with scipy."""
+UNASKED = {"asyncio", "pydantic_settings", "filelock", "psutil", "ssl"}
+"""What reads variables of the environment, takes locks, and looks at other processes."""
+MOST_MODULES = 590
+"""A look at versions takes 560 modules, most of them of numpy, h5py, pydantic and rich; it was 1,280 with scipy."""
 
 LOADED = """
 import sys
@@ -34,7 +36,7 @@ def loaded(*arguments: str) -> list[str]:
 @pytest.mark.parametrize("command", [("config",), ("state", RUN), ("versions", RUN), ("show", f"{RUN}:1")])
 def test_looking_loads_little(hostile: SimulatedTree, command: tuple[str, ...]) -> None:
     modules = loaded("--config", str(hostile.config_path), *command)
-    assert HEAVY & {name.partition(".")[0] for name in modules} == set()
+    assert (HEAVY | UNASKED) & {name.partition(".")[0] for name in modules} == set()
     assert len(modules) < MOST_MODULES
 
 

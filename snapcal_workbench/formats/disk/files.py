@@ -10,16 +10,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
 
 from snapcal_workbench.errors import FileFormatError, NotFoundError, SnapcalError
 from snapcal_workbench.formats.disk.once import read_once
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element  # only the type; reading is done by defusedxml
 
 
 def require_file(path: Path, what: str) -> Path:
@@ -74,27 +67,6 @@ def read_bytes(path: Path, what: str, limit: int = LARGEST_TEXT) -> bytes:
             return file.read(limit + 1)
     except OSError as error:
         raise damaged(path, what, str(error)) from error
-
-
-def read_xml(path: Path, what: str, root: str) -> Element:
-    """The root element of an XML file, read without expanding entities.
-
-    Args:
-        path: The file.
-        what: What it should be.
-        root: Name of the root element.
-
-    Raises:
-        NotFoundError: There is no file, or we may not read it.
-        FileFormatError: It is not well-formed XML, or has another root element.
-    """
-    try:
-        element = fromstring(read_bytes(path, what))
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise damaged(path, what, f"not readable as XML: {error}") from error
-    if element.tag != root:
-        raise damaged(path, what, f"the root element <{element.tag:.40}> instead of <{root}>")
-    return element
 
 
 def damaged(path: str | Path, what: str, found: str, fix: str = "") -> FileFormatError:

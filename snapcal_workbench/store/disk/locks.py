@@ -20,8 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from snapcal_workbench.errors import StoreError
 from snapcal_workbench.options import Settings
@@ -29,6 +28,9 @@ from snapcal_workbench.patience import sign_of_life
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.disk import fs, snapred_lock
 from snapcal_workbench.store.disk.owner import Owner, describe
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOCK = ".CalibrationIndex.lock"
 HOLDER = ".CalibrationIndex.holder"
@@ -67,6 +69,8 @@ def hold_index(home: Path, settings: Settings, progress: Progress, *, wait: floa
 
 @contextmanager
 def _file_lock(home: Path, progress: Progress, deadline: float) -> Iterator[None]:
+    from filelock import FileLock  # it brings asyncio with it, which those that only read need not load
+
     with fs.reported(f"The index in {home} cannot be locked."):
         lock = FileLock(home / LOCK, mode=stat.S_IMODE(os.stat(home).st_mode) & 0o666 | 0o600)
         _until(lambda: _try_file_lock(lock, home), progress, deadline)
@@ -77,6 +81,8 @@ def _file_lock(home: Path, progress: Progress, deadline: float) -> Iterator[None
 
 
 def _try_file_lock(lock: FileLock, home: Path) -> str | None:
+    from filelock import Timeout
+
     try:
         lock.acquire(timeout=0)
     except Timeout:

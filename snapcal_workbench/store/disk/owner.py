@@ -17,8 +17,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 _TEXT = re.compile(r"(\d{1,10})\.(\d{1,20})\.(\d{1,20})\.([0-9A-Za-z-]{1,64})", re.ASCII)
 
 State = Literal["alive", "dead", "unknown"]
@@ -64,6 +62,8 @@ def host_name() -> str:
 
 def state_of(pid: int, start: int | None = None) -> State:
     """Whether a process of this host is alive, and is the one that started then; a zombie is dead."""
+    import psutil  # here and below: those that only read a tree need not load it
+
     try:
         process = psutil.Process(pid)
         if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
@@ -114,6 +114,8 @@ def _namespace() -> int:
 
 def _start_of(pid: int) -> int:
     """Clock ticks from the start of the host to that of a process: a number that no change of the clock changes."""
+    import psutil
+
     with suppress(psutil.Error):
         since_boot = -psutil.boot_time() + psutil.Process(pid).create_time()
         return round(since_boot * os.sysconf("SC_CLK_TCK"))
