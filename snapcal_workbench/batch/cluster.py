@@ -7,6 +7,7 @@ beyond that, and the task counts as one that lost its worker. Dask is imported h
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ SLURM_MEMORY = 8.0
 """GiB of a SLURM worker where nothing is set: lite pixels of a long run take half of it."""
 PATIENCE = 20.0
 """Seconds in which a scheduler must answer."""
+_ADDRESS = re.compile(r"([a-z]+://)?\S+:\d{1,5}", re.ASCII)
 _GIB = 1 << 30
 _UNTOUCHED_BY_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 _NO_PAGE = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
@@ -76,12 +78,12 @@ class Cluster:
             memory: GiB that each may use.
 
         Raises:
-            InputError: Dask is not installed, or a number is too small.
+            InputError: Dask is not installed, a number is too small, or the address is none.
         """
         _require("distributed")
         address = scheduler or settings.batch_scheduler
         if address:
-            return cls("scheduler", 0, 0, 1, address, settings)
+            return cls("scheduler", 0, 0, 1, _checked(address), settings)
         count = workers or settings.batch_workers
         if settings.batch_cluster == "slurm":
             _require("dask_jobqueue")
@@ -198,6 +200,16 @@ def _no_workers(found: str) -> InputError:
         found=found,
         fix="Check --scheduler, and the settings that begin with batch_ and slurm_ (`snapcal config`).",
     )
+
+
+def _checked(address: str) -> str:
+    if not _ADDRESS.fullmatch(address):
+        raise InputError(
+            "The address of a Dask scheduler is tcp://HOST:PORT.",
+            found=repr(address)[:80],
+            fix="Take the one that `dask scheduler` prints when it starts.",
+        )
+    return address
 
 
 def _bytes(gib: float) -> int:

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapcal_workbench import __version__
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError
+from snapcal_workbench.instrument.calibrants import find_calibrants, read_calibrant
 from snapcal_workbench.options import Request, Settings, build_request, expand_runs, flattened
 
 MOST_TASKS = 2000
@@ -136,6 +137,25 @@ def plan_of_runs(
     """
     places = [(measured, "", inputs) for measured in _measurements(runs, Path())]
     return _plan(name or " ".join(runs), places, vary, settings)
+
+
+def check_calibrants(plan: Plan, settings: Settings) -> None:
+    """Refuse a plan of which a task could not be done for want of a calibrant.
+
+    Raises:
+        InputError: A task has none.
+        NotFoundError: There is none of that name.
+        FileFormatError: It cannot be understood.
+    """
+    for name in dict.fromkeys(task.request.calibrant for task in plan.tasks):
+        if not name:
+            known = ", ".join(path.stem for path in find_calibrants(settings))
+            raise InputError(
+                "Each task of a batch needs a calibrant.",
+                found="none",
+                fix=f"Give --calibrant, or in a plan `calibrant` under [inputs]: {known or 'none is there yet'}.",
+            )
+        read_calibrant(name, settings)
 
 
 def _measurements(texts: Sequence[str], folder: Path) -> Iterator[tuple[str, ...]]:

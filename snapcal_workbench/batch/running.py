@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from snapcal_workbench import __version__
 from snapcal_workbench.batch.board import Board, Standing
 from snapcal_workbench.batch.cluster import LOST_AT_MOST, Cluster
-from snapcal_workbench.batch.plan import Plan, Task
+from snapcal_workbench.batch.plan import Plan, Task, check_calibrants
 from snapcal_workbench.batch.ranking import Score, scores
 from snapcal_workbench.batch.results import Failure, Result, finished
 from snapcal_workbench.batch.saving import Saving, chosen, save_task
@@ -94,11 +94,14 @@ def run_batch(
         progress: Lets the user cancel; what is done then stays.
 
     Raises:
-        InputError: Another process leads the batch, or the workers cannot be started.
+        InputError: Another process leads the batch, the workers cannot be started, a task has no calibrant, or the
+            condition of what is to be saved does not fit; told before anything is begun.
+        NotFoundError: There is no such calibrant; likewise.
         StoreError: The folder cannot be written.
         Cancelled: The user cancelled.
     """
     progress = progress or Progress()
+    check_calibrants(plan, settings)
     board = Board(plan.tasks, on_change)
     with _led(folder):
         _write_plan(folder, plan)

@@ -20,6 +20,7 @@ from snapcal_workbench.batch.ranking import Score
 from snapcal_workbench.batch.results import Result
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.formats.disk.writing import replace_file
+from snapcal_workbench.formats.index import AppliesTo
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -27,6 +28,7 @@ from snapcal_workbench.session import Iteration, Session
 from snapcal_workbench.session.preview import store_of
 from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.layout import RECORD
+from snapcal_workbench.store.references import locate
 from snapcal_workbench.store.version.record import parse_record
 
 Rule = Literal["good", "usable", "best-good", "best-usable"]
@@ -48,12 +50,20 @@ class Saving:
         author: Who accepts them.
         comments: What others should know of them; the task and its error are added.
         applies_to: Condition on the run number; "" means each one's run and all later ones.
+
+    Raises:
+        InputError: The condition cannot be understood, or fits no run.
     """
 
     rule: Rule
     author: str
     comments: str = ""
     applies_to: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse the condition now, not when everything has been calculated."""
+        if self.applies_to:
+            AppliesTo.from_text(self.applies_to)
 
 
 def checked_rule(text: str) -> Rule:
@@ -85,7 +95,7 @@ def save_task(
         SnapcalError: It could not be saved; nothing is lost.
     """
     if (folder / _SAVED).is_file():
-        return str(json.loads((folder / _SAVED).read_bytes())["reference"])
+        return _as_saved_before(str(json.loads((folder / _SAVED).read_bytes())["reference"]), settings, saving)
     session = Session(EmbeddedHost(settings), folder)
     try:
         iteration = session.label(result.iteration, f"{task.label} (batch task {task.key})")
@@ -104,6 +114,19 @@ def save_task(
         session.close()
     reference = f"{result.mode}/{result.state_id}/{version}"
     replace_file(folder / _SAVED, json.dumps({"reference": reference}).encode(), "the note of a saved task")
+    return reference
+
+
+def _as_saved_before(reference: str, settings: Settings, saving: Saving) -> str:
+    """The version that was saved before; an error where it is for other runs than are asked for now."""
+    store, number = locate(settings, reference)
+    has = next((entry.applies_to for entry in store.entries() if entry.version == number), None)
+    if saving.applies_to and has != str(AppliesTo.from_text(saving.applies_to)):
+        raise InputError(
+            f"This calibration is saved already as {reference}, for other runs.",
+            found=f"{has}, and now --applies-to {saving.applies_to}",
+            fix=f"`snapcal retire {reference}` and `snapcal unretire {reference} --applies-to …` change them.",
+        )
     return reference
 
 

@@ -223,6 +223,8 @@ class Watch:
             read_run_info(path)
         except (SnapcalError, OSError) as error:
             if seen.failures < len(PAUSES):
+                if not seen.failures:
+                    progress.warn(f"{name} cannot be read yet, and is tried again: {_told(error)}")
                 seen.try_at = self._now() + PAUSES[seen.failures]
                 seen.failures += 1
                 return None

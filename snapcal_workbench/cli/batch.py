@@ -64,7 +64,7 @@ def batch(
     saving = _saving(save, author, comments, applies_to)
     cluster = Cluster.of(settings, scheduler=scheduler, workers=workers, memory=memory).for_tasks(len(plan.tasks))
     folder = (directory or settings.session_directory.parent / "batches" / plan.key).absolute()
-    note(f"{len(plan.tasks)} tasks in {folder}. {cluster.text}")
+    note(f"{len(plan.tasks)} task{'' if len(plan.tasks) == 1 else 's'} in {folder}. {cluster.text}")
     table = _Table(plan)
     with (
         _told_how_it_goes_on(table),
@@ -99,6 +99,12 @@ def _plan(what: list[str], given: dict[str, object], vary: list[str], name: str,
                 fix="Write them into the plan, under [inputs] or [vary].",
             )
         return read_plan(user_path(what[0]), settings)
+    if plans := [text for text in what if text.endswith(".toml")]:
+        raise InputError(
+            "A plan stands alone: it names its runs itself.",
+            found=" ".join(what),
+            fix=f"Write the runs into {plans[0]}, or start one batch for each.",
+        )
     varied = {key: value.split(";") for key, value in (pair(text, "groups.model=DIFC;DIFC+TZERO") for text in vary)}
     return plan_of_runs(what, given, varied, settings, name=name)
 
@@ -106,7 +112,16 @@ def _plan(what: list[str], given: dict[str, object], vary: list[str], name: str,
 def _saving(rule: str, author: str, comments: str, applies_to: str) -> Saving | None:
     from snapcal_workbench.batch.saving import Saving, checked_rule
 
-    return Saving(checked_rule(rule), author or user_name(), comments, applies_to) if rule else None
+    if rule:
+        return Saving(checked_rule(rule), author or user_name(), comments, applies_to)
+    given = [name for name, value in (("--comments", comments), ("--applies-to", applies_to)) if value]
+    if given:
+        raise InputError(
+            "Without --save no versions are saved that these could be of.",
+            found=", ".join(given),
+            fix="Add --save with a rule, as 'best-good', or leave them out.",
+        )
+    return None
 
 
 _HEADS = ("task", "", "done", "seconds", "now")

@@ -78,13 +78,17 @@ def say_fields(fields: Sequence[tuple[str, object]], width: int) -> None:
         say(f"{one_line(name):>{width}}: " + str(value).replace("\n", "\n" + (width + 2) * " "))
 
 
-def show_json(data: object) -> None:
+def show_json(data: object, *, indent: int | None = 2) -> None:
     """Print data for a script.
+
+    Args:
+        data: What is printed.
+        indent: Of the lines; None: all in one line, for what is printed again and again.
 
     Raises:
         OutputError: It cannot be written.
     """
-    text = json.dumps(data, indent=2, default=str) + "\n"
+    text = json.dumps(data, indent=indent, default=str) + "\n"
     with _writing(text):
         sys.stdout.write(text)
 

@@ -35,14 +35,17 @@ def watch(
 ) -> None:
     """Check with each new run of a beam time whether its calibration still holds, until Ctrl-C.
 
-    Every check is a line of JSON in the history. With --json each is printed as an object when it is done.
+    Every check is a line of JSON in the history. With --json each is printed as a line of JSON, too, when it is done.
     """
     from snapcal_workbench.batch.watching import Watch, runs_folder
     from snapcal_workbench.batch.watching import watch as follow
     from snapcal_workbench.facility.check import check_run
+    from snapcal_workbench.instrument.calibrants import read_calibrant
     from snapcal_workbench.instrument.known import requested_mode
 
     settings = context.obj.load()
+    if powder:
+        read_calibrant(powder, settings)  # else every run of the beam time would fail for its name
     mode = requested_mode(settings, not native)
     folder = runs_folder(where, settings)
     kept = history or settings.session_directory.parent / "watch" / "_".join(folder.parts[1:])
@@ -52,7 +55,7 @@ def watch(
 
     def told(look: Look) -> None:
         if as_json:
-            show_json(asdict(look))
+            show_json(asdict(look), indent=None)
         else:
             say(
                 f"{look.time} {Path(look.file).name}: {look.verdict}. {look.text}",

@@ -149,7 +149,7 @@ def check_run(
         progress: Reported to.
 
     Raises:
-        NotFoundError: No such run, or no calibration applies to it.
+        NotFoundError: No such run or powder, or no calibration applies to the run.
         InputError: The tolerance is not positive, or the version is of other pixels.
         CalibrationError: No powder is known where one is asked for; or the data do not allow a comparison.
         SnapcalError: A file is damaged.
@@ -158,6 +158,8 @@ def check_run(
     clock = time.monotonic()
     if not tolerance_ppm > 0:
         raise InputError("The tolerance is a positive number of ppm.", found=f"{tolerance_ppm}", fix="Give 200, say.")
+    if powder:
+        read_calibrant(powder, settings)  # a name that is wrong is told before the run is read
     notes: list[str] = []
     progress = (progress or Progress()).remembering(notes)
     request = run_request(Request(runs=(run,), lite=mode.merged), settings)

@@ -71,6 +71,13 @@ def list_parameters(settings: Settings) -> list[IndexEntry]:
 def read_parameters(settings: Settings, version: int) -> dict[str, object]:
     """The fields of a version as its file has them; errors as for `list_parameters`."""
     folder = settings.instrument_parameters
+    known = [entry.version for entry in list_parameters(settings)]
+    if version not in known:
+        raise NotFoundError(
+            f"There is no version {version} of the instrument parameters.",
+            found=f"versions {', '.join(map(str, known)) or 'none'} in {folder}",
+            fix="Choose one of these.",
+        )
     value = read_json(_file(folder, version), "instrument parameters")
     if not isinstance(value, dict):
         raise FileFormatError(

@@ -10,7 +10,7 @@ import socket
 import sys
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -26,7 +26,7 @@ from snapcal_workbench.batch.running import Outcome, run_batch
 from snapcal_workbench.batch.saving import Saving
 from snapcal_workbench.batch.worker import calibrated, task_folder
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.errors import InputError
+from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.options import Settings
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.references import open_version
@@ -159,6 +159,16 @@ def test_started_again_it_repeats_and_saves_nothing_twice(study: Study) -> None:
     assert again.standings[1].version == study.outcome.standings[1].version
 
 
+def test_what_is_saved_is_not_taken_for_saved_for_other_runs(study: Study) -> None:
+    nobody = Cluster("scheduler", 0, 0, 1, "tcp://127.0.0.1:1", study.tree.settings)
+    plan, other = Plan("terms", study.plan.tasks[:2]), replace(SAVING, applies_to=">=58890")
+    again = run_batch(plan, study.tree.settings, study.folder, nobody, saving=other)
+    (failure,) = again.unsaved.values()
+    assert "saved already" in failure.text
+    assert ">=58882, and now --applies-to >=58890" in failure.text
+    run_batch(plan, study.tree.settings, study.folder, nobody, saving=SAVING)
+
+
 def test_two_workers_that_do_one_task_agree(study: Study, tmp_path: Path) -> None:
     """As when a worker seemed lost and was not: the iteration that was finished first counts for both."""
     task = study.plan.tasks[0]
@@ -180,14 +190,20 @@ def test_a_batch_is_led_by_one_process(study: Study) -> None:
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_begun(small_tree: SimulatedTree, tmp_path: Path) -> None:
-    def told(*arguments: str) -> str:
+    def told(*arguments: str, code: int = InputError.exit_code) -> str:
         command = ["--config", str(small_tree.config_path), "batch", "58882", *arguments, "--json"]
         ended = CliRunner().invoke(app, command)
-        assert ended.exit_code == InputError.exit_code, ended.output
+        assert ended.exit_code == code, ended.output
         return json.loads(ended.stdout)["error"]["what"]
 
     assert "a rule" in told("--save", "all")
     assert "memory" in told("--memory", "0.01")
+    assert "needs a calibrant" in told()
+    assert "no calibrant 'Nope'" in told("--calibrant", "Nope", code=NotFoundError.exit_code)
+    assert "fit some run" in told("--save", "good", "--applies-to", "58882,58890")
+    assert "Without --save" in told("--applies-to", ">=58882")
+    assert "tcp://HOST:PORT" in told("--scheduler", "nonsense")
+    assert "stands alone" in told("plan.toml")
     assert not (small_tree.settings.session_directory.parent / "batches").exists()
 
 

@@ -55,6 +55,7 @@ class Folder:
         self.path, self.history = directory / "nexus", directory / "history"
         self.path.mkdir()
         self.time = 1000.0
+        self.warnings: list[str] = []
 
     def run(self, number: int) -> Path:
         return self.path / f"SNAP_{number}.nxs.h5"
@@ -64,7 +65,7 @@ class Folder:
 
     def later(self, watched: Watch, seconds: float) -> list[Look]:
         self.time += seconds
-        return list(watched.look(Progress()))
+        return list(watched.look(Progress().remembering(self.warnings)))
 
     def lines(self) -> list[dict]:
         return [json.loads(line) for line in (self.history / "watch.jsonl").read_text().splitlines()]
@@ -123,6 +124,8 @@ def test_half_a_file_that_stays_is_tried_again_and_then_told(folder: Folder, tmp
     for pause in (25.0, *PAUSES[:-1]):
         assert folder.later(watched, pause) == []
         assert watched.waiting == ["SNAP_58882.nxs.h5"]
+    assert len(folder.warnings) == 1, "at once, so that nobody waits half an hour for a run that cannot be read"
+    assert folder.warnings[0].startswith("SNAP_58882.nxs.h5 cannot be read yet")
     (told,) = folder.later(watched, PAUSES[-1])
     assert told.verdict == "unreadable"
     assert watched.waiting == []

@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from snapcal_workbench.cli.app import app
 from snapcal_workbench.simulation.tree import SimulatedTree
 
 
@@ -18,7 +21,7 @@ def test_ctrl_c_ends_a_watch_cleanly_and_the_history_has_what_was_done(
 ) -> None:
     """The state has no calibration, so that the check itself is not possible: that is told and ends nothing."""
     command = [sys.executable, "-m", "snapcal_workbench.cli", "--config", str(small_tree.config_path), "watch"]
-    options = ("IPTS-00001", "--existing", "--settle", "0.2", "--every", "0.2", "--history", str(tmp_path))
+    options = ("IPTS-00001", "--existing", "--settle", "0.2", "--every", "0.2", "--history", str(tmp_path), "--json")
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
             history, limit = tmp_path / "watch.jsonl", time.monotonic() + 120.0
@@ -32,5 +35,13 @@ def test_ctrl_c_ends_a_watch_cleanly_and_the_history_has_what_was_done(
     (line,) = (json.loads(text) for text in history.read_text().splitlines())
     assert line["verdict"] == "failed"
     assert "No calibration applies" in line["text"]
-    assert "SNAP_58882.nxs.h5: failed" in out
+    assert [json.loads(text) for text in out.splitlines()] == [line]
     assert "Traceback" not in err
+
+
+def test_a_powder_that_is_none_is_refused_before_the_beam_time(small_tree: SimulatedTree) -> None:
+    for command in (["watch", "IPTS-00001"], ["check", "58882"]):
+        ended = CliRunner().invoke(app, ["--config", str(small_tree.config_path), *command, "--powder", "Nope"])
+        assert ended.exit_code == 3
+        assert "There is no calibrant 'Nope'." in ended.stderr
+        assert "sorted by pixel" not in ended.stderr, "before the run is read"

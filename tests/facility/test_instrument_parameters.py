@@ -12,7 +12,12 @@ from typer.testing import CliRunner
 from snapcal_workbench.cli.app import app
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, PermissionDeniedError
 from snapcal_workbench.facility import instrument_parameters
-from snapcal_workbench.facility.instrument_parameters import ParameterEdit, edit_parameters, list_parameters
+from snapcal_workbench.facility.instrument_parameters import (
+    ParameterEdit,
+    edit_parameters,
+    list_parameters,
+    read_parameters,
+)
 from snapcal_workbench.instrument.parameters import read_instrument_parameters
 from snapcal_workbench.options import Settings
 from tests.facility.conftest import settings_of
@@ -96,6 +101,12 @@ def test_a_wrong_change_is_told_and_changes_nothing(settings: Settings, name: st
 def test_runs_without_a_version_cannot_be_edited(settings: Settings) -> None:
     with pytest.raises(NotFoundError):
         edit_parameters(settings, {"bandwidth": "3.2"}, applies_to="<100", author="t", comments="c")
+
+
+def test_a_version_that_there_is_not_is_told_with_those_that_there_are(settings: Settings) -> None:
+    with pytest.raises(NotFoundError, match="no version 7") as told:
+        read_parameters(settings, 7)
+    assert "versions 0 in" in told.value.found
 
 
 def test_a_dry_run_changes_nothing(settings: Settings) -> None:
