@@ -145,7 +145,7 @@ def _moved(
             progress.warn(_in_words(cell, "its pixels start from there"))
         elif cell.finding == "lost":
             reason[members] = MaskReason.NOT_ON_PATTERN
-            progress.warn(f"Module {cell.cell} has peaks, but not those of the calibrant: it is masked.")
+            progress.warn(f"Module {cell.cell} does not show the peaks of the calibrant: it is masked.")
     start = replace(table, difc=table.difc * np.exp(moved))
     return Examined(start, PixelMask(mask.detid, reason), findings, moved)
 

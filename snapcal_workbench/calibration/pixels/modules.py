@@ -6,13 +6,15 @@ with the reflections themselves, over `SEARCH` in scale, and
 
 - *stays* where its shift is within half of what the pixel step searches, or where its counts cannot tell;
 - is *moved*: its pixels start from a DIFC that is exp(shift) times larger; or
-- is *lost*: it has peaks, and they are not the calibrant's at any scale. Its pixels are masked.
+- is *lost*: it has peaks, and they are not the calibrant's at any scale; or it has none, where the other modules have
+  clear ones with as many counts (one that is carried far turns, so that its pixels no longer agree). Its pixels are
+  masked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +45,12 @@ PEAKS = 3
 """A spectrum with fewer clear peaks does not say that it is of something else."""
 CLEAR_PEAK = 8.0
 """Significance of a clear peak."""
+EXPECTED = 2.0 * CHANCE
+"""A module whose comb should be this good by its counts, and is no better than chance, does not show the calibrant. At
+half of it every other module that should just be seen is lost by chance; at twice one of a run of three million events
+is taken for faint: the combs of its modules are 13 to 19."""
+WITNESSES = 3
+"""So many modules with clear combs say what is to be expected: with two one of them may be wrong."""
 
 
 def cells_of(geometry: Geometry, grouping: PixelGrouping) -> PixelGrouping:
@@ -78,7 +86,20 @@ def find_cells(
         found = _finding(pattern, best, rivals, max_shift)
         shifts.append(CellShift(int(cell), found, best.place.shift, best.place.comb, best.share))
         explained.append(best.explained)
-    return shifts, explained
+    return _without_peaks(shifts, patterns), explained
+
+
+def _without_peaks(shifts: Sequence[CellShift], patterns: Sequence[Pattern]) -> list[CellShift]:
+    """The findings, with those modules lost that by their counts should show the calibrant and do not."""
+    root = np.sqrt([pattern.total for pattern in patterns])
+    clear = [cell.comb / counts for cell, counts in zip(shifts, root, strict=True) if cell.comb >= CLEAR]
+    if len(clear) < WITNESSES:
+        return list(shifts)
+    expected = root * float(np.median(clear))  # a comb is a significance
+    return [
+        replace(cell, finding="lost") if cell.comb < CHANCE and should >= EXPECTED else cell
+        for cell, should in zip(shifts, expected, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,16 @@ def test_a_module_without_peaks_stays_as_it_is() -> None:
     assert {cell.finding for cell in cells} == {"cannot tell"}
 
 
+def test_a_module_that_hides_its_peaks_where_the_others_show_them_is_lost_and_a_faint_one_is_not() -> None:
+    """As where a module was carried so far that it turned, and its pixels see the same peaks at different places."""
+    patterns = list(module_patterns(1e5, 6))
+    without = module_patterns(1e5, 7, background=1.0)
+    faint = module_patterns(1e3, 8, background=1.0)
+    patterns[4], patterns[9] = without[4], faint[9]
+    cells = find_cells(patterns, NUMBERS, reflections("silicon"), max_shift=0.02)[0]
+    assert {cell.cell: cell.finding for cell in cells if cell.finding != "stays"} == {5: "lost", 10: "cannot tell"}
+
+
 @pytest.mark.parametrize("counts", [600.0, 2e4])
 def test_modules_full_of_another_crystal_are_never_moved(counts: float) -> None:
     cells = found(counts, 4, calibrant="diamond")
