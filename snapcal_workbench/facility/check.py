@@ -12,7 +12,7 @@ the tolerance, *moved* where it lies beyond, both by `CERTAIN` errors; else the 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -29,7 +29,7 @@ from snapcal_workbench.calibration.pixels.modules import cells_of
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import Account, Events, FloatArray, IntArray, PixelGrouping
 from snapcal_workbench.errors import CalibrationError, InputError, NotFoundError
-from snapcal_workbench.facility.version_figures import figures_of, mean_of_part
+from snapcal_workbench.facility.version_figures import figures_of, mean_of_part, shared_error
 from snapcal_workbench.instrument.calibrants import read_calibrant
 from snapcal_workbench.instrument.candidates import candidate_reflections
 from snapcal_workbench.instrument.cycles import beyond_cycle
@@ -177,7 +177,8 @@ def check_run(
         )
     step = progress.part(0.6, 1.0)
     deviations = _by_peaks(found, name, stored, settings, step) if name else _by_pixels(found, stored, settings, step)
-    modules = _judged(deviations, _errors_of(stored, identified, events, mode, settings), found, tolerance_ppm)
+    errors = _errors_of(stored, identified, events, mode, settings, deviations, progress)
+    modules = _judged(deviations, errors, found, tolerance_ppm)
     return RunCheck(
         run_number=identified.info.run_number,
         state_id=identified.state.state_id,
@@ -347,18 +348,34 @@ def _against(mean: _Deviation, panel: Sequence[_Deviation]) -> _Deviation:
 
 
 def _errors_of(
-    stored: StoredVersion, identified: IdentifiedRun, events: Events, mode: PixelMode, settings: Settings
+    stored: StoredVersion,
+    identified: IdentifiedRun,
+    events: Events,
+    mode: PixelMode,
+    settings: Settings,
+    deviations: Mapping[int, _Deviation],
+    progress: Progress,
 ) -> dict[int, float]:
-    """Relative error of the version for each module, as far as it states any."""
+    """Relative error of the version for each module.
+
+    Where the version does not state how well its pixels are known (SNAPRed's, and those made with the pixel step left
+    out), they are taken to be known as well as this run knows them.
+    """
     figures = figures_of(stored, identified.state, events.geometry, mode, settings)
     layout = events.geometry.layout
     if isinstance(figures, str) or layout is None:
         return {}
-    errors = {}
+    errors, unstated = {}, False
     for module in np.unique(layout.module).tolist():
         members: IntArray = np.flatnonzero(layout.module == module).astype(np.int32)
         error = mean_of_part(figures, members, None)[1]
-        errors[module + 1] = error if np.isfinite(error) else 0.0
+        if not np.isfinite(error):
+            unstated = True
+            alike = deviations.get(module + 1, _Deviation(np.nan, np.nan)).error
+            error = float(np.sqrt(np.nansum([alike**2, shared_error(figures, members) ** 2])))
+        errors[module + 1] = error
+    if unstated:
+        progress.warn("The version does not state the errors of its pixels: they are taken to be those of this run.")
     return errors
 
 

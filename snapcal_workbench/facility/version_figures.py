@@ -237,11 +237,17 @@ def mean_of_part(figures: VersionFigures, members: IntArray, neighbour: VersionF
         value, own = float(np.average(figures.shift[known], weights=weight)), float(weight.sum() ** -0.5)
     else:
         value, own = float(np.mean(figures.shift[use])), scatter_error(figures, use, neighbour)
-    groups, counts = np.unique(figures.group[use], return_counts=True)
+    return value, float(np.hypot(own, shared_error(figures, use)))
+
+
+def shared_error(figures: VersionFigures, members: IntArray) -> float:
+    """Standard error that the mean of some pixels has from what they share: the terms of their groups, how the sample
+    was mounted, and a propagation. NaN where the version does not state that of its groups."""
+    groups, counts = np.unique(figures.group[members], return_counts=True)
     fallback = figures.group_error.get(0, np.nan)
     of_groups = np.array([figures.group_error.get(int(group), fallback) for group in groups])
     group_error = float(np.average(of_groups, weights=counts))
-    return value, float(np.sqrt(own**2 + group_error**2 + figures.common_error**2 + REPRODUCIBILITY**2))
+    return float(np.sqrt(group_error**2 + figures.common_error**2 + REPRODUCIBILITY**2))
 
 
 def scatter_error(figures: VersionFigures, members: IntArray, neighbour: VersionFigures | None) -> float:

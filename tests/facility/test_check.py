@@ -27,9 +27,9 @@ from tests.support import copy_tree
 SAME, MOVED, FAR = 58890, 58891, 58892
 MODULE = 3
 """Index of the module that moved."""
-SHIFT = 0.0008
-TOLERANCE = 400.0
-"""ppm; of a million events a module's error is up to 94."""
+SHIFT = 0.0012
+TOLERANCE = 600.0
+"""ppm; of a million events a module's error is up to 120, the version's part included."""
 NAMES = SNAP.lite.layout.arrangement.modules
 
 
@@ -92,7 +92,7 @@ def test_it_holds_for_a_run_of_the_same_alignment(watched: dict[int, dict[str, A
     assert found["verdict"] == "holds", watched[SAME]["text"]
     assert [module["module"] for module in found["modules"]] == list(NAMES)
     pulls = np.array([module["ppm"] / module["error_ppm"] for module in found["modules"]])
-    assert np.abs(pulls).max() < 4.5, "the errors explain the deviations"
+    assert np.abs(pulls).max() < 3.0, "the errors explain the deviations"
 
 
 def test_a_module_that_moved_is_named(watched: dict[int, dict[str, Any]]) -> None:
@@ -114,6 +114,15 @@ def test_without_a_powder_pixels_tell_which_module_moved_and_the_exit_code_says_
     (module,) = [module for module in found["modules"] if module["verdict"] == "moved"]
     assert module["module"] == NAMES[MODULE]
     assert abs(module["ppm"] - 1e6 * SHIFT) < 4.0 * module["error_ppm"]
+
+
+def test_errors_that_the_version_does_not_state_are_not_taken_for_none(tree: SimulatedTree) -> None:
+    """Its pixel step was left out: three modules of one column, off together by 2.3 to 3.4 errors of this run alone."""
+    found = checked(tree, SAME, method="pixels")
+    assert "does not state the errors of its pixels" in found.notes[-1]
+    pulls = np.array([module.ppm / module.error_ppm for module in found.modules])
+    assert np.abs(pulls).max() < 2.7
+    assert 0.4 < np.sqrt(np.mean(pulls**2)) < 1.2
 
 
 def test_what_cannot_be_told_has_an_exit_code_of_its_own(tree: SimulatedTree) -> None:
