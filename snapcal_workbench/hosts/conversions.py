@@ -23,7 +23,6 @@ from snapcal_workbench.calibration.types import (
     LogValue,
     MaskReason,
     PixelGrouping,
-    PixelMap,
     PixelMask,
     PixelResults,
     RunInfo,
@@ -249,11 +248,6 @@ def mask_of(detid: IntArray, masked: FloatArray, reason: FloatArray) -> PixelMas
 def grouping_of(detid: IntArray, group: FloatArray, name: str) -> PixelGrouping:
     """A grouping of the values of a GroupingWorkspace."""
     return PixelGrouping(detid, np.rint(group).astype(np.int32), name)
-
-
-def map_of(detid: IntArray, value: FloatArray, label: str) -> PixelMap:
-    """A map of the values of a workspace with one value a pixel."""
-    return PixelMap(detid, value, label)
 
 
 # -- what is said of a run ------------------------------------------------------------------------------------------

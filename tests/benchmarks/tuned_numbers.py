@@ -19,6 +19,8 @@ from types import ModuleType
 
 import numpy as np
 
+from snapcal_workbench.calibration.pixels.correlation import estimate as correlation
+from snapcal_workbench.calibration.pixels.correlation.estimate import CorrelationEstimator
 from snapcal_workbench.calibration.pixels.likelihood import estimate as likelihood
 from snapcal_workbench.calibration.pixels.likelihood import group as likelihood_group
 from snapcal_workbench.calibration.pixels.likelihood import rough_alignment, smooth_field, surface, template
@@ -59,6 +61,7 @@ NUMBERS: tuple[tuple[ModuleType, str], ...] = (
     (likelihood_round, "UNPLACED"),
     (likelihood_round, "MAX_SCORINGS"),
     (likelihood_round, "OUTLIER_GAIN"),
+    (rough_alignment, "PIXELS"),
     (rough_alignment, "ENOUGH_COUNTS"),
     (rough_alignment, "TRIALS"),
     (rough_alignment, "ROUNDS"),
@@ -72,6 +75,11 @@ NUMBERS: tuple[tuple[ModuleType, str], ...] = (
     (template, "NARROWEST_ENVELOPE"),
     (template, "NOISE_FACTOR"),
     (template, "LOWEST_PATTERN"),
+    (correlation, "LEVEL_WIDTH"),
+    (correlation, "FIT_WIDTH"),
+    (correlation, "UNALIGNED_WIDTH"),
+    (correlation, "WIDEST_SHIFT"),
+    (correlation, "SIGNIFICANCE"),
 )
 
 
@@ -112,18 +120,18 @@ def simulated(sample: Sample, counts: float, seed: int, side: int = 20) -> Run:
 def changed(module: ModuleType, name: str, factor: float) -> Iterator[str]:
     """The number times a factor, as long as the context lasts; yields its value as text."""
     before = getattr(module, name)
-    value = type(before)(before * factor)
+    value = tuple(int(factor * v) for v in before) if isinstance(before, tuple) else type(before)(before * factor)
     setattr(module, name, value)
     try:
-        yield f"{value:g}"
+        yield f"{value}" if isinstance(value, tuple) else f"{value:g}"
     finally:
         setattr(module, name, before)
 
 
-def figures(run: Run) -> str:
+def figures(run: Run, make: type[LikelihoodEstimator | CorrelationEstimator] = LikelihoodEstimator) -> str:
     """Error, outliers, masked good pixels, kept bad pixels and time of three passes."""
     started = time.perf_counter()
-    estimator = LikelihoodEstimator(run.events, run.grouping, run.parameters, PixelOptions())
+    estimator = make(run.events, run.grouping, run.parameters, PixelOptions())
     outcome = passes(estimator, DiffCalTable.from_geometry(run.events.geometry), run.true_difc)
     seconds = time.perf_counter() - started
     good = ~run.bad & outcome.used
@@ -143,14 +151,16 @@ def main() -> None:
     for run in runs:
         figures(run)  # compiles
     head = f"{'error':>6s} {'off':>4s} {'masked':>8s} {'bad':>8s} {'s':>6s}"
-    print(f"{'number':22s} {'value':>8s}   {'silicon, 2000 events':38s}   {'few peaks, 150 events'}")
-    print(f"{'':31s}   {head}     {head}")
+    print(f"{'number':22s} {'value':>9s}   {'silicon, 2000 events':38s}   {'few peaks, 150 events'}")
+    print(f"{'':32s}   {head}     {head}")
     for module, name in NUMBERS:
         if names and name not in names:
             continue
+        make = CorrelationEstimator if module is correlation else LikelihoodEstimator
         for factor in (0.5, 1.0, 2.0):
             with changed(module, name, factor) as value:
-                print(f"{name:22s} {value:>8s}   {'     '.join(figures(run) for run in runs)}", flush=True)
+                shown = "     ".join(figures(run, make) for run in runs)
+                print(f"{name:22s} {value:>9s}   {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,11 @@ def close_the_tree(tree: SimulatedTree) -> Path:
 
 def save_dialog(qtbot, window: CalibrationWindow, number: int) -> SaveDialog:
     """Select an iteration and press Save, as a user does."""
+    qtbot.wait(50)  # until the window is laid out: a click goes to a place
     window.iterations.table.select(number)
-    qtbot.mouseClick(window.iterations.doings.buttons["Save"], Qt.MouseButton.LeftButton)
+    save = window.iterations.doings.buttons["Save"]
+    qtbot.waitUntil(save.isEnabled, timeout=10_000)
+    qtbot.mouseClick(save, Qt.MouseButton.LeftButton)
     (dialog,) = window.findChildren(SaveDialog)
     return dialog
 

@@ -29,15 +29,17 @@ SEARCH = 0.10
 """Largest |shift|. Modules were found up to 4 % off. Beyond 0.12 some crystals (fcc: 331 for 400) begin to fit a
 reflection further on."""
 CHANCE = 4.0
-"""A comb that is no better than that fits by chance, see `CLEAR`."""
+"""A comb that is no better than that fits by chance, see `CLEAR`. Of 54 modules full of another crystal 21 are not
+called lost, at half of it 53; at twice 6 of some 320 that are on the pattern are called lost, not 1."""
 CLEARLY = 1.3
-"""A comb that is smaller than the best by this factor is no rival to it."""
+"""A comb that is smaller than the best by this factor is no rival to it. Beside as many counts of another phase 8 of
+162 modules are moved to a wrong place; with 1.2 and 1.6 it is 9 and 5, and with 1.6 one more that moved is left."""
 RIVALS = 3
 """So many of the best shifts are looked at closely: under a second phase of as many counts the right one was always
-among the first two."""
+among the first two. With one 19 of 162 modules are moved to a wrong place, not 8; with six it is 8 as well."""
 RIVAL = 0.8
 """A second shift that explains this part of what the best explains, and lies where the pixel step searches anyway,
-leaves the module where it is."""
+leaves the module where it is. At half of it the results are the same; without it (twice) 18 of the 162 go wrong."""
 LEAST_EXPLAINED = 0.25
 """With less explained of the counts in peaks a module is not on the pattern; with a second phase of as many counts as
 the calibrant the right shift explains 0.4 to 0.6, a wrong one of silicon alone 0.05 to 0.2."""

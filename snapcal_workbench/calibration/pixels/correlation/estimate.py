@@ -46,20 +46,26 @@ from snapcal_workbench.options import PixelOptions
 from snapcal_workbench.progress import Progress
 
 LEVEL_WIDTH = 40.0
-"""Width of the running mean that is a spectrum's level, in relative resolutions (sigma) of the group."""
+"""Width of the running mean that is a spectrum's level, in relative resolutions (sigma) of the group: wide compared
+with a peak. At half and twice errors change by less than they scatter from run to run."""
 FIT_WIDTH = 2.5
-"""Half width of the fit with reference "sum", in standard deviations of the correlation's peak (sqrt 2 sigma)."""
+"""Half width of the fit with reference "sum", in standard deviations of the correlation's peak (sqrt 2 sigma). At half
+of it errors are 4 % larger with 2000 events of silicon a pixel, and with 600 half of the good pixels fail instead of a
+quarter; at twice errors are 3 % smaller with 2000 and 10 % larger with 600."""
 UNALIGNED_WIDTH = 1.3
-"""The sum of pixels that are not aligned yet has peaks that many times as broad as the resolution says."""
+"""The sum of pixels that are not aligned yet has peaks that many times as broad as the resolution says. At half of it 9
+of 360 pixels with 200 events go to a wrong peak, not 5; at twice the results are the same."""
 SNAPRED_FIT_WIDTH = 2 * 2.5 * 1.17741002252
 """The same with reference "median", in sigma: twice SNAPRed's window of 2.5 half widths at half maximum, at d = 1 A."""
 MANTID_START_WIDTH = 10.0
 """Width (bins) at which Mantid's GetDetectorOffsets starts its fit."""
 WIDEST_SHIFT = 0.02
-"""Largest |shift| that is looked for where the options set no limit."""
+"""Largest |shift| that is looked for where the options set no limit: what they set by default. Of simulated runs whose
+pixels are off by 0.3 % the results at half and twice are the same."""
 SIGNIFICANCE = 4.0
 """A peak of a correlation must be that many times the noise that as many evenly spread events would give (reference
-"sum"): about one flat spectrum in a hundred does that by chance."""
+"sum"): about one flat spectrum in a hundred does that by chance. At half of it 44 pixels of 360 with 200 events go to a
+wrong peak, not 5; at twice all pixels with 600 events are taken for flat, not a quarter."""
 _LARGEST_BLOCK = 256
 _BYTES_PER_POINT = 40
 _BYTES_PER_FITTED_LAG = 250
