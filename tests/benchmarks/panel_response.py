@@ -154,8 +154,8 @@ def work_with_it(measured: Measured) -> None:
     form = window.inputs_view
     form.runs.clear()
     window.presenter.inputs_changed()
-    measured.spin(lambda: "state" not in form.run_view.text())
-    done = lambda: "state" in form.run_view.text()  # noqa: E731
+    measured.spin(lambda: "µAh" not in form.run_view.text())
+    done = lambda: "µAh" in form.run_view.text()  # noqa: E731
     measured.do("type a run number", lambda: MOUSE_AND_KEYS.keyClicks(form.runs, RUN), done)
     measured.do("unfold all options", lambda: form.more.setChecked(True), form.more.isChecked)
     restored = lambda: not window.busy and "diffract_consts_058882_01" in window.workspaces_shown()  # noqa: E731

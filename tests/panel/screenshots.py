@@ -65,7 +65,7 @@ def take_start(application: QApplication, config: Path, folder: Path) -> None:
 
 
 def _is_identified(window: CalibrationWindow) -> bool:
-    return "state" in window.inputs_view.run_view.text()
+    return "µAh" in window.inputs_view.run_view.text()
 
 
 def _is_compared(window: CalibrationWindow) -> bool:
