@@ -92,7 +92,11 @@ def foresee(problem: Problem, solution: Solution, *, progress: Progress | None =
         shapes = solution.state.shapes
         included = [_included(p, s, h) for p, s, h in zip(problem.patterns, shapes, held, strict=True)]
         trained = solve(
-            replace(problem, included=included), solution.state.values, iterations=ITERATIONS, progress=progress
+            replace(problem, included=included),
+            solution.state.values,
+            alike=solution.state,
+            iterations=ITERATIONS,
+            progress=progress,
         )
         parts.append(_compare(problem, trained, held))
     return _joined(parts)
@@ -130,7 +134,7 @@ def _included(pattern: GroupPattern, shapes: Shapes, held: NDArray[np.bool_]) ->
 
 
 def _compare(problem: Problem, trained: Solution, held: Sequence[NDArray[np.bool_]]) -> tuple[NDArray, ...]:
-    state = evaluate(problem, trained.state.values, trained.state)
+    state = evaluate(problem, trained.state.values, trained.state, alike=trained.state)
     cov = covariance(problem, trained)
     rows = [_compare_group(problem, state, cov, i, held[i]) for i in range(len(problem.patterns))]
     return tuple(np.concatenate(arrays) for arrays in zip(*rows, strict=True))

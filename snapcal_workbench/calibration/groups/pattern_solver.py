@@ -122,15 +122,24 @@ class Solution:
     converged: bool
 
 
-def evaluate(problem: Problem, values: FloatArray, previous: State | None = None) -> State:
-    """Best areas and background at some values of the parameters."""
+def evaluate(
+    problem: Problem, values: FloatArray, previous: State | None = None, *, alike: State | None = None
+) -> State:
+    """Best areas and background at some values of the parameters.
+
+    Args:
+        problem: What is fitted.
+        values: Of the parameters.
+        previous: A state near it, whose model is the first guess of the weights.
+        alike: A state of the same patterns and layout at these very values, of which the peaks' shapes are taken.
+    """
 
     def one(i: int) -> tuple[Shapes, LinearFit]:
         pattern = problem.patterns[i]
-        shapes = peak_shapes(pattern, problem.layout, values, i)
+        shapes = alike.shapes[i] if alike else peak_shapes(pattern, problem.layout, values, i)
         fit = fit_linear(
             pattern,
-            design(pattern, shapes),
+            alike.linear[i].columns if alike else design(pattern, shapes),
             loss=problem.loss,
             model=previous.linear[i].model if previous else None,
             included=problem.included[i] if problem.included else None,
@@ -164,7 +173,12 @@ def curvature(problem: Problem, state: State) -> tuple[FloatArray, FloatArray]:
 
 
 def solve(
-    problem: Problem, start: FloatArray, *, iterations: int = MAX_ITERATIONS, progress: Progress | None = None
+    problem: Problem,
+    start: FloatArray,
+    *,
+    alike: State | None = None,
+    iterations: int = MAX_ITERATIONS,
+    progress: Progress | None = None,
 ) -> Solution:
     """Fit from a start, by Gauss-Newton steps in a trust region (Conn, Gould and Toint, Trust-Region Methods, 2000).
 
@@ -173,10 +187,12 @@ def solve(
     narrow valley that bends: where a step leaves it, a second one leads back before the first is given up (the watchdog
     of Chamberlain, Powell, Lemarechal and Pedersen, Math. Program. Stud. 16, 1, 1982).
 
+    `alike` is a state of the same patterns and layout at the start, where one is known.
+
     Raises:
         Cancelled: If the user has cancelled.
     """
-    place = _Place.at(problem, evaluate(problem, start))
+    place = _Place.at(problem, evaluate(problem, start, alike=alike))
     unit = _units(problem.layout)
     radius, converged, number = RADIUS, False, 0
     while number < iterations and not converged:
