@@ -2,7 +2,8 @@
 
 Before: `examine` compares every module with the calibrant's reflections. A run that is not of the calibrant is refused;
 modules that have moved start from where they are found; those that are not on the pattern are masked.
-Between: `foreign_peaks` looks for other crystals in the groups' aligned spectra, for the group calibration.
+Between: `look_again` asks the modules that could not tell, once their pixels are aligned; `foreign_peaks` looks for
+other crystals in the groups' aligned spectra, for the group calibration.
 After: `tested` compares every pixel with the finished pattern of its group.
 """
 
@@ -15,12 +16,12 @@ import numpy as np
 
 from snapcal_workbench.calibration.focus import focus
 from snapcal_workbench.calibration.peaks.expected import group_parameters
-from snapcal_workbench.calibration.phases.explained import explain
+from snapcal_workbench.calibration.phases.explained import Explained, explain
 from snapcal_workbench.calibration.phases.foreign import find_foreign, foreign_reflections, phases_for_fit
 from snapcal_workbench.calibration.phases.identify import index_of
 from snapcal_workbench.calibration.phases.known import AnyPhase, strengths
 from snapcal_workbench.calibration.phases.pattern import Pattern, patterns_of, within
-from snapcal_workbench.calibration.pixels.modules import SEARCH, cells_of, find_cells
+from snapcal_workbench.calibration.pixels.modules import SEARCH, cells_of, find_cells, is_doubtful
 from snapcal_workbench.calibration.pixels.off_pattern import GroupModel, off_pattern
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
@@ -90,13 +91,17 @@ def examine(
         CalibrationError: If the run is not of the calibrant.
     """
     cells = cells_of(events.geometry, grouping)
-    parameters = group_parameters(
-        events.geometry, cells, mask, resolution=resolution, bounds=bounds, options=options.peaks
+    shifts, explained = _compared(
+        events,
+        cells,
+        table,
+        mask,
+        reflections=reflections,
+        resolution=resolution,
+        bounds=bounds,
+        options=options,
+        progress=progress,
     )
-    spectra = focus(events, table, cells, mask, parameters, bins_per_delta_d=BINS_PER_WIDTH, progress=progress)
-    patterns = _comparable(patterns_of(spectra, parameters), options)
-    max_shift = options.pixels.max_shift or SEARCH / 2
-    shifts, explained = find_cells(patterns, spectra.number, reflections, max_shift=max_shift)
     on_it = [one for one, cell in zip(explained, shifts, strict=True) if cell.finding != "lost"]
     combs = [cell.comb for cell in shifts if cell.finding != "lost"] or [cell.comb for cell in shifts]
     index = index_of(calibrant, on_it or explained, reflections, float(np.mean(combs)) if combs else 0.0)
@@ -107,6 +112,75 @@ def examine(
     if in_spite or options.pixels.skip or not options.pixels.search:
         return Examined(table, mask, findings, np.zeros(len(table)))
     return _moved(table, mask, cells, findings, progress)
+
+
+def _compared(
+    events: Events,
+    cells: PixelGrouping,
+    table: DiffCalTable,
+    mask: PixelMask,
+    *,
+    reflections: Reflections,
+    resolution: Resolution,
+    bounds: ParticleBounds,
+    options: CalibrationOptions,
+    progress: Progress,
+    usual: float | None = None,
+) -> tuple[list[CellShift], list[Explained]]:
+    """Where the cells are by a table, and what the reflections explain of each."""
+    parameters = group_parameters(
+        events.geometry, cells, mask, resolution=resolution, bounds=bounds, options=options.peaks
+    )
+    spectra = focus(events, table, cells, mask, parameters, bins_per_delta_d=BINS_PER_WIDTH, progress=progress)
+    patterns = _comparable(patterns_of(spectra, parameters), options)
+    max_shift = options.pixels.max_shift or SEARCH / 2
+    return find_cells(patterns, spectra.number, reflections, max_shift=max_shift, usual=usual)
+
+
+def look_again(
+    findings: BeamFindings,
+    events: Events,
+    grouping: PixelGrouping,
+    table: DiffCalTable,
+    mask: PixelMask,
+    *,
+    reflections: Reflections,
+    resolution: Resolution,
+    bounds: ParticleBounds,
+    options: CalibrationOptions,
+    progress: Progress,
+) -> tuple[BeamFindings, PixelMask]:
+    """The findings and the mask when modules that could not tell, or hardly, have been aligned.
+
+    A module that is turned far away changes DIFC by per cents from edge to edge: its peaks are as broad, and say
+    nothing. The pixel step aligns its pixels with each other, on whichever peaks are near. Then its peaks are sharp,
+    and the same question has an answer. Arguments as for `examine`, with the aligned table.
+    """
+    doubtful = [cell.cell for cell in findings.cells if is_doubtful(cell)]
+    if not doubtful or findings.in_spite:
+        return findings, mask
+    cells = cells_of(events.geometry, grouping)
+    number = np.where(np.isin(cells.group, doubtful) & ~mask.masked, cells.group, 0).astype(np.int32)
+    if not number.any():
+        return findings, mask
+    shifts, _ = _compared(
+        events,
+        replace(cells, group=number),
+        table,
+        mask,
+        reflections=reflections,
+        resolution=resolution,
+        bounds=bounds,
+        options=options,
+        progress=progress,
+        usual=float(np.median([cell.explained for cell in findings.cells])),
+    )
+    elsewhere = {cell.cell: cell for cell in shifts if cell.finding == "lost"}
+    for cell in elsewhere:
+        progress.warn(f"Module {cell} was aligned to peaks that are not those of the calibrant: it is masked.")
+    reason = np.where(np.isin(number, list(elsewhere)), MaskReason.NOT_ON_PATTERN, mask.reason)
+    told = tuple(elsewhere.get(cell.cell, cell) for cell in findings.cells)
+    return replace(findings, cells=told), PixelMask(mask.detid, reason.astype(mask.reason.dtype))
 
 
 def _comparable(patterns: Sequence[Pattern], options: CalibrationOptions) -> list[Pattern]:

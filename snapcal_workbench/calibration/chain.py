@@ -18,7 +18,15 @@ from snapcal_workbench.calibration.accounting import (
     masked_by_reason,
     unconverged,
 )
-from snapcal_workbench.calibration.beam import Examined, examine, foreign_peaks, phases_of, tested, undisturbed
+from snapcal_workbench.calibration.beam import (
+    Examined,
+    examine,
+    foreign_peaks,
+    look_again,
+    phases_of,
+    tested,
+    undisturbed,
+)
 from snapcal_workbench.calibration.groups.group import calibrate_groups, fitted_peaks
 from snapcal_workbench.calibration.groups.joint import joint_account
 from snapcal_workbench.calibration.groups.metrics import group_metrics
@@ -31,6 +39,7 @@ from snapcal_workbench.calibration.ingredients import (
 )
 from snapcal_workbench.calibration.pixels.pixel import calibrate_pixels
 from snapcal_workbench.calibration.types import (
+    BeamFindings,
     Calibration,
     DiffCalTable,
     FloatArray,
@@ -60,6 +69,7 @@ class _Course:
 
     table: DiffCalTable
     mask: PixelMask
+    beam: BeamFindings
     results: PixelResults | None = None
     pattern: PatternFit | None = None
     pixel_steps: list[PixelStep] = field(default_factory=list)
@@ -82,7 +92,7 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
     warnings: list[str] = []
     progress = progress.remembering(warnings)
     found = look_at_beam(ingredients, options, progress.part(0.0, BEAM))
-    course = _Course(found.table, found.mask)
+    course = _Course(found.table, found.mask, found.findings)
     progress = progress.part(BEAM, 1.0)
     repeats = 1 if options.pixels.skip else options.groups.repeats
     for number in range(1, repeats + 1):
@@ -103,7 +113,7 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
         course.group_steps,
         after,
         warnings,
-        beam=found.findings,
+        beam=course.beam,
     )
     return Calibration(
         account=account,
@@ -192,10 +202,28 @@ def _repeat(
         course.results = pixel.results if course.results is None else added(course.results, pixel.results)
         course.table, course.mask = pixel.table, pixel.mask
         course.pixel_steps.append(step)
+        if number == 1:
+            _look_again(course, ingredients, options, progress.part(0.6, 0.6))
     part = progress.part(0.6, 1.0)
     group, made = correct(ingredients, course.table, course.mask, options, part, number=number, pattern=course.pattern)
     course.table, course.mask, course.pattern = group.table, group.mask, group.pattern
     course.group_steps.append(made)
+
+
+def _look_again(course: _Course, ingredients: Ingredients, options: CalibrationOptions, progress: Progress) -> None:
+    """Ask the modules again that could not tell where they are."""
+    course.beam, course.mask = look_again(
+        course.beam,
+        ingredients.events,
+        ingredients.grouping,
+        course.table,
+        course.mask,
+        reflections=reflections_of(ingredients),
+        resolution=ingredients.resolution,
+        bounds=ingredients.bounds,
+        options=options,
+        progress=progress,
+    )
 
 
 def align(

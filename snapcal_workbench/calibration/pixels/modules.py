@@ -43,6 +43,12 @@ leaves the module where it is. At half of it the results are the same; without i
 LEAST_EXPLAINED = 0.25
 """With less explained of the counts in peaks a module is not on the pattern; with a second phase of as many counts as
 the calibrant the right shift explains 0.4 to 0.6, a wrong one of silicon alone 0.05 to 0.2."""
+SURE = 6.0
+"""A comb below which a module is asked again when its pixels are aligned. Silicon moved by 0.16 to 0.2 has reflections
+on others of its own: combs of 4 to 5.2 that explain 0.3 to 0.5 of what the other modules do (`LESS`)."""
+LESS = 0.6
+"""Of what the reflections explain of a usual module. Right modules of six pairs of phases, as many or twice the counts
+in the other one, had 0.64 or more, or a comb above 7."""
 PEAKS = 3
 """A spectrum with fewer clear peaks does not say that it is of something else."""
 CLEAR_PEAK = 8.0
@@ -64,7 +70,12 @@ def cells_of(geometry: Geometry, grouping: PixelGrouping) -> PixelGrouping:
 
 
 def find_cells(
-    patterns: Sequence[Pattern], number: IntArray, reflections: Reflections, *, max_shift: float
+    patterns: Sequence[Pattern],
+    number: IntArray,
+    reflections: Reflections,
+    *,
+    max_shift: float,
+    usual: float | None = None,
 ) -> tuple[list[CellShift], list[Explained]]:
     """Where the cells are, and what the reflections explain of each.
 
@@ -73,6 +84,8 @@ def find_cells(
         number: Of each.
         reflections: Of the calibrant, over the d range of the patterns and `SEARCH` beyond.
         max_shift: What the pixel step searches.
+        usual: What the reflections explain of a usual module, given for cells whose pixels are aligned with each other.
+            Clear peaks then say where they are: a cell that fits elsewhere, or far worse than usual, is lost.
     """
     strength = strengths(reflections)
     shifts, explained = [], []
@@ -85,7 +98,7 @@ def find_cells(
             if place.comb >= places[0].comb / CLEARLY
         ]
         best = max(rivals, key=lambda rival: rival.share)
-        found = _finding(pattern, best, rivals, max_shift)
+        found = _finding(pattern, best, rivals, max_shift, usual)
         shifts.append(CellShift(int(cell), found, best.place.shift, best.place.comb, best.share))
         explained.append(best.explained)
     return _without_peaks(shifts, patterns), explained
@@ -116,14 +129,24 @@ class _Rival:
         return self.explained.explained / max(total, 1e-300)
 
 
-def _finding(pattern: Pattern, best: _Rival, rivals: Sequence[_Rival], max_shift: float) -> CellFinding:
+def _finding(
+    pattern: Pattern, best: _Rival, rivals: Sequence[_Rival], max_shift: float, usual: float | None
+) -> CellFinding:
+    near = [rival for rival in rivals if abs(rival.place.shift) <= max_shift / 2]
+    if usual is not None and clear_peaks(pattern) >= PEAKS:
+        worse = best.place.comb < SURE and best.share < LESS * usual
+        return "stays" if near and not worse else "lost"
     if best.place.comb < CLEAR or best.share < LEAST_EXPLAINED:
         chance = best.place.comb < CHANCE or best.share < LEAST_EXPLAINED
         return "lost" if chance and clear_peaks(pattern) >= PEAKS else "cannot tell"
-    near = [rival for rival in rivals if abs(rival.place.shift) <= max_shift / 2]
     if best in near:
         return "stays"
     return "cannot tell" if any(rival.share > RIVAL * best.share for rival in near) else "moved"
+
+
+def is_doubtful(cell: CellShift) -> bool:
+    """Whether a cell is to be asked again when its pixels are aligned."""
+    return cell.finding == "cannot tell" or (cell.finding == "moved" and cell.comb < SURE)
 
 
 def clear_peaks(pattern: Pattern) -> int:

@@ -35,6 +35,22 @@ def test_a_module_beyond_the_search_is_lost_and_not_moved_to_other_peaks() -> No
     assert not [cell for cell in cells if cell.finding == "moved"]
 
 
+@pytest.mark.parametrize("counts", [1e5, pytest.param(3e6, marks=pytest.mark.long)])
+def test_an_aligned_module_on_other_reflections_is_lost(counts: float) -> None:
+    """Silicon moved by 0.11 to 0.2 has some of its reflections on others: alone that may pass for a poor fit."""
+    moved = {2: -0.194, 4: 0.11, 5: 0.182, 8: 0.12, 11: -0.15, 14: 0.2, 16: 0.164}
+    patterns = module_patterns(counts, 1, moved=moved)
+    cells, _ = find_cells(patterns, NUMBERS, reflections("silicon"), max_shift=0.02, usual=1.0)
+    assert [cell.cell - 1 for cell in cells if cell.finding == "lost"] == sorted(moved)
+
+
+def test_an_aligned_module_in_its_place_stays_beside_a_second_phase() -> None:
+    sample = SampleState(foreign=(foreign("lead", 1.0),))
+    patterns = module_patterns(1e5, 3, sample=sample)
+    cells, _ = find_cells(patterns, NUMBERS, reflections("silicon"), max_shift=0.02, usual=0.6)
+    assert {cell.finding for cell in cells} == {"stays"}
+
+
 def test_a_module_without_peaks_stays_as_it_is() -> None:
     cells = found(1e4, 3, background=1.0)
     assert {cell.finding for cell in cells} == {"cannot tell"}
