@@ -74,3 +74,21 @@ def test_the_file_of_a_run_stays_open_for_one_piece_of_work_and_is_opened_anew_w
     with open_run(path) as alone:
         assert alone is not first
     assert not alone
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, OSError, MemoryError])
+def test_what_fails_while_a_run_is_open_is_not_said_of_its_file(tmp_path: Path, error: type[Exception]) -> None:
+    """A file stays open while the work goes on; only what is read from it can be damaged."""
+    path = tmp_path / "run.nxs.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/title"] = "silicon"
+    time.sleep(SETTLED + 0.05)
+
+    def work() -> None:
+        with opened_once():
+            with open_run(path) as run:
+                assert "entry" in run
+            raise error("of the work, not of the file")
+
+    with pytest.raises(error, match="of the work"):
+        work()

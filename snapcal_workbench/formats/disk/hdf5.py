@@ -54,9 +54,15 @@ def open_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
         NotFoundError: There is no file, or we may not read it.
         FileFormatError: It is not HDF5, or something in it cannot be read.
     """
-    path = require_file(path, what)
-    with naming_damage(path, what), h5py.File(path, "r", locking=False) as file:
+    with naming_damage(path, what), opened_hdf5(path, what) as file:
         yield file
+
+
+def opened_hdf5(path: Path, what: str) -> h5py.File:
+    """An HDF5 file opened for reading, for whoever closes it and names what is damaged in it: see `open_hdf5`."""
+    path = require_file(path, what)
+    with naming_damage(path, what):
+        return h5py.File(path, "r", locking=False)
 
 
 @contextmanager

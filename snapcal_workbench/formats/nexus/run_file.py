@@ -14,7 +14,7 @@ from pathlib import Path
 
 import h5py
 
-from snapcal_workbench.formats.disk.hdf5 import naming_damage, open_hdf5
+from snapcal_workbench.formats.disk.hdf5 import naming_damage, open_hdf5, opened_hdf5
 from snapcal_workbench.formats.disk.once import Stamp, stamp_of
 
 WHAT = "an SNS event NeXus file"
@@ -31,7 +31,7 @@ class _Opened:
         """The file, opened if it is not."""
         key = path.absolute(), stamp
         if key not in self._files:
-            self._files[key] = self._closing.enter_context(open_hdf5(path, WHAT))
+            self._files[key] = self._closing.enter_context(opened_hdf5(path, WHAT))
         return self._files[key]
 
 
