@@ -54,13 +54,14 @@ def simulate_into_tree(
     background: float = DEFAULT_BACKGROUND,
     sample: SampleState | None = None,
     moved: Mapping[int, float] | None = None,
+    corners: Mapping[int, float] | None = None,
     dead_modules: Sequence[int] = (),
     instrument: str = "SNAP",
 ) -> Simulated:
     """Simulate a run into an SNS-like tree, which is made where it does not exist; an existing run is kept.
 
     `sample` says what is in the beam beside an ideal powder of the calibrant, `moved` by how much modules (from 0) were
-    moved by hand, as ln(DIFC), and `dead_modules` which count nothing.
+    moved by hand, as ln(DIFC), `corners` by how much a corner of theirs was, and `dead_modules` which count nothing.
 
     Raises:
         InputError: The directory holds something else.
@@ -83,7 +84,7 @@ def simulate_into_tree(
         time_offset=time_offset,
         peak_shape=cast(PeakShape, peak_shape),  # checked there, with a message
         background=background,
-        misalignment=Misalignment(seed=seed, moved=moved or {}),
+        misalignment=Misalignment(seed=seed, moved=moved or {}, corners=corners or {}),
         defects=Defects(dead_modules=tuple(dead_modules)),
         sample=sample,
         beamline=beamline,

@@ -46,6 +46,8 @@ class Misalignment:
         pixel: Rms of the pixel part, relative.
         seed: Of the random numbers.
         moved: Modules (from 0) that were moved by hand, and by how much their median change is larger for it.
+        corners: Modules (from 0) of which one corner, a quarter of the columns and of the rows, changed as one, and by
+            how much ln DIFC is larger there.
     """
 
     smallest: float = 0.0010
@@ -57,6 +59,7 @@ class Misalignment:
     pixel: float = 2e-4
     seed: int = 1
     moved: Mapping[int, float] = field(default_factory=dict)
+    corners: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         medians = (self.smallest, self.middle, self.largest)
@@ -80,7 +83,7 @@ class Misalignment:
     def is_none(self) -> bool:
         """Whether nothing is changed."""
         sizes = (self.smallest, self.middle, self.largest, self.tilt, self.radial, *self.smooth, self.pixel)
-        return not any(sizes) and not self.moved
+        return not any(sizes) and not self.moved and not self.corners
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +138,15 @@ def misalign(nominal: Geometry, sizes: Misalignment) -> MisalignedInstrument:
     true = geometry.difc
     change = _smooth_part(nominal.layout, np.log(true / nominal.difc), sizes, rng)
     change += sizes.pixel * rng.standard_normal(len(nominal))
+    for module, extra in sizes.corners.items():
+        change[corner_of(nominal.layout, module)] += extra
     return MisalignedInstrument(geometry, true * np.exp(change), moved)
+
+
+def corner_of(layout: PixelLayout, module: int) -> NDArray[np.bool_]:
+    """bool[n]: the pixels in the first quarter of the columns and rows of a module (from 0)."""
+    rows = layout.rows or layout.columns
+    return (layout.module == module) & (4 * layout.x < layout.columns) & (4 * layout.y < rows)
 
 
 def positions(geometry: Geometry) -> FloatArray:

@@ -22,9 +22,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--only", default="")
     given = parser.parse_args()
-    print(
-        f"{'case':38} {'seed':>4} {'ends':7} {'verdict':15} {'worst ppm':>9} {'masked':>7} {'pull':>5} {'wrong':>5}  s"
-    )
+    figures = f"{'worst ppm':>9} {'masked':>7} {'pull':>5} {'wrong':>5} {'corner':>6}  s"
+    print(f"{'case':38} {'seed':>4} {'ends':7} {'verdict':15} {figures}")
     silent = 0
     for seed in given.seeds:
         for case in CASES:
@@ -36,7 +35,7 @@ def main() -> None:
             silent += found.how == "silent"
             print(
                 f"{case.name:38} {seed:4d} {found.how:7} {found.word:15} {found.worst_ppm:9.0f} {found.masked:7.1%} "
-                f"{found.pull:5.2f} {found.wrong:5d}  {time.monotonic() - clock:.0f}",
+                f"{found.pull:5.2f} {found.wrong:5d} {found.corner:6.2f}  {time.monotonic() - clock:.0f}",
                 flush=True,
             )
             print(f"    {found.why[:300]}", flush=True)
