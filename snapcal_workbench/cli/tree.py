@@ -10,7 +10,7 @@ import typer
 
 from snapcal_workbench.cli.common import AsJson, user_name
 from snapcal_workbench.cli.console import note, say, show_json, show_table, step
-from snapcal_workbench.errors import StoreError
+from snapcal_workbench.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from snapcal_workbench.facility.history import Course, History
@@ -92,14 +92,16 @@ def history(
 
     settings = context.obj.load()
     mode = requested_mode(settings, not native)
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise InputError("The picture is a PNG file.", found=str(plot), fix="Give --plot a name that ends in .png.")
     with step("Reading the versions", quiet=as_json) as progress:
         found = read_history(settings, state_of(settings, state, mode), mode, last=last, progress=progress)
-    if plot is not None:
-        _draw(found, plot)
     if as_json:
         show_json(_history_json(found))
-        return
-    _show_history(found)
+    else:
+        _show_history(found)
+    if plot is not None:
+        _draw(found, plot)
 
 
 def _draw(found: History, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -47,6 +47,8 @@ def draw_history(figure: Figure, history: History, *, theme: Theme = LIGHT) -> N
         style(place, theme, title=title, ylabel=label)
         handles |= _draw(place, dates, courses, coloured, theme, relative=relative)
     legend(figure, [handles[key] for key in coloured if key in handles], theme)
+    if len(set(dates)) == 1:  # no ticks can be found for a range without a width
+        axes[-1].set_xlim(dates[0] - timedelta(days=1), dates[0] + timedelta(days=1))
     locator = AutoDateLocator(maxticks=6)
     for place in axes[2:]:
         place.xaxis.set_major_locator(locator)

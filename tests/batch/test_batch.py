@@ -24,10 +24,11 @@ from snapcal_workbench.batch.plan import Plan, plan_of_runs
 from snapcal_workbench.batch.results import Failure, Result, finished
 from snapcal_workbench.batch.running import Outcome, run_batch
 from snapcal_workbench.batch.saving import Saving
-from snapcal_workbench.batch.worker import calibrated, task_folder
+from snapcal_workbench.batch.worker import STOP, calibrated, task_folder
 from snapcal_workbench.cli.app import app
-from snapcal_workbench.errors import InputError, NotFoundError
+from snapcal_workbench.errors import Cancelled, InputError, NotFoundError
 from snapcal_workbench.options import Settings
+from snapcal_workbench.progress import Progress
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.references import open_version
 from tests.support import copy_tree
@@ -167,6 +168,26 @@ def test_what_is_saved_is_not_taken_for_saved_for_other_runs(study: Study) -> No
     assert "saved already" in failure.text
     assert ">=58882, and now --applies-to >=58890" in failure.text
     run_batch(plan, study.tree.settings, study.folder, nobody, saving=SAVING)
+
+
+def test_a_cancelled_batch_ends_its_workers(small_tree: SimulatedTree, tmp_path: Path) -> None:
+    """In this process, with a task of no run; the long form sends Ctrl-C to the command, and starts it again."""
+    workers: list[int] = []
+    plan = plan_of_runs(["99999"], QUICK, {}, small_tree.settings)
+    cluster = Cluster.of(small_tree.settings, workers=1, memory=1.5)
+    cancelling = Progress(is_cancelled=lambda: bool(workers))
+
+    def change(standing: Standing) -> None:
+        if standing.worker:
+            workers.append(int(standing.worker.rsplit(":")[-1]))
+
+    with pytest.raises(Cancelled):
+        run_batch(plan, small_tree.settings, tmp_path, cluster, on_change=change, progress=cancelling)
+    assert workers
+    assert not psutil.pid_exists(workers[0])
+    assert (tmp_path / STOP).exists(), "workers that are not ours see that they are to end"
+    with FileLock(tmp_path / "lock", timeout=0):
+        pass
 
 
 def test_two_workers_that_do_one_task_agree(study: Study, tmp_path: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from snapcal_workbench.calibration.types import PixelGrouping
 from snapcal_workbench.cli.app import app
 from snapcal_workbench.errors import NotFoundError
 from snapcal_workbench.facility.history import History, read_history
+from snapcal_workbench.facility.history_plot import draw_history
 from snapcal_workbench.formats.grouping import write_grouping
 from snapcal_workbench.instrument.model import PixelMode
 from snapcal_workbench.instrument.snap import SNAP
@@ -156,3 +160,18 @@ def test_the_shell_tells_and_draws_it(drifting: SnapredState, history: History, 
     assert shown.exit_code == 0
     assert str(drifting.run(9)) in shown.stdout
     assert str(drifting.run(1)) not in shown.stdout
+    wrong = CliRunner().invoke(app, [*command, "--plot", str(tmp_path / "history.gif")])
+    assert wrong.exit_code == 2, wrong.output
+    nowhere = CliRunner().invoke(app, [*command, "--plot", str(tmp_path / "no" / "such" / "history.png")])
+    assert nowhere.exit_code == 6, nowhere.output
+    assert found["sentences"][0] in nowhere.stdout.replace("\n", " "), "what was found is not lost with the picture"
+
+
+def test_one_version_is_drawn_without_a_warning(history: History) -> None:
+    """A range of dates without a width has no ticks of its own."""
+    difc = tuple(replace(course, value=course.value[:1], error=course.error[:1]) for course in history.difc)
+    one = replace(history, points=history.points[:1], changes=(), difc=difc, width=(), strain=())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_history(figure := Figure(), one)
+        FigureCanvasAgg(figure).draw()
