@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from snapcal_workbench.errors import PermissionDeniedError, StoreError
 from snapcal_workbench.formats.index import MAX_VERSION, next_version
@@ -247,13 +248,13 @@ def test_a_lock_that_cannot_be_given_back_is_told_beside_the_saved_version(store
 def test_a_file_lock_that_cannot_be_given_back_is_told(store, tiny_draft, monkeypatch):
     """The same for the lock of the operating system."""
     told = Told()
-    release = locks.FileLock.release
+    release = FileLock.release
 
     def failing_release(lock, force=False):
         release(lock, force)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(locks.FileLock, "release", failing_release)
+    monkeypatch.setattr(FileLock, "release", failing_release)
     assert save(store, tiny_draft, told.progress) == 1
     assert "could not be given back" in " ".join(told.messages)
 
