@@ -13,6 +13,7 @@ from snapcal_workbench.cli.common import AsJson, Directory, Runs, user_name
 from snapcal_workbench.cli.console import note, say, show_json, show_table, step
 from snapcal_workbench.cli.inputs import takes_inputs
 from snapcal_workbench.errors import NotFoundError
+from snapcal_workbench.options import in_words
 
 if TYPE_CHECKING:
     from snapcal_workbench.session import Comparison, Iteration, Request, Session
@@ -129,12 +130,12 @@ def _iteration_row(iteration: Iteration, before: Iteration | None) -> tuple[obje
         iteration.name,
         iteration.run_number,
         iteration.started[:16],
-        "; ".join(f"{name} = {new}" for name, (_, new) in changes.items()),
+        "; ".join(f"{name} = {in_words(new)}" for name, (_, new) in changes.items()),
         iteration.stop,
         iteration.n_masked,
         median(known) if known else float("nan"),
         iteration.account.verdict.word,
-        "; ".join(iteration.warnings) or "none",
+        len(set(iteration.warnings)) or "none",
     )
 
 

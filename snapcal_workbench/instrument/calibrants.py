@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from snapcal_workbench.errors import FileFormatError, InputError, NotFoundError, SnapcalError
 from snapcal_workbench.formats.disk.files import read_bytes
 from snapcal_workbench.formats.disk.json_file import json_of_file
-from snapcal_workbench.options import CalibrationOptions, PeakFunction, Settings
+from snapcal_workbench.options import CalibrationOptions, PeakFunction, Settings, value_at
 from snapcal_workbench.paths import user_path
 
 
@@ -87,18 +87,23 @@ class Calibrant:
         groups = options.groups.model_copy(update={"peak_function": function})
         return options.model_copy(update={"peaks": peaks, "groups": groups})
 
+    @property
+    def fixed(self) -> dict[str, float | str]:
+        """The options that this calibrant fixes, by dotted name: those of a request are not used."""
+        fixed = {
+            "peaks.crystal_d_min": self.overrides.crystal_d_min,
+            "peaks.crystal_d_max": self.overrides.crystal_d_max,
+            "groups.peak_function": self.overrides.peak_function,
+        }
+        return {name: value for name, value in fixed.items() if value is not None}
+
     def overruled(self, options: CalibrationOptions) -> list[str]:
         """Options that differ from what this calibrant fixes, and so are not used: one sentence each."""
-        applied = self.apply(options)
-        pairs = {
-            "peaks.crystal_d_min": (options.peaks.crystal_d_min, applied.peaks.crystal_d_min),
-            "peaks.crystal_d_max": (options.peaks.crystal_d_max, applied.peaks.crystal_d_max),
-            "groups.peak_function": (options.groups.peak_function, applied.groups.peak_function),
-        }
+        given = {name: value_at(options, tuple(name.split("."))) for name in self.fixed}
         return [
-            f"Calibrant {self.name} fixes {name} = {used}; {given} is not used."
-            for name, (given, used) in pairs.items()
-            if given != used
+            f"Calibrant {self.name} fixes {name} = {used}; {given[name]} is not used."
+            for name, used in self.fixed.items()
+            if given[name] != used
         ]
 
 

@@ -12,7 +12,7 @@ from snapcal_workbench.options.model import (
     PresetName,
     Reference,
 )
-from snapcal_workbench.options.request import ExcludedPeak, Request, build_request
+from snapcal_workbench.options.request import ExcludedPeak, Request, build_request, in_words
 from snapcal_workbench.options.runs import MOST_RUNS, Runs, expand_runs
 from snapcal_workbench.options.settings import ENVIRONMENT_PREFIX, BeamCycle, BeyondCycle, Home, IndexLayout, Settings
 from snapcal_workbench.options.tree import Leaf, flattened, leaves, nested, value_at
@@ -42,6 +42,7 @@ __all__ = [
     "build_request",
     "expand_runs",
     "flattened",
+    "in_words",
     "leaves",
     "nested",
     "value_at",

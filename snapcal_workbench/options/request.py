@@ -94,6 +94,19 @@ class Request(BaseModel):
         }
 
 
+def in_words(value: object) -> str:
+    """An input's value as a scientist writes it: 58882, 58883 for runs, 3:2,2,0 for a peak that is left out."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value in ("", [], ()):
+        return "none"
+    if not isinstance(value, list | tuple):
+        return str(value)
+    if len(value) == 2 and isinstance(value[0], int):
+        return f"{value[0]}:{','.join(str(index) for index in value[1])}"
+    return ", ".join(in_words(part) for part in value)
+
+
 def build_request(data: dict[str, object]) -> Request:
     """A request from plain data.
 

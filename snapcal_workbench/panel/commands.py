@@ -80,6 +80,7 @@ class Commands(QObject):
     def _connect_iterations(self) -> None:
         iterations, presenter, dialogs = self._pages.iterations, self._presenter, self._dialogs
         iterations.shown.connect(presenter.select)
+        iterations.opened.connect(presenter.open)
         iterations.restored.connect(presenter.restore)
         iterations.start_asked.connect(presenter.use_as_start)
         iterations.inputs_asked.connect(presenter.use_inputs)

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from qtpy.QtCore import QObject, Signal
 
+from snapcal_workbench.errors import Cancelled
 from snapcal_workbench.progress import Progress
 
 INTERVAL = 0.1
@@ -61,10 +62,13 @@ class Worker(QObject):
                 self._thread.start()
 
     def cancel(self) -> None:
-        """Ask the running job to end, which it does at its next report, and forget those that wait."""
+        """Ask the running job to end, which it does at its next report; those that wait end without being run.
+
+        Each of them says that it failed, also one that the thread has not taken yet: who started it waits for that.
+        """
         with self._lock:
-            self._waiting.clear()
-        self._cancel.set()
+            self._waiting = [(name, _cancelled) for name, _ in self._waiting]
+            self._cancel.set()
 
     def wait(self, timeout: float) -> bool:
         """Wait for all jobs; True when none is left."""
@@ -97,6 +101,10 @@ class Worker(QObject):
         if now - self._last >= INTERVAL or fraction >= 1.0:
             self._last = now
             self.progressed.emit(fraction, message)
+
+
+def _cancelled(_: Progress) -> object:
+    raise Cancelled("cancelled by the user")
 
 
 class Newest(Worker):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSettings, Qt, QTimer, QUrl
+from qtpy.QtCore import QEvent, QSettings, QSize, Qt, QTimer, QUrl
 from qtpy.QtGui import QCloseEvent, QDesktopServices
 from qtpy.QtWidgets import (
     QApplication,
@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from snapcal_workbench.calibration.types import DiffCalTable, PixelPass
-from snapcal_workbench.errors import Cancelled, SnapcalError
+from snapcal_workbench.errors import SnapcalError
 from snapcal_workbench.facility.check import RunCheck
 from snapcal_workbench.facility.history import History as StateHistory
 from snapcal_workbench.facility.states import StateRow
@@ -43,8 +43,12 @@ from snapcal_workbench.session import Comparison, Iteration, Request, Session, U
 from snapcal_workbench.session.ledger import Standing
 from snapcal_workbench.workspaces.protocol import Host
 
-WORKSPACES_WIDTH = 330
-"""Of the workspace list at first, px: its names fit."""
+SIZE = QSize(1400, 900)
+"""Of the window at first, px, where the screen has room for it."""
+FRAME = 12
+"""Room for each side of the window's frame, px; its title takes a line of text more."""
+WORKSPACES_WIDTH, WORKSPACES_SHARE = 330, 6
+"""Of the workspace list at first: px, so that its names fit, but no more than this part of a small window."""
 SETTLE_MS = 300
 """Changes of the workspace list are told at most this long after the first of them, ms."""
 
@@ -112,13 +116,21 @@ class CalibrationWindow(QMainWindow):
             self.workspaces = WorkspaceTree(self._host.workspaces)
             dock.setWidget(self.workspaces)
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
-            self.resizeDocks([dock], [WORKSPACES_WIDTH], Qt.Orientation.Horizontal)
-        self.resize(1400, 900)
+        self._fit_screen()
         self.layout_of_window = Layout(
             self,
             {"across": self.pages.across, "down": self.pages.down, "facility": self.facility.splitter},
             {"iterations": self.iterations.table, "versions": self.versions.table, "states": self.facility.table},
         )
+
+    def _fit_screen(self) -> None:
+        """The usual size, or what the screen has room for: the buttons are in the last row."""
+        screen, frame = QApplication.primaryScreen(), QSize(2 * FRAME, 2 * FRAME + self.fontMetrics().height())
+        room = screen.availableSize() - frame if screen is not None else SIZE
+        self.resize(SIZE.boundedTo(room))
+        if self.workspaces is not None:
+            width = min(WORKSPACES_WIDTH, self.width() // WORKSPACES_SHARE)
+            self.resizeDocks([self.findChild(QDockWidget)], [width], Qt.Orientation.Horizontal)
 
     def _connect(self) -> None:
         self._work.progressed.connect(self._progressed)
@@ -246,6 +258,8 @@ class CalibrationWindow(QMainWindow):
 
     def show_saved(self, path: str, version: int) -> None:
         """Confirm a saved version."""
+        for earlier in self.findChildren(SavedBox):
+            earlier.close()
         SavedBox(path, version, self).show()
 
     def show_report(self, path: str) -> None:
@@ -341,8 +355,8 @@ class CalibrationWindow(QMainWindow):
             self.presenter.finished(result)
 
     def _failed(self, name: str, error: BaseException) -> None:
+        self._jobs -= 1
         self.outcome.end_passes()
-        self._jobs = 0 if isinstance(error, Cancelled) else self._jobs - 1
         self.presenter.failed(name, error)
 
     def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name

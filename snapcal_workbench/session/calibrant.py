@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class CalibrantPreview:
         intensity: float64[n], |F|^2 multiplicity d^4 relative to the strongest: the integrated intensity of a peak in
             a flat incident spectrum.
         weakest: Smallest intensity that is used.
+        fixed: Options that the calibrant fixes, by dotted name.
     """
 
     name: str
@@ -31,6 +33,7 @@ class CalibrantPreview:
     reflections: Reflections
     intensity: FloatArray
     weakest: float
+    fixed: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def kept(self) -> np.ndarray:
@@ -50,4 +53,5 @@ def calibrant_preview(request: Request, host: Host) -> CalibrantPreview:
     found = reflections_from_cif(sample.cif_text, d_min=peaks.crystal_d_min, d_max=peaks.crystal_d_max, source=source)
     strength = found.f_squared * found.multiplicity * found.d**4
     relative = strength / strength.max()
-    return CalibrantPreview(sample.name, sample.cif_path.name, found, relative, peaks.intensity_fraction or 0.0)
+    weakest = peaks.intensity_fraction or 0.0
+    return CalibrantPreview(sample.name, sample.cif_path.name, found, relative, weakest, sample.fixed)

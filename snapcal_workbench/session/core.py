@@ -37,7 +37,7 @@ from snapcal_workbench.session.ingredients import RUN, Ingredients, Loaded
 from snapcal_workbench.session.iteration import Iteration, UnreadableIteration
 from snapcal_workbench.session.iteration_workspaces import IterationWorkspaces
 from snapcal_workbench.session.ledger import Ledger, Standing
-from snapcal_workbench.session.preview import Outlook, outlook_of
+from snapcal_workbench.session.preview import Outlook, outlook_of, saved_as, store_of
 from snapcal_workbench.session.reporting import Reports, export_spectra
 from snapcal_workbench.session.saved import SavedVersions
 from snapcal_workbench.session.starting import iteration_number
@@ -259,6 +259,9 @@ class Session:
         names = self.restore(number)
         names["grouping"] = self._workspaces.put_grouping(iteration)
         progress = progress or Progress()
+        earlier = saved_as(iteration, store_of(iteration, self.host.settings, place))
+        if earlier is not None:
+            progress.warn(f"Iteration {number} is saved already, as version {earlier}; it is saved once more.")
         report = self.reports.asked(number, progress)
         return self.host.run(
             save_version.SAVE_CALIBRATION_VERSION,
@@ -315,6 +318,10 @@ class Session:
         progress.inform(f"The spectra focused with {reference} are in '{name}'.")
         return found
 
+    def applied(self, output: str) -> str:
+        """The workspace that has the spectra of the last `apply` with this output."""
+        return self._ledger.names(_APPLIED)[output]
+
     def apply_to_files(
         self, reference: str, request: Request, output: Path | None, progress: Progress
     ) -> dict[str, Any]:
@@ -328,7 +335,7 @@ class Session:
         """
         name = f"focused_{run_token(identify(request, self.host).run_number)}"
         found = self.apply(reference, request, name, progress)
-        spectra = self.host.workspaces.read(self._ledger.names(_APPLIED)[name], Spectra)
+        spectra = self.host.workspaces.read(self.applied(name), Spectra)
         definition = instrument_of(self.host.settings).modes[0].native.definition
         files = export_spectra(output or Path(f"{name}.nxs"), name, spectra, definition)
         return {**found.model_dump(mode="json"), "files": [str(path) for path in files]}

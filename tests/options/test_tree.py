@@ -12,6 +12,7 @@ from snapcal_workbench.options import (
     Request,
     Settings,
     flattened,
+    in_words,
     leaves,
     nested,
     value_at,
@@ -78,3 +79,18 @@ def test_a_request_is_changed_by_the_names_of_its_leaves() -> None:
 def test_a_misspelt_name_gets_the_right_one() -> None:
     with pytest.raises(InputError, match=r"Did you mean 'pixels\.max_passes'\?"):
         Request().changed({"pixels.max_passe": 3})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (["58882", "58883"], "58882, 58883"),
+        ([], "none"),
+        (None, "none"),
+        (True, "yes"),
+        ([[1, [2, 2, 0]], [3, [4, 0, 0]]], "1:2,2,0, 3:4,0,0"),
+        (0.5, "0.5"),
+    ],
+)
+def test_a_value_in_words_is_what_a_scientist_types(value: object, text: str) -> None:
+    assert in_words(value) == text

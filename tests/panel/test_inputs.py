@@ -19,6 +19,7 @@ from snapcal_workbench.options import PRESETS, CalibrationOptions, leaves
 from snapcal_workbench.panel.presenters.form import inputs_of
 from snapcal_workbench.panel.presenters.pace import PATIENCE, Pace
 from snapcal_workbench.panel.views.form.inputs_view import InputsView
+from snapcal_workbench.panel.views.run_bar import RunBar
 from snapcal_workbench.panel.widgets.fields import Line, choice
 from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.session import Request, build_request
@@ -82,6 +83,25 @@ def test_options_without_a_meaning_cannot_be_changed(qtbot) -> None:
     assert form.options["pixels.reference"].widget.isEnabled()
     form.options["pixels.skip"].set_value(True)
     assert not form.options["pixels.threshold"].widget.isEnabled()
+
+
+def test_what_the_calibrant_fixes_is_shown_and_what_was_typed_comes_back(qtbot) -> None:
+    view = InputsView()
+    qtbot.addWidget(view)
+    fields = view.options
+    low, function = fields["peaks.crystal_d_min"], fields["groups.peak_function"]
+    low.set_value(0.7)
+    fields.fix({"peaks.crystal_d_min": 0.5, "groups.peak_function": "Lorentzian"}, "Lead")
+    assert (low.widget.text(), function.widget.currentText()) == ("0.5", "Lorentzian")
+    assert not low.widget.isEnabled()
+    assert "Fixed by the calibrant Lead." in low.widget.toolTip()
+    assert fields.values["peaks.crystal_d_min"] == 0.7
+    low.set_value(0.8)
+    assert low.widget.text() == "0.5"
+    fields.fix({"groups.peak_function": "Lorentzian"}, "Lead")
+    assert (low.widget.text(), low.widget.isEnabled()) == ("0.8", True)
+    fields.fix({}, "")
+    assert function.widget.currentText() == "Gaussian"
 
 
 def test_the_number_fields_allow_what_the_options_allow(qtbot) -> None:
@@ -340,6 +360,18 @@ def test_nothing_is_said_of_the_first_seconds_or_of_a_step_that_stands_still() -
     assert still.left() is None
     still.add(10.0, 0.1)
     assert still.left() is None
+
+
+def test_the_row_below_says_one_thing(qtbot) -> None:
+    """What hinders goes before what came of the last step."""
+    bar = RunBar()
+    qtbot.addWidget(bar)
+    bar.show_outcome("Cancelled.")
+    assert bar.step.text() == "Cancelled."
+    bar.show_obstacle("A run is needed.")
+    assert bar.step.text() == "A run is needed."
+    bar.show_obstacle("")
+    assert bar.step.text() == "Cancelled."
 
 
 def test_defaults_are_those_of_the_options() -> None:

@@ -107,6 +107,8 @@ def test_a_calibration_is_shown_and_remembered(view: RecordingView) -> None:
     assert shown.iteration.number == 3
     assert view.remembered[-1].options.pixels.skip
     assert view.outcomes[-1].startswith("Iteration 3: ")
+    presenter.open(2)
+    assert (presenter.selected, view.spectra_first) == (2, 2)
     presenter.use_as_start(3)
     assert view.inputs["start_from"] == "iteration 3"
 
@@ -221,6 +223,10 @@ def test_a_version_is_saved_checked_loaded_retired_and_brought_back(view: Record
     assert {item["version"]: item["retired"] for item in versions(view)}[1] == "a broken bank"
     presenter.unretire(reference, "it was mended", "tester")
     assert {item["version"]: item["retired"] for item in versions(view)}[1] is None
+    presenter.apply(reference, RUN)
+    (plot,) = view.plots[-1]
+    assert plot.title == f"focused_0{RUN}"
+    assert view.outcomes[-1] == f"The focused spectra are the workspace focused_0{RUN}."
     presenter.apply("nothing", "58882")
     assert view.errors[-1].fix
     presenter.initialise_state("again", "tester")

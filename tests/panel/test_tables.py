@@ -23,7 +23,8 @@ from snapcal_workbench.panel.window import CalibrationWindow
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
 from snapcal_workbench.simulation.tree import SimulatedTree
-from tests.panel.driving import RUN, Open, item_of, log, text_of, titles_of
+from snapcal_workbench.store.disk.owner import user_name
+from tests.panel.driving import MOUSE_AND_KEYS, RUN, Open, item_of, log, text_of, titles_of
 
 STATE = "04bd2c53f6bf6754"
 
@@ -346,3 +347,35 @@ def test_numbers_sort_as_numbers(qtbot) -> None:
     table.fill([(key, (key, value)) for key, value in values.items()])
     table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
     assert table.keys() == ["c", "f", "d", "a", "b", "e"]
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Enter])
+def test_a_row_is_opened_by_return_or_a_double_click(qtbot, key: Qt.Key) -> None:
+    """One row alone: of several nobody could say which is meant."""
+    table = Table((("Name", "Of it"),), "Test")
+    opened: list[object] = []
+    qtbot.addWidget(table)
+    table.show()
+    table.fill([(name, (name,)) for name in "ab"])
+    table.opened.connect(opened.append)
+    table.select("b")
+    MOUSE_AND_KEYS.keyClick(table, key)
+    assert opened == ["b"]
+    viewport, where = table.viewport(), table.visualItemRect(item_of(table, 0, 0)).center()
+    MOUSE_AND_KEYS.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=where)
+    MOUSE_AND_KEYS.mouseDClick(viewport, Qt.MouseButton.LeftButton, pos=where)
+    assert opened == ["b", "a"]
+    table.selectAll()
+    MOUSE_AND_KEYS.keyClick(table, key)
+    assert opened == ["b", "a"]
+
+
+def test_a_question_says_which_answer_it_lacks(qtbot, open_window: Open) -> None:
+    window = open_window()
+    dialog = TextsDialog(window, "Retire", "Why?", [("&Reason", "", ""), ("&Author", "", "me")], lambda *_: None)
+    qtbot.addWidget(dialog)
+    assert dialog.agree is not None
+    assert (dialog.lacking.text(), dialog.agree.isEnabled()) == ("Still missing: reason.", False)
+    dialog.lines[0].setText("moved")
+    assert (dialog.lacking.text(), dialog.agree.isEnabled()) == ("", True)
+    assert window.author == user_name(), "at first who is logged in"

@@ -193,6 +193,21 @@ def test_a_workspace_deleted_by_hand_is_told_and_restored_for_saving(work: Work)
     assert work.session.save(2, author="tester", comments="c").version == 1
 
 
+def test_an_iteration_that_is_saved_already_is_said_to_be(work: Work) -> None:
+    """Whoever saves it again may; the others are not meant."""
+    session, said = work.session, []
+    progress = Progress(on_message=lambda level, text: said.append((level, text)))
+    session.save(2, author="tester", comments="once", progress=progress)
+    assert session.outlook(1).saved_as is None
+    assert session.outlook(2).sentences("")[:2] == [
+        "It is saved already, as version 1.",
+        "It becomes version 2 of this state.",
+    ]
+    assert not [text for _, text in said if "already" in text]
+    assert session.save(2, author="tester", comments="again", progress=progress).version == 2
+    assert ("warning", "Iteration 2 is saved already, as version 1; it is saved once more.") in said
+
+
 def test_a_removed_iteration_is_gone_and_its_number_is_not_used_again(work: Work) -> None:
     work.session.restore(1)
     work.session.host.workspaces.write("mine", PixelMask.none(np.arange(3, dtype=np.int32)))

@@ -13,7 +13,7 @@ from snapcal_workbench.cli.app import app
 from snapcal_workbench.cli.demo import show_files
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session import Session
+from snapcal_workbench.session import Request, Session
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.support import copy_tree
 
@@ -40,6 +40,18 @@ def test_iterate_warns_of_an_option_that_the_calibrant_fixes(tree: SimulatedTree
     iteration = Session(EmbeddedHost(tree.settings)).iteration(3)
     assert any("crystal_d_min" in text for text in iteration.warnings)
     assert min(peaks.d.min() for peaks in iteration.peaks.values()) < 0.8
+
+
+def test_what_the_calibrant_fixes_is_known_before(tree: SimulatedTree) -> None:
+    fix_limits(tree, crystalDMin=0.6, crystalDMax=2.5, peakFunction="PseudoVoigt")
+    found = Session(EmbeddedHost(tree.settings)).calibrant(Request(calibrant="Silicon_NIST_640d_001"))
+    assert found.fixed == {
+        "peaks.crystal_d_min": 0.6,
+        "peaks.crystal_d_max": 2.5,
+        "groups.peak_function": "PseudoVoigt",
+    }
+    assert found.reflections.d.min() > 0.6
+    assert found.reflections.d.max() < 2.5
 
 
 def test_the_demonstration_names_its_files_in_a_tree_with_the_mode_level(

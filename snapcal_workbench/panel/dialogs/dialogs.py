@@ -13,6 +13,7 @@ from snapcal_workbench.panel.presenters.presenter import Presenter
 from snapcal_workbench.panel.remembered import SETTINGS
 from snapcal_workbench.panel.widgets.questions import TextsDialog, ask, name_button
 from snapcal_workbench.panel.widgets.text import PlainLabel
+from snapcal_workbench.store.disk.owner import user_name
 
 DEMO = "snapcal-demo"
 """Name of the demonstration's folder, as the shell has it."""
@@ -31,8 +32,8 @@ class Dialogs:
 
     @property
     def author(self) -> str:
-        """The last author, remembered for the user."""
-        return str(QSettings().value(f"{SETTINGS}/author", "") or "")
+        """The last author, remembered for the user; at first who is logged in."""
+        return str(QSettings().value(f"{SETTINGS}/author", "") or user_name())
 
     @author.setter
     def author(self, name: str) -> None:
@@ -126,7 +127,7 @@ class Dialogs:
             self._presenter.initialise_state(name, author)
 
         fields = [
-            ("&Name", "A name that people recognise the state by", ""),
+            ("&Name", "A name that people recognise the state by", self._presenter.form.proposed_name()),
             ("&Author", "Who initialises it", self.author),
         ]
         question = "Make the folder of this instrument state, with its default calibration."

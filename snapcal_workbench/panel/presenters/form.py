@@ -14,7 +14,7 @@ from snapcal_workbench.instrument.calibrants import find_calibrants
 from snapcal_workbench.instrument.groupings import default_grouping
 from snapcal_workbench.options.tree import flattened
 from snapcal_workbench.panel.presenters.contract import Looked, Peak, View
-from snapcal_workbench.session import CalibrantPreview, Problem, Request, Session
+from snapcal_workbench.session import CalibrantPreview, Problem, Request, RunSummary, Session
 from snapcal_workbench.session.checks import problem_of
 from snapcal_workbench.session.identification import CalibrantFinding, title_names
 
@@ -33,6 +33,7 @@ class Form:
         self._suggested_for: tuple[str, ...] = ()
         self._found_of: tuple[str, ...] = ()
         self._found: CalibrantFinding | None = None
+        self._summary: RunSummary | None = None
 
     def request(self) -> Request:
         """The request that the inputs make.
@@ -145,9 +146,18 @@ class Form:
 
     def looked(self, looked: Looked) -> None:
         """A look at the inputs has ended."""
+        self._summary = looked.summary
         self.view.show_looked(looked)
         self.view.show_obstacle(obstacle(looked.problems))
         self._suggest(looked)
+
+    def proposed_name(self) -> str:
+        """A name for the state of the run that was looked at last: wavelength and arcs, as 2.1 A, -65.3/104.95."""
+        summary = self._summary
+        if summary is None:
+            return ""
+        wavelength = [] if summary.wavelength is None else [f"{summary.wavelength:g} A"]
+        return ", ".join([*wavelength, *filter(None, ["/".join(f"{arc:.5g}" for arc in summary.arcs)])])
 
     def _suggest(self, looked: Looked) -> None:
         """Fill in calibrant and grouping of a run that was recognised, where nothing was chosen; once a run."""

@@ -23,7 +23,7 @@ from snapcal_workbench.panel.presenters.contract import Choices, Job, Looked, Re
 from snapcal_workbench.panel.presenters.differences import Differences
 from snapcal_workbench.panel.presenters.facility import Facility
 from snapcal_workbench.panel.presenters.form import Form
-from snapcal_workbench.panel.presenters.workspace_plots import plots_of
+from snapcal_workbench.panel.presenters.workspace_plots import Plot, plots_of
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
 from snapcal_workbench.session.folders import KeptValues
@@ -279,6 +279,11 @@ class Presenter:
         self.selected = number
         self.view.start_reading("show the results", lambda progress: partial(self._show_results, self._results(number)))
 
+    def open(self, number: int) -> None:
+        """Show an iteration's fitted spectra."""
+        self.view.show_spectra_first()
+        self.select(number)
+
     def _show_results(self, results: Results) -> None:
         if results.iteration.number == self.selected:
             self.view.show_results(results)
@@ -438,7 +443,23 @@ class Presenter:
         except SnapcalError as error:
             self.view.show_error(error)
             return
-        self._start(f"apply {reference} to {target}", lambda p: self.session.apply(reference, request, output, p))
+        self._start(
+            f"apply {reference} to {target}",
+            lambda progress: self._applied(reference, request, output, progress),
+            self._show_applied,
+        )
+
+    def _applied(self, reference: str, request: Request, output: str, progress: Progress) -> tuple[str, list[Plot]]:
+        self.session.apply(reference, request, output, progress)
+        name = self.session.applied(output)
+        return name, plots_of(self.session, [name])
+
+    def _show_applied(self, found: tuple[str, list[Plot]]) -> None:
+        name, plots = found
+        self._tell(f"The focused spectra are the workspace {name}.")
+        self.view.show_plots(plots)
+        self._show_iterations(self.selected)
+        self.inputs_changed()
 
     def _application(self, reference: str, target: str) -> tuple[Request, str]:
         """The request for the run that is focused, and the name of the spectra."""

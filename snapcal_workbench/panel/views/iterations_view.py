@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import Signal, SignalInstance
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from snapcal_workbench.options import in_words
 from snapcal_workbench.panel.views.form.options_view import label_of
 from snapcal_workbench.panel.widgets.actions import Doing, TableActions
 from snapcal_workbench.panel.widgets.table import Cell, Column, Table, cell
@@ -41,11 +42,13 @@ class IterationsView(QWidget):
     """The session's iterations. One that is selected is shown.
 
     Signals:
+        opened: Number of an iteration whose spectra are to be seen.
         shown, restored, start_asked, inputs_asked, remove_asked, label_asked, apply_asked, save_asked: Number of an
             iteration.
         compare_asked: What is selected here and among the versions is to be compared.
     """
 
+    opened = Signal(int)
     shown = Signal(int)
     restored = Signal(int)
     start_asked = Signal(int)
@@ -80,6 +83,7 @@ class IterationsView(QWidget):
             ),
         )
         self.table.itemSelectionChanged.connect(self._selected)
+        self.table.opened.connect(self._open)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
@@ -136,6 +140,10 @@ class IterationsView(QWidget):
         self._shown = chosen[0]
         self.shown.emit(chosen[0])
 
+    def _open(self, number: int) -> None:
+        if number not in self._unreadable:
+            self.opened.emit(number)
+
     def _enable(self) -> None:
         chosen = self.table.selected()
         for name in self.doings.actions:
@@ -155,7 +163,7 @@ def _cells(iteration: Iteration, before: Iteration | None, change: float) -> Seq
     differences = iteration.request.differences(before.request) if before else {}
     metrics, verdict = iteration.metrics, iteration.account.verdict
     time = iteration.started[:16].replace("T", " ")
-    changed = [f"{label_of(name)}: {value}" for name, (_, value) in differences.items()]
+    changed = [f"{label_of(name)}: {in_words(value)}" for name, (_, value) in differences.items()]
     return (
         Cell(iteration.number, iteration.name),
         Cell(iteration.started, time, f"{iteration.started}, took {iteration.seconds:.1f} s"),

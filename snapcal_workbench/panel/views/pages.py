@@ -16,6 +16,9 @@ from snapcal_workbench.panel.widgets.layouts import FormArea
 FORM_WIDTH = 450
 """Of the form at first, px: the title of a run fits."""
 
+TABLES_HEIGHT = 230
+"""Of the tables at first, px: four iterations fit, and the rest of a small screen is the pictures'."""
+
 
 class Pages(QTabWidget):
     """The two pages.
@@ -59,7 +62,7 @@ class Pages(QTabWidget):
         splitter.addWidget(self.outcome)
         splitter.addWidget(self.tables)
         splitter.setStretchFactor(0, 1)
-        splitter.setSizes([560, 300])
+        splitter.setSizes([640, TABLES_HEIGHT])
         return splitter
 
     def _made_across(self) -> QSplitter:

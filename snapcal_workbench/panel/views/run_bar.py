@@ -93,7 +93,7 @@ class RunBar(QWidget):
 
     def _say(self) -> None:
         """What the running step does, has found last and still takes; else what came of the last one, what hinders."""
-        running, ended = (self._doing, self._found, self._pace.text()), (self._outcome, self._obstacle)
-        text = ("; " if self._busy else " ").join(part for part in (running if self._busy else ended) if part)
+        running = "; ".join(part for part in (self._doing, self._found, self._pace.text()) if part)
+        text = running if self._busy else self._obstacle or self._outcome
         self.step.setText(text or "Ready.")
         self.step.setToolTip(unmarked(text))

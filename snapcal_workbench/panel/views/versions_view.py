@@ -66,6 +66,7 @@ class VersionsView(QWidget):
         self.problems.setWordWrap(True)
         self.problems.setVisible(False)
         self.table.itemSelectionChanged.connect(self._enable)
+        self.table.opened.connect(self.loaded.emit)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)

@@ -81,6 +81,8 @@ class TextsDialog(QDialog):
         form.addRow(heading)
         self.lines = [self._line(form, *field) for field in fields]
         buttons = QDialogButtonBox()
+        self.lacking = PlainLabel("")
+        form.addRow(self.lacking)
         self.agree = buttons.addButton(QDialogButtonBox.StandardButton.Ok)
         cancel = buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         for button, tip in ((self.agree, title), (cancel, "Change nothing")):
@@ -101,8 +103,11 @@ class TextsDialog(QDialog):
 
     def _check(self, *_: object) -> None:
         lines = getattr(self, "lines", [])
-        if lines and self.agree is not None:
-            self.agree.setEnabled(all(line.text().strip() for line in lines))
+        if not lines or self.agree is None:
+            return
+        lacking = [line.accessibleName().lower() for line in lines if not line.text().strip()]
+        self.lacking.setText(f"Still missing: {' and '.join(lacking)}." if lacking else "")
+        self.agree.setEnabled(not lacking)
 
 
 def name_button(button: QPushButton | None, tip: str) -> None:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from qtpy.QtCore import QByteArray, Qt
+from qtpy.QtCore import QByteArray, Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -76,7 +77,12 @@ class Table(QTableWidget):
     Args:
         columns: Title and tooltip of each.
         name: For those who cannot see it.
+
+    Signals:
+        opened: Key of the row that was double-clicked, or on which Return was pressed.
     """
+
+    opened = Signal(object)
 
     def __init__(self, columns: Sequence[tuple[str, str]], name: str) -> None:
         super().__init__()
@@ -100,6 +106,15 @@ class Table(QTableWidget):
         self._across.setStretchLastSection(True)
         self._across.sectionResized.connect(self._resized)
         self._fitting = False
+        self.itemDoubleClicked.connect(lambda item: self.opened.emit(item.data(Qt.ItemDataRole.UserRole)))
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Open the selected row with Return."""
+        chosen = self.selected()
+        if event is None or event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter) or len(chosen) != 1:
+            super().keyPressEvent(event)
+            return
+        self.opened.emit(chosen[0])
 
     def set_columns(self, columns: Sequence[tuple[str, str]]) -> None:
         """Take other columns, title and tooltip of each; there are no rows then."""

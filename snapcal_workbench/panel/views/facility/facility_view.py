@@ -116,7 +116,7 @@ class FacilityView(QWidget):
         self.pixels.currentTextChanged.connect(lambda _: self._ask_for_states())
         self.filter.textChanged.connect(lambda _: self._fill())
         self.table.itemSelectionChanged.connect(self._enable)
-        self.table.itemActivated.connect(lambda _: self._ask_for_history())
+        self.table.opened.connect(lambda _: self._ask_for_history())
         self.history_button.clicked.connect(lambda *_: self._ask_for_history())
         self.history.opened.connect(self.opened.emit)
         self.check.asked.connect(self._ask_for_check)

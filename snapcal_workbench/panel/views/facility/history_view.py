@@ -73,7 +73,7 @@ class HistoryView(QWidget):
         self.picture.currentTextChanged.connect(lambda _: self.redraw())
         self.figure_of.currentTextChanged.connect(lambda _: self._fill_versions())
         self.versions.itemSelectionChanged.connect(self._enable)
-        self.versions.itemActivated.connect(lambda _: self._open())
+        self.versions.opened.connect(lambda _: self._open())
         self.changes.itemSelectionChanged.connect(self._change_chosen)
         self.pane.canvas.mpl_connect("motion_notify_event", self._hovered)
         self._enable()

@@ -334,6 +334,8 @@ class InputsView(QWidget):
         if looked.calibrants is not None:
             offer(self.calibrant, looked.calibrants)
         self.reflections.show_calibrant(looked.calibrant)
+        known = looked.calibrant
+        self.options.fix(known.fixed if known else {}, known.name if known else "")
         self.identify.setEnabled(looked.summary is not None)
         if looked.summary is not None:
             offer(self.grouping, looked.summary.groupings)

@@ -6,6 +6,7 @@ says that it differs from its default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from pydantic.fields import FieldInfo
@@ -14,7 +15,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 from snapcal_workbench.options import CalibrationOptions, Leaf, Request, leaves, value_at
 from snapcal_workbench.panel.widgets.layouts import combo, select
-from snapcal_workbench.panel.widgets.text import PlainLabel
+from snapcal_workbench.panel.widgets.text import PlainLabel, unmarked
 
 LARGEST = 2**30
 
@@ -66,13 +67,17 @@ class OptionField(QObject):
         self.default: object = None
         self.condition = leaf.condition
         self._description = leaf.field.description or ""
+        self._fixed, self._own = False, cast(object, None)
         self.widget.setAccessibleName(self.label.text())
         self.label.setBuddy(self.widget)
         _changed_of(self.widget).connect(lambda *_: self._mark())
 
     @property
     def value(self) -> object:
-        """What the field holds; a text where a number was expected but not given."""
+        """What the user has chosen; a text where a number was expected but not given."""
+        return self._own if self._fixed else self._shown()
+
+    def _shown(self) -> object:
         widget = self.widget
         if isinstance(widget, QCheckBox):
             return widget.isChecked()
@@ -81,7 +86,29 @@ class OptionField(QObject):
         return cast("QSpinBox | NumberEdit", widget).value()
 
     def set_value(self, value: Any) -> None:
-        """Show a value."""
+        """Take a value of the user, which is shown unless the calibrant fixes another one."""
+        if self._fixed:
+            self._own = value
+            self._mark()
+        else:
+            self._show(value)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the calibrant decides."""
+        return self._fixed
+
+    def fix(self, value: object, by: str) -> None:
+        """Show the value that a calibrant fixes; None gives the field back to the user, with the user's own value."""
+        own, self._fixed = self.value, False
+        blocked = self.widget.blockSignals(True)
+        self._show(own if value is None else value)
+        self.widget.blockSignals(blocked)
+        self._own, self._fixed = own, value is not None
+        self.widget.setEnabled(value is None)
+        self._say_tip(f"\nFixed by the calibrant {by}." if self._fixed else "")
+
+    def _show(self, value: Any) -> None:
         widget = self.widget
         if isinstance(widget, QCheckBox):
             widget.setChecked(value)
@@ -93,11 +120,15 @@ class OptionField(QObject):
     def set_default(self, value: object) -> None:
         """Say what the option is by default."""
         self.default = value
+        self._say_tip("")
+        self._mark()
+
+    def _say_tip(self, more: str) -> None:
+        value = self.default
         text = ("yes" if value else "no") if isinstance(value, bool) else "empty" if value is None else str(value)
-        tip = f"{self._description}.\nDefault: {text}"
+        tip = unmarked(f"{self._description}.\nDefault: {text}{more}")
         self.widget.setToolTip(tip)
         self.label.setToolTip(tip)
-        self._mark()
 
     def _mark(self) -> None:
         font = self.label.font()
@@ -143,12 +174,22 @@ class OptionFields(QObject):
         for name, field in self.fields.items():
             field.set_default(value_at(options, OPTIONS[name].path))
 
+    def fix(self, fixed: Mapping[str, object], by: str) -> None:
+        """Show what a calibrant fixes, by dotted name; all other options are the user's."""
+        for name, field in self.fields.items():
+            if field.fixed or name in fixed:
+                field.fix(fixed.get(name), by)
+        self._enable()
+
     def _changed(self) -> None:
+        self._enable()
+        self.changed.emit()
+
+    def _enable(self) -> None:
         for field in self.fields.values():
-            if field.condition:
+            if field.condition and not field.fixed:
                 other, value = field.condition
                 field.widget.setEnabled(self.fields[other].value == value)
-        self.changed.emit()
 
 
 def _widget(leaf: Leaf) -> QWidget:

@@ -24,6 +24,7 @@ class RunningView(QWidget):
         super().__init__(parent)
         self.pane = FigurePane("Last pass of the running calibration")
         self.caption = PlainLabel("")
+        self.caption.setWordWrap(True)
         self._waiting: PixelPass | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)

@@ -19,13 +19,14 @@ FEW = 2
 
 
 class VerdictView(QFrame):
-    """One line with the word, the gravest reasons below it, and all of them when they are asked for."""
+    """One line with the word, and below it the gravest reasons; all of them and the course when they are asked for."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAccessibleName("Verdict")
         self._reasons: tuple[str, ...] = ()
+        self._course = ""
         self.icon = PlainLabel("")
         self.icon.setFixedWidth(ICON)
         self.word = PlainLabel("")
@@ -55,12 +56,12 @@ class VerdictView(QFrame):
         self.setVisible(verdict is not None)
         if verdict is None:
             return
-        self._reasons = verdict.reasons
+        self._reasons, self._course = verdict.reasons, verdict.course
         style = self.style() or QApplication.style()
         if style is not None:
             self.icon.setPixmap(style.standardIcon(_ICONS[verdict.word]).pixmap(ICON, ICON))
-        self.word.setText(f"{name}: {verdict.word}. {verdict.course}".strip())
-        self.setToolTip(unmarked("\n".join(verdict.reasons)))
+        self.word.setText(f"{name}: {verdict.word}.")
+        self.setToolTip(unmarked("\n".join([*verdict.reasons, verdict.course])))
         self.all.setVisible(len(self._reasons) > FEW)
         self.all.setText(f"All {len(self._reasons)} reasons")
         self.all.setChecked(False)
@@ -68,5 +69,6 @@ class VerdictView(QFrame):
 
     def _say(self) -> None:
         shown = self._reasons if self.all.isChecked() else self._reasons[:FEW]
-        self.reasons.setText("\n".join(shown))
-        self.reasons.setVisible(bool(shown))
+        told = [*shown, self._course] if self.all.isChecked() or not shown else shown
+        self.reasons.setText("\n".join(told))
+        self.reasons.setVisible(any(told))
