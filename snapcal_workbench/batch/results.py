@@ -11,8 +11,8 @@ from snapcal_workbench.calibration.types import FitTable
 from snapcal_workbench.calibration.types.verdict import Word
 from snapcal_workbench.errors import SnapcalError, StoreError
 from snapcal_workbench.formats.disk.writing import replace_file
-from snapcal_workbench.session.folders import IterationFolders
-from snapcal_workbench.session.iteration import Iteration
+from snapcal_workbench.session.iterations.folders import IterationFolders
+from snapcal_workbench.session.iterations.iteration import Iteration
 
 _RESULT = "result.json"
 Peak = tuple[int, int, int, int]

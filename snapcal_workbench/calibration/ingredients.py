@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from snapcal_workbench.calibration.focus import focus
-from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE
+from snapcal_workbench.calibration.groups.pattern.fit import UNKNOWN_PROFILE
 from snapcal_workbench.calibration.peaks.expected import expected_peaks, group_parameters
 from snapcal_workbench.calibration.phases.known import AnyPhase
 from snapcal_workbench.calibration.types import (

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from snapcal_workbench.calibration.groups.pattern_fit import PROFILE_NAMES, UNKNOWN_PROFILE
+from snapcal_workbench.calibration.groups.pattern.fit import PROFILE_NAMES, UNKNOWN_PROFILE
 from snapcal_workbench.calibration.types import ModeratorProfile
 from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.formats.disk.json_file import read_json

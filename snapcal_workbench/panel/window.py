@@ -40,7 +40,7 @@ from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
 from snapcal_workbench.panel.widgets.colours import faded
 from snapcal_workbench.panel.widgets.questions import show_error
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration, build_request
-from snapcal_workbench.session.ledger import Standing
+from snapcal_workbench.session.iterations.ledger import Standing
 from snapcal_workbench.workspaces.protocol import Host
 
 SIZE = QSize(1400, 900)

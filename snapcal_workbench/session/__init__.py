@@ -5,7 +5,7 @@ from snapcal_workbench.session.calibrant import CalibrantPreview
 from snapcal_workbench.session.checks import Problem
 from snapcal_workbench.session.comparison import Comparison, Entry
 from snapcal_workbench.session.core import Session
-from snapcal_workbench.session.iteration import Iteration, UnreadableIteration
+from snapcal_workbench.session.iterations.iteration import Iteration, UnreadableIteration
 from snapcal_workbench.store.summary import RunSummary
 
 __all__ = [

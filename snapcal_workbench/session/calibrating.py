@@ -25,10 +25,10 @@ from snapcal_workbench.options import Request
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import overruled
 from snapcal_workbench.session.ingredients import Ingredients
-from snapcal_workbench.session.iteration import Iteration
 from snapcal_workbench.session.iteration_workspaces import IterationWorkspaces, owner_of
-from snapcal_workbench.session.ledger import Ledger
-from snapcal_workbench.session.trial import trial
+from snapcal_workbench.session.iterations.iteration import Iteration
+from snapcal_workbench.session.iterations.ledger import Ledger
+from snapcal_workbench.session.iterations.trial import trial
 from snapcal_workbench.workspaces.names import OutputNames
 from snapcal_workbench.workspaces.protocol import Host
 

@@ -19,7 +19,7 @@ from snapcal_workbench.instrument.known import requested_mode
 from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import PRESETS, Request
 from snapcal_workbench.paths import user_path
-from snapcal_workbench.session.folders import IterationFolders
+from snapcal_workbench.session.iterations.folders import IterationFolders
 from snapcal_workbench.session.starting import iteration_number
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.store.state_store import StateStore

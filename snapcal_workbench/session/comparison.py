@@ -19,7 +19,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.errors import InputError
 from snapcal_workbench.instrument.model import Instrument, recorded_mode
-from snapcal_workbench.session.iteration import Iteration
+from snapcal_workbench.session.iterations.iteration import Iteration
 from snapcal_workbench.store.version.recorded import own_metrics, recorded_metrics, recorded_state
 from snapcal_workbench.store.version.stored import StoredVersion
 

@@ -32,16 +32,16 @@ from snapcal_workbench.session.comparison import (
     entry_of_iteration,
     entry_of_version,
 )
-from snapcal_workbench.session.folders import IterationFolders
 from snapcal_workbench.session.ingredients import RUN, Ingredients, Loaded
-from snapcal_workbench.session.iteration import Iteration, UnreadableIteration
 from snapcal_workbench.session.iteration_workspaces import IterationWorkspaces
-from snapcal_workbench.session.ledger import Ledger, Standing
+from snapcal_workbench.session.iterations.folders import IterationFolders
+from snapcal_workbench.session.iterations.iteration import Iteration, UnreadableIteration
+from snapcal_workbench.session.iterations.ledger import Ledger, Standing
+from snapcal_workbench.session.iterations.trial import trial
 from snapcal_workbench.session.preview import Outlook, outlook_of, saved_as, store_of
 from snapcal_workbench.session.reporting import Reports, export_spectra
 from snapcal_workbench.session.saved import SavedVersions
 from snapcal_workbench.session.starting import iteration_number
-from snapcal_workbench.session.trial import trial
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.summary import RunSummary
 from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text

@@ -15,10 +15,10 @@ from snapcal_workbench.options import Request
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identify
-from snapcal_workbench.session.folders import IterationFolders
-from snapcal_workbench.session.ledger import Ledger
+from snapcal_workbench.session.iterations.folders import IterationFolders
+from snapcal_workbench.session.iterations.ledger import Ledger
+from snapcal_workbench.session.iterations.trial import Trial
 from snapcal_workbench.session.starting import starting_point
-from snapcal_workbench.session.trial import Trial
 from snapcal_workbench.workspaces.names import grouping as grouping_name
 from snapcal_workbench.workspaces.names import raw_run, run_token
 from snapcal_workbench.workspaces.protocol import Host

@@ -6,11 +6,11 @@ Those of the last iteration have the plain names of `workspaces.names`, those of
 from __future__ import annotations
 
 from snapcal_workbench.calibration.types.calibration import with_account
-from snapcal_workbench.session.folders import IterationFolders
 from snapcal_workbench.session.ingredients import RUN
-from snapcal_workbench.session.iteration import Iteration
-from snapcal_workbench.session.ledger import Ledger, Standing
-from snapcal_workbench.session.trial import trial
+from snapcal_workbench.session.iterations.folders import IterationFolders
+from snapcal_workbench.session.iterations.iteration import Iteration
+from snapcal_workbench.session.iterations.ledger import Ledger, Standing
+from snapcal_workbench.session.iterations.trial import trial
 from snapcal_workbench.workspaces.names import OutputNames
 from snapcal_workbench.workspaces.names import grouping as grouping_name
 from snapcal_workbench.workspaces.protocol import WorkspaceList

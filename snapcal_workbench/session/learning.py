@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snapcal_workbench.algorithms.ingredients import StepInputs, ingredients_of, pixel_mode, state_of, with_calibrant
 from snapcal_workbench.calibration import chain
-from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE
+from snapcal_workbench.calibration.groups.pattern.fit import UNKNOWN_PROFILE
 from snapcal_workbench.calibration.groups.profile import combined_profile
 from snapcal_workbench.calibration.types import DiffCalTable, Events, ModeratorProfile, PatternFit, PixelMask
 from snapcal_workbench.errors import CalibrationError, InputError

@@ -8,7 +8,7 @@ from pathlib import Path
 from snapcal_workbench.formats.index import AppliesTo, IndexEntry
 from snapcal_workbench.instrument.cycles import refusing_cycles
 from snapcal_workbench.options import BeamCycle, Settings
-from snapcal_workbench.session.iteration import Iteration
+from snapcal_workbench.session.iterations.iteration import Iteration
 from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.effect import effect_of
 from snapcal_workbench.store.elsewhere import settings_at

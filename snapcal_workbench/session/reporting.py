@@ -28,8 +28,8 @@ from snapcal_workbench.report.detectors import panels_of_groups
 from snapcal_workbench.report.html import comparison_report, save_report
 from snapcal_workbench.session.aside import start_command
 from snapcal_workbench.session.comparison import Comparison
-from snapcal_workbench.session.folders import IterationFolders
-from snapcal_workbench.session.iteration import Iteration
+from snapcal_workbench.session.iterations.folders import IterationFolders
+from snapcal_workbench.session.iterations.iteration import Iteration
 
 _PATIENCE = 0.2
 """Seconds between two looks for another's drawing, in which the user can cancel."""

@@ -9,7 +9,7 @@ from snapcal_workbench.instrument.known import requested_mode
 from snapcal_workbench.options import Request
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session.checks import identified, identify
-from snapcal_workbench.session.ledger import Ledger
+from snapcal_workbench.session.iterations.ledger import Ledger
 from snapcal_workbench.session.versions import Described, checked_health, described_versions
 from snapcal_workbench.store.references import locate, open_version
 from snapcal_workbench.store.state_init import init_state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pprint import pformat
 
-from snapcal_workbench.session.iteration import Iteration
+from snapcal_workbench.session.iterations.iteration import Iteration
 
 _HEAD = """\
 from snapcal_workbench.hosts.default import default_host

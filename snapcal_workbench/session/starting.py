@@ -19,7 +19,7 @@ from snapcal_workbench.instrument.state import InstrumentState
 from snapcal_workbench.options import Request
 from snapcal_workbench.paths import user_path
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session.folders import IterationFolders
+from snapcal_workbench.session.iterations.folders import IterationFolders
 from snapcal_workbench.store.references import open_version
 from snapcal_workbench.workspaces.protocol import Host
 

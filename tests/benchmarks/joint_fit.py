@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from snapcal_workbench.calibration.groups.convention import curve_terms, group_curve
-from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
+from snapcal_workbench.calibration.groups.pattern.fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
 from snapcal_workbench.calibration.types import (
     DiffCalTable,
     FloatArray,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from snapcal_workbench.panel.views.run_bar import RunBar
-from snapcal_workbench.session.folders import KeptValues
+from snapcal_workbench.session.iterations.folders import KeptValues
 from tests.panel.driving import MOUSE_AND_KEYS
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from typer.testing import CliRunner
 
-from snapcal_workbench.calibration.groups.pattern_fit import PROFILE_NAMES, UNKNOWN_PROFILE
+from snapcal_workbench.calibration.groups.pattern.fit import PROFILE_NAMES, UNKNOWN_PROFILE
 from snapcal_workbench.cli.app import app
 from snapcal_workbench.instrument.moderator import moderator_profile
 from snapcal_workbench.simulation.tree import SimulatedTree

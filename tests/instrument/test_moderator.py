@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snapcal_workbench.calibration.groups.pattern_fit import PROFILE_NAMES, UNKNOWN_PROFILE
+from snapcal_workbench.calibration.groups.pattern.fit import PROFILE_NAMES, UNKNOWN_PROFILE
 from snapcal_workbench.calibration.types import ModeratorProfile
 from snapcal_workbench.errors import FileFormatError
 from snapcal_workbench.instrument.moderator import moderator_profile, write_moderator_profile

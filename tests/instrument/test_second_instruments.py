@@ -20,7 +20,7 @@ from snapcal_workbench.instrument.known import INSTRUMENTS
 from snapcal_workbench.instrument.model import RunRequest
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
-from snapcal_workbench.session.folders import KeptValues
+from snapcal_workbench.session.iterations.folders import KeptValues
 from snapcal_workbench.simulation.beamline import POWGEN_BEAMLINE, Beamline
 from snapcal_workbench.simulation.misalignment import Misalignment
 from snapcal_workbench.simulation.model import Defects

@@ -15,7 +15,7 @@ from snapcal_workbench.panel.presenters.presenter import Presenter
 from snapcal_workbench.panel.presenters.workspace_plots import Plot
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, UnreadableIteration
-from snapcal_workbench.session.ledger import Standing
+from snapcal_workbench.session.iterations.ledger import Standing
 
 
 class RecordingView:

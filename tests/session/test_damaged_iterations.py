@@ -10,7 +10,7 @@ import h5py
 import pytest
 
 from snapcal_workbench.errors import FileFormatError
-from snapcal_workbench.session.folders import IterationFolders
+from snapcal_workbench.session.iterations.folders import IterationFolders
 from snapcal_workbench.simulation.tree import SimulatedTree
 from tests.formats.mutations import mutate_json
 

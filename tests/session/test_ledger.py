@@ -7,7 +7,7 @@ import pytest
 
 from snapcal_workbench.calibration.types import PixelMask
 from snapcal_workbench.hosts.embedded import EmbeddedWorkspaces
-from snapcal_workbench.session.ledger import Ledger
+from snapcal_workbench.session.iterations.ledger import Ledger
 
 
 def mask() -> PixelMask:

@@ -21,7 +21,7 @@ from snapcal_workbench.errors import Cancelled, FileFormatError, StoreError
 from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Session
-from snapcal_workbench.session.folders import IterationFolders
+from snapcal_workbench.session.iterations.folders import IterationFolders
 from snapcal_workbench.simulation.tree import SimulatedTree
 from snapcal_workbench.store.references import open_version
 from tests.support import copy_tree

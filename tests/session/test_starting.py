@@ -23,7 +23,7 @@ from snapcal_workbench.hosts.embedded import EmbeddedHost
 from snapcal_workbench.instrument.snap.geometry import snap_geometry
 from snapcal_workbench.options import Request, Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.session.folders import IterationFolders
+from snapcal_workbench.session.iterations.folders import IterationFolders
 from snapcal_workbench.session.starting import Start, starting_point
 from tests.instrument.conftest import LOGS, write_parameters
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from snapcal_workbench.calibration.groups.group_terms import TERMS
-from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, peak_shapes
+from snapcal_workbench.calibration.groups.pattern.model import GroupPattern, peak_shapes
 from snapcal_workbench.calibration.peaks.pattern_crests import crests, vertices
 from snapcal_workbench.calibration.types import FloatArray, GroupParameters
 from snapcal_workbench.calibration.types.pattern import Convention, PatternFit

@@ -32,7 +32,7 @@ from snapcal_workbench.calibration.groups.group_terms import (
     models_for,
 )
 from snapcal_workbench.calibration.groups.joint import fit_groups, joint_fit_table, joint_results
-from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE
+from snapcal_workbench.calibration.groups.pattern.fit import UNKNOWN_PROFILE
 from snapcal_workbench.calibration.peaks.comb import follow_shift
 from snapcal_workbench.calibration.peaks.peakfit import fit_peaks, fitted_curves
 from snapcal_workbench.calibration.types import (

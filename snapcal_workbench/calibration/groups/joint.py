@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from snapcal_workbench.calibration.groups.convention import CurveTerms, convention_table, curve_terms, group_curve
 from snapcal_workbench.calibration.groups.group_terms import TERMS
-from snapcal_workbench.calibration.groups.pattern_fit import PatternOptions, fit_pattern
+from snapcal_workbench.calibration.groups.pattern.fit import PatternOptions, fit_pattern
 from snapcal_workbench.calibration.peaks.peakfit import JOINT, JOINT_PARAMETERS, chi2_limit
 from snapcal_workbench.calibration.types import (
     DiffCalTable,

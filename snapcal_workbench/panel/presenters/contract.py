@@ -24,8 +24,8 @@ from snapcal_workbench.session import (
     RunSummary,
     UnreadableIteration,
 )
-from snapcal_workbench.session.folders import KeptValues
-from snapcal_workbench.session.ledger import Standing
+from snapcal_workbench.session.iterations.folders import KeptValues
+from snapcal_workbench.session.iterations.ledger import Standing
 from snapcal_workbench.session.versions import Described
 
 Job = Callable[[Progress], object]

@@ -9,7 +9,7 @@ import numpy as np
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, Geometry, MaskReason, PixelResults
 from snapcal_workbench.calibration.units import offset_from_shift
 from snapcal_workbench.report.detectors import difc_change_ppm
-from snapcal_workbench.session.folders import KeptValues
+from snapcal_workbench.session.iterations.folders import KeptValues
 
 CHANGE = "DIFC change (ppm)"
 OFFSET = "offset (bins)"

@@ -26,9 +26,9 @@ from snapcal_workbench.panel.presenters.form import Form
 from snapcal_workbench.panel.presenters.workspace_plots import Plot, plots_of
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.session import Comparison, Iteration, Request, Session, build_request
-from snapcal_workbench.session.folders import KeptValues
 from snapcal_workbench.session.identification import CalibrantFinding
-from snapcal_workbench.session.ledger import Standing
+from snapcal_workbench.session.iterations.folders import KeptValues
+from snapcal_workbench.session.iterations.ledger import Standing
 from snapcal_workbench.session.preview import store_of
 from snapcal_workbench.session.reporting import write_comparison_report
 from snapcal_workbench.session.script import script_of

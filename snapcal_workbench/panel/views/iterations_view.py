@@ -13,7 +13,7 @@ from snapcal_workbench.panel.views.form.options_view import label_of
 from snapcal_workbench.panel.widgets.actions import Doing, TableActions
 from snapcal_workbench.panel.widgets.table import Cell, Column, Table, cell
 from snapcal_workbench.session import Iteration, UnreadableIteration
-from snapcal_workbench.session.ledger import Standing
+from snapcal_workbench.session.iterations.ledger import Standing
 
 COLUMNS = (
     Column("Iteration", "Name or number"),

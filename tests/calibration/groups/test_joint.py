@@ -12,8 +12,8 @@ from snapcal_workbench.calibration.accounting import joint_evidence, placed_peak
 from snapcal_workbench.calibration.groups.convention import convention_table, curve_terms, group_curve
 from snapcal_workbench.calibration.groups.group import calibrate_groups
 from snapcal_workbench.calibration.groups.joint import joint_account, joint_results
-from snapcal_workbench.calibration.groups.pattern_data import background_splines
-from snapcal_workbench.calibration.groups.pattern_fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
+from snapcal_workbench.calibration.groups.pattern.data import background_splines
+from snapcal_workbench.calibration.groups.pattern.fit import UNKNOWN_PROFILE, PatternOptions, fit_pattern
 from snapcal_workbench.calibration.groups.profile import combined_profile
 from snapcal_workbench.calibration.types import (
     DiffCalTable,

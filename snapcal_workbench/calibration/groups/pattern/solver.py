@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from snapcal_workbench.calibration.chunks import default_threads
-from snapcal_workbench.calibration.groups.pattern_linear import (
+from snapcal_workbench.calibration.groups.pattern.linear import (
     LinearFit,
     Projected,
     design,
@@ -23,7 +23,7 @@ from snapcal_workbench.calibration.groups.pattern_linear import (
     project,
     slopes_of,
 )
-from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, Shapes, peak_shapes
+from snapcal_workbench.calibration.groups.pattern.model import GroupPattern, Shapes, peak_shapes
 from snapcal_workbench.calibration.types import FloatArray
 from snapcal_workbench.calibration.types.pattern import Layout
 from snapcal_workbench.progress import Progress

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from snapcal_workbench.calibration.groups.pattern_data import background_splines
-from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, design
-from snapcal_workbench.calibration.groups.pattern_prediction import Deviations
-from snapcal_workbench.calibration.groups.pattern_solver import Problem, Solution, State
+from snapcal_workbench.calibration.groups.pattern.data import background_splines
+from snapcal_workbench.calibration.groups.pattern.linear import LinearFit, design
+from snapcal_workbench.calibration.groups.pattern.prediction import Deviations
+from snapcal_workbench.calibration.groups.pattern.solver import Problem, Solution, State
 from snapcal_workbench.calibration.peaks.pattern_crests import crests
 from snapcal_workbench.calibration.types import FloatArray, GroupParameters, Reflections, Spectra
 from snapcal_workbench.calibration.types.pattern import PatternLines, Phase

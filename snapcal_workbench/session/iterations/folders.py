@@ -30,7 +30,7 @@ from snapcal_workbench.errors import FileFormatError, NotFoundError, StoreError
 from snapcal_workbench.formats.disk.files import damaged
 from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.formats.values import read_values, write_values
-from snapcal_workbench.session.iteration import Iteration, UnreadableIteration, parsed_iteration
+from snapcal_workbench.session.iterations.iteration import Iteration, UnreadableIteration, parsed_iteration
 
 _KEPT = {
     "table": "table",

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snapcal_workbench.calibration.groups.pattern_linear import LinearFit, efficiencies, slopes_of
-from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, Shapes
-from snapcal_workbench.calibration.groups.pattern_solver import Problem, Solution, State, covariance, evaluate, solve
+from snapcal_workbench.calibration.groups.pattern.linear import LinearFit, efficiencies, slopes_of
+from snapcal_workbench.calibration.groups.pattern.model import GroupPattern, Shapes
+from snapcal_workbench.calibration.groups.pattern.solver import Problem, Solution, State, covariance, evaluate, solve
 from snapcal_workbench.calibration.peaks.pattern_kernels import PARAMETERS, peak_slopes
 from snapcal_workbench.calibration.types import FloatArray
 from snapcal_workbench.progress import Progress

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snapcal_workbench.calibration.groups.pattern_data import group_focus, group_patterns
-from snapcal_workbench.calibration.groups.pattern_lines import fine_model, pattern_lines
-from snapcal_workbench.calibration.groups.pattern_model import T0_TERMS, GroupPattern
-from snapcal_workbench.calibration.groups.pattern_prediction import Deviations, deviate, foresee
-from snapcal_workbench.calibration.groups.pattern_solver import Prior, Problem, Solution, covariance, solve
+from snapcal_workbench.calibration.groups.pattern.data import group_focus, group_patterns
+from snapcal_workbench.calibration.groups.pattern.lines import fine_model, pattern_lines
+from snapcal_workbench.calibration.groups.pattern.model import T0_TERMS, GroupPattern
+from snapcal_workbench.calibration.groups.pattern.prediction import Deviations, deviate, foresee
+from snapcal_workbench.calibration.groups.pattern.solver import Prior, Problem, Solution, covariance, solve
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, GroupParameters, Reflections, Spectra
 from snapcal_workbench.calibration.types.pattern import (
     PROFILE_KINDS,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from snapcal_workbench.session.ledger import Ledger
+from snapcal_workbench.session.iterations.ledger import Ledger
 from snapcal_workbench.workspaces.protocol import Value, WorkspaceList
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from scipy.ndimage import median_filter
 
-from snapcal_workbench.calibration.groups.pattern_model import GroupPattern
+from snapcal_workbench.calibration.groups.pattern.model import GroupPattern
 from snapcal_workbench.calibration.types import DiffCalTable, FloatArray, GroupParameters, Reflections, Spectra
 from snapcal_workbench.calibration.types.pattern import GroupFocus, Phase
 

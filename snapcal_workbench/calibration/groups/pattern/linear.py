@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import nnls
 
-from snapcal_workbench.calibration.groups.pattern_model import GroupPattern, Shapes
+from snapcal_workbench.calibration.groups.pattern.model import GroupPattern, Shapes
 from snapcal_workbench.calibration.peaks.pattern_kernels import (
     column_ranges,
     normal_matrix,

@@ -1,0 +1,1 @@
+"""The joint fit of all groups' patterns; see docs/group-model.md."""
