@@ -6,6 +6,7 @@ Of the JSON file only the CIF, the intensity threshold and the overrides matter 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -122,7 +123,8 @@ def read_calibrant(path_or_name: str | Path, settings: Settings) -> Calibrant:
 
     Raises:
         NotFoundError: No such calibrant (lists those there are), or its CIF file is missing.
-        InputError: Several calibrants have that name; it has no CIF file; or the CIF file lies outside the folder.
+        InputError: Several calibrants have that name; it is a CIF file itself; it has no CIF file; or the CIF file lies
+            outside the folder.
         FileFormatError: The JSON file cannot be understood.
     """
     path = _locate(path_or_name, settings)
@@ -143,7 +145,7 @@ def read_calibrant(path_or_name: str | Path, settings: Settings) -> Calibrant:
 def _locate(path_or_name: str | Path, settings: Settings) -> Path:
     given = user_path(path_or_name)
     if os.path.isfile(given):
-        return given.absolute()
+        return _no_cif(given.absolute())
     calibrants = find_calibrants(settings)
     wanted = str(path_or_name).strip().lower()
     found = [path for path in calibrants if wanted in (path.name.lower(), path.stem.lower())]
@@ -156,10 +158,28 @@ def _locate(path_or_name: str | Path, settings: Settings) -> Path:
             found=", ".join(path.name for path in found),
             fix="Give the name of the file.",
         )
+    if os.path.isfile(settings.calibrant_samples / given):
+        _no_cif(settings.calibrant_samples / given)
     raise NotFoundError(
         f"There is no calibrant {str(path_or_name)!r}.",
         found=f"in {settings.calibrant_samples}: {', '.join(path.stem for path in calibrants) or 'nothing'}",
         fix="Give one of these, or the path of a calibrant's JSON file; see the setting 'calibrant_samples'.",
+    )
+
+
+def _no_cif(path: Path) -> Path:
+    """The path of a calibrant; a CIF file alone does not make one.
+
+    Raises:
+        InputError: It is a CIF file.
+    """
+    if path.suffix.lower() != ".cif":
+        return path
+    text = json.dumps({"name": path.stem, "crystallography": {"cifFile": str(path)}}, ensure_ascii=False)
+    raise InputError(
+        "A calibrant is a JSON file that names a CIF file, not the CIF file itself.",
+        found=str(path),
+        fix=f"Write {text} into a file such as {path.stem}.json, and give that one.",
     )
 
 

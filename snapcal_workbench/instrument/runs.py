@@ -15,6 +15,7 @@ from pathlib import Path
 from snapcal_workbench.errors import InputError, NotFoundError
 from snapcal_workbench.instrument.known import instrument_of
 from snapcal_workbench.options import Settings
+from snapcal_workbench.options.runs import check_length
 from snapcal_workbench.paths import user_path
 
 RESERVED_RUNS = {"000000": "0000000000000000", "000001": "0000000000000001"}
@@ -87,12 +88,13 @@ def run_number_of(text: str, settings: Settings) -> str:
     Raises:
         InputError: It is not a number, or one that cannot have data.
     """
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+    if not re.fullmatch(r"\d+", text, re.ASCII):
         raise InputError(
             "A run is given by its number, or by the path of a NeXus file.",
             found=repr(text)[:80],
             fix="Give digits only, e.g. 58882.",
         )
+    check_length(text)
     if text.zfill(6) in RESERVED_RUNS:
         raise InputError(
             "Run numbers 0 and 1 stand for the bare instrument and have no data.",
@@ -176,6 +178,9 @@ def _no_such_run(
     names = " or ".join(f"{root}/IPTS-*/{pattern.format(run=number)}" for pattern in patterns)
     found = f"no file {names}; looked into {proposals} proposals"
     fix = "Check the run number and the setting 'ipts_root', or give the path of the NeXus file."
+    if not unreadable and not os.path.isdir(root):
+        found = f"no folder {root}, where the proposals should be"
+        fix = f"Set 'ipts_root' to the folder that has {root.name}/IPTS-…, or give the path of the NeXus file."
     if unreadable:
         shown = ", ".join(map(str, unreadable[:5])) + (", …" if len(unreadable) > 5 else "")
         found += f", of which {len(unreadable)} may not be read: {shown}"

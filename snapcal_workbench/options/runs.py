@@ -13,8 +13,11 @@ from snapcal_workbench.errors import InputProblemError
 MOST_RUNS = 200
 """Runs of one measurement. More is a slip of the key: a day has 144 runs of ten minutes, and each is read."""
 
+MOST_DIGITS = 9
+"""Of a run number. SNAP's had five in 2024; two numbers that ran into each other have ten."""
+
 _NUMBERS = re.compile(r"[\d,\s–-]+", re.ASCII)
-_PART = re.compile(r"\s*(\d{1,9})\s*(?:[–-]\s*(\d{1,9})\s*)?", re.ASCII)
+_PART = re.compile(r"\s*(\d+)\s*(?:[–-]\s*(\d+)\s*)?", re.ASCII)
 
 
 def expand_runs(texts: Iterable[str]) -> tuple[str, ...]:
@@ -24,7 +27,7 @@ def expand_runs(texts: Iterable[str]) -> tuple[str, ...]:
         texts: Each a run number, numbers and ranges with commas between, or the path of a file, which is left as it is.
 
     Raises:
-        InputProblemError: A range runs backwards or is no range, or there are too many runs.
+        InputProblemError: A number is too long, a range runs backwards or is no range, or there are too many runs.
     """
     runs: list[str] = []
     for text in texts:
@@ -44,8 +47,25 @@ def _expanded(text: str) -> list[str]:
                 found=text.strip()[:80],
                 fix="Write for example 58882-58885,58890.",
             )
+        for number in filter(None, found.groups()):
+            check_length(number)
         runs += _range(found[1], found[2] or found[1])
     return runs
+
+
+def check_length(digits: str) -> None:
+    """Refuse a run number that is too long.
+
+    Raises:
+        InputProblemError: It has more than `MOST_DIGITS`.
+    """
+    if len(digits) > MOST_DIGITS:
+        raise InputProblemError(
+            "runs",
+            f"A run number has at most {MOST_DIGITS} digits.",
+            found=f"{len(digits)} digits: {digits[:40]}" + ("…" if len(digits) > 40 else ""),
+            fix="Correct it; several runs have commas between, as in 58882,58883.",
+        )
 
 
 def _range(first: str, last: str) -> list[str]:

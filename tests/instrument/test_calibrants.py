@@ -40,6 +40,20 @@ def add(settings: Settings):
     return write
 
 
+@pytest.mark.parametrize("given", ["silicon.cif", "path"])
+def test_a_cif_file_is_no_calibrant_and_the_error_says_how_to_make_one_of_it(
+    settings: Settings, add, tmp_path: Path, given: str
+) -> None:
+    add().unlink()
+    cif = settings.calibrant_samples / "silicon.cif"
+    with pytest.raises(InputError, match="JSON file that names a CIF file") as caught:
+        read_calibrant(cif if given == "path" else given, settings)
+    made = tmp_path / "made.json"
+    made.write_text("".join(re.findall(r"\{.*\}", caught.value.fix)))
+    calibrant = read_calibrant(made, settings)
+    assert (calibrant.name, calibrant.cif_path, calibrant.cif_text) == ("silicon", cif, "data_Si\n")
+
+
 def test_calibrants_are_listed_sorted(settings: Settings, add) -> None:
     assert find_calibrants(settings) == []
     paths = [add("b_1"), add("a_1")]

@@ -34,6 +34,22 @@ def test_a_neighbours_proposal_is_never_given(tree: Settings, add_run: Callable[
     assert "1 proposals" in str(caught.value)
 
 
+def test_a_tree_without_the_folder_of_the_proposals_is_told(tree: Settings) -> None:
+    elsewhere = tree.model_copy(update={"ipts_root": tree.ipts_root / "elsewhere"})
+    with pytest.raises(NotFoundError) as caught:
+        find_run("58882", elsewhere)
+    assert caught.value.found.startswith(f"no folder {elsewhere.ipts_root / 'SNAP'}")
+    assert "ipts_root" in caught.value.fix
+
+
+@pytest.mark.parametrize("digits", ["7000170001", "7" * 5000])
+def test_a_run_number_that_is_too_long_is_told(tree: Settings, digits: str) -> None:
+    with pytest.raises(InputError, match="at most 9 digits") as caught:
+        find_run(digits, tree)
+    assert caught.value.found.startswith(f"{len(digits)} digits: 7")
+    assert len(str(caught.value)) < 300
+
+
 def test_the_legacy_file_serves_where_there_is_no_other(tree: Settings, add_run: Callable[..., Path]) -> None:
     legacy = tree.ipts_root / "SNAP" / "IPTS-7" / "data" / "SNAP_58882_event.nxs"
     legacy.parent.mkdir(parents=True)

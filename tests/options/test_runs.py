@@ -30,6 +30,13 @@ def test_ranges_become_runs(texts: list[str], runs: list[str]) -> None:
     assert expand_runs(texts) == tuple(runs)
 
 
+@pytest.mark.parametrize("text", ["7000170001", "58882,7000170001", "58882-5888358884", "1234567890-58883"])
+def test_a_number_that_is_too_long_is_told(text: str) -> None:
+    with pytest.raises(InputProblemError, match="at most 9 digits") as caught:
+        expand_runs([text])
+    assert caught.value.found.startswith("10 digits: ")
+
+
 @given(PIECES)
 def test_any_ranges_become_what_they_say(pieces: list[tuple[int, int]]) -> None:
     text = ",".join(f"{first}-{first + more}" if more else f"{first}" for first, more in pieces)
