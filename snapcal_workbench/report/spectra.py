@@ -105,7 +105,7 @@ def draw_group_spectrum(
     band = figure.add_subplot(grid[0], sharex=spectrum)
     band.axis("off")
     style(spectrum, theme, ylabel="Counts per bin")
-    style(residual, theme, xlabel="d-spacing (Å)", ylabel="Residual\n(std. errors)")
+    style(residual, theme, xlabel="d-spacing (Å)")
     band.set_title(f"Group {group}", loc="left", fontsize=SMALL + 2.5, color=theme.text)
     spectrum.tick_params(labelbottom=False)
     index = np.flatnonzero(spectra.number == group)
@@ -123,6 +123,8 @@ def draw_group_spectrum(
     _draw_foreign(spectrum, others, theme)
     if fitted is None or not marks:
         note(residual, "No peaks were fitted in this group", theme)
+    else:
+        _name_residual(residual, theme)
     _label_peaks(figure, band, marks, theme)
     _legends(figure, marks, peaks, fitted is not None, bool(crossed), theme, others)
     return spectrum, residual
@@ -182,6 +184,21 @@ def _draw_data(
     largest = np.nanmax(np.abs(difference)) if np.isfinite(difference).any() else 0.0
     limit = max(4.0, 1.1 * float(largest))
     residual.set_ylim(-limit, limit)
+
+
+def _name_residual(residual: Axes, theme: Theme) -> None:
+    """Say what the residual is, within its axes: they are lower than a label beside them would be long."""
+    residual.annotate(
+        "residual (standard errors)",
+        xy=(0.0, 1.0),
+        xycoords="axes fraction",
+        xytext=(4.0, -2.0),
+        textcoords="offset points",
+        va="top",
+        fontsize=SMALL,
+        color=theme.text,
+        bbox={"facecolor": theme.plot_background, "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+    )
 
 
 def _set_range(axes: Axes, spectra: Spectra, index: int, marks: Sequence[PeakMark]) -> None:

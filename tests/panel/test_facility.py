@@ -260,6 +260,20 @@ def test_a_dark_theme_darkens_every_part(qtbot, window: CalibrationWindow) -> No
         window.setPalette(before)
 
 
+def test_pictures_of_nothing_have_the_colour_of_the_theme(qtbot, window: CalibrationWindow) -> None:
+    history = window.facility.history
+    window.pages.setCurrentWidget(window.facility)
+    qtbot.waitUntil(lambda: history.pane.canvas.isVisible() and not history.pane.busy, timeout=20_000)
+    before = window.palette()
+    try:
+        window.setPalette(dark_palette())
+        qtbot.waitUntil(lambda: not history.pane.busy, timeout=20_000)
+        assert to_rgb(history.pane.figure.get_facecolor()) == to_rgb(history.pane.theme.background)
+        assert history.pane.canvas.grab().toImage().pixelColor(20, 20).lightness() < 128
+    finally:
+        window.setPalette(before)
+
+
 def test_the_tree_may_be_empty(qtbot, small_tree: SimulatedTree, settings: None) -> None:
     window = CalibrationWindow(EmbeddedHost(small_tree.settings))
     qtbot.addWidget(window)

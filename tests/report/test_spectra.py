@@ -33,6 +33,18 @@ def test_data_fit_and_residual_are_those_given(contents):
     np.testing.assert_allclose(line(residual, "residual").get_ydata(), (y - fit) / e)
 
 
+@pytest.mark.parametrize("height", [1.4, 1.8, 2.6, 5.0])
+def test_the_labels_of_the_axes_never_lie_on_each_other(contents, height):
+    figure = Figure(figsize=(6.0, height))
+    FigureCanvasAgg(figure).draw()
+    both = draw_group_spectrum(figure, contents.spectra, contents.fitted, contents.final_fits, contents.peaks[4], 4)
+    figure.canvas.draw()
+    labels = [text for axes in both for text in (axes.yaxis.label, *axes.texts) if text.get_text()]
+    assert [text.get_text().split()[0].lower() for text in labels] == ["counts", "residual"]
+    upper, lower = (text.get_window_extent() for text in labels)
+    assert not upper.overlaps(lower)
+
+
 def test_every_window_is_shaded_and_rejected_ones_are_hatched(contents):
     fits, group = contents.final_fits, 2
     spectrum, _ = draw_group_spectrum(Figure(), contents.spectra, contents.fitted, fits, contents.peaks[group], group)

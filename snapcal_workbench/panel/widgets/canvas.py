@@ -272,7 +272,7 @@ class FigurePane(QWidget):
         self.canvas = Canvas(self.figure)
         self.canvas.setAccessibleName(name)
         self.result: object = None
-        self._draw: Draw | None = None
+        self._draw: Draw = _nothing
         self._trouble = PlainLabel("")
         self._trouble.setVisible(False)
         self._trouble.setWordWrap(True)
@@ -284,6 +284,7 @@ class FigurePane(QWidget):
         layout.addWidget(self.toolbar)
         layout.addWidget(self._trouble)
         layout.addWidget(self.canvas, 1)
+        self.clear()
 
     @property
     def theme(self) -> Theme:
@@ -304,7 +305,7 @@ class FigurePane(QWidget):
     def picture(self) -> Callable[[Path], Path] | None:
         """Writes what is shown now, as it is zoomed, as PNG in light colours; None where nothing is shown."""
         draw = self._draw
-        if draw is None or draw is _nothing or self.busy:
+        if draw is _nothing or self.busy:
             return None
         limits = [(axes.get_xlim(), axes.get_ylim()) for axes in self.figure.axes]
 
@@ -323,7 +324,7 @@ class FigurePane(QWidget):
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
         """Draw anew in the colours of another theme."""
         super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.PaletteChange and self._draw is not None:
+        if event is not None and event.type() == QEvent.Type.PaletteChange and hasattr(self, "_draw"):
             self.draw(self._draw)
 
     def _drawn(self, result: object) -> None:
