@@ -8,7 +8,7 @@ from pydantic import Field
 
 from snapcal_workbench.algorithms.ingredients import FocusedInputs, peak_ingredients, write_focused
 from snapcal_workbench.calibration import chain
-from snapcal_workbench.calibration.accounting import account_of_steps
+from snapcal_workbench.calibration.accounting import account_of_steps, other_phases
 from snapcal_workbench.calibration.types import DiffCalTable, PixelMask
 from snapcal_workbench.calibration.types.calibration import with_account
 from snapcal_workbench.options import CalibrationOptions
@@ -40,6 +40,8 @@ def run(inputs: Inputs, host: Host, progress: Progress) -> Outputs:
     start, mask = ingredients.table, ingredients.mask
     beam = chain.look_at_beam(ingredients, _staying(options), progress.part(0.0, 0.1)).findings
     found, step = chain.correct(ingredients, start, mask, options, progress.part(0.1, 0.5))
+    for text in other_phases(step.foreign):
+        progress.warn(text)
     part = progress.part(0.5, 1.0)
     after = chain.assess(
         ingredients, found.table, found.mask, options, part, foreign=step.foreign, pattern=found.pattern

@@ -16,6 +16,7 @@ from snapcal_workbench.calibration.types import (
     ExpectedPeaks,
     FitTable,
     FloatArray,
+    Foreign,
     GroupMetrics,
     GroupParameters,
     GroupStep,
@@ -26,7 +27,7 @@ from snapcal_workbench.calibration.types import (
 )
 from snapcal_workbench.calibration.types.calibration import table_hash
 from snapcal_workbench.calibration.types.pattern import JointAccount
-from snapcal_workbench.calibration.verdict import Evidence, GroupEvidence, judge
+from snapcal_workbench.calibration.verdict import FOREIGN, Evidence, GroupEvidence, judge
 from snapcal_workbench.options import CalibrationOptions
 
 PLACED = 300e-6
@@ -78,7 +79,7 @@ def account_of_steps(
     pixels = (*(before.pixel_steps if before else ()), *pixel_steps)
     groups = (*(before.group_steps if before else ()), *group_steps)
     grouped = ingredients.grouping.group > 0
-    earlier = [text for text in before.warnings if text not in unconverged(before.pixel_steps)] if before else []
+    earlier = _still_said(before, group_steps) if before else []
     told = dict.fromkeys([*unconverged(pixels), *earlier, *ingredients.warnings, *warnings])
     return Account(
         sources=replace(ingredients.sources, start=before.sources.start) if before else ingredients.sources,
@@ -97,6 +98,14 @@ def account_of_steps(
     )
 
 
+def _still_said(before: Account, group_steps: list[GroupStep]) -> list[str]:
+    """The earlier warnings without those of which later steps tell anew."""
+    outdated = set(unconverged(before.pixel_steps))
+    if group_steps:
+        outdated.update(text for step in before.group_steps for text in other_phases(step.foreign))
+    return [text for text in before.warnings if text not in outdated]
+
+
 def masked_by_reason(mask: PixelMask) -> Mapping[str, int]:
     """Number of masked pixels by reason, in words."""
     return {reason.text: count for reason, count in mask.counts().items()}
@@ -109,6 +118,15 @@ def unconverged(steps: tuple[PixelStep, ...]) -> list[str]:
         for i, step in enumerate(steps, start=1)
         if not step.converged
     ]
+
+
+def other_phases(foreign: Foreign) -> list[str]:
+    """What is to be said of the other phases that were found, and of the peaks of none, one sentence each."""
+    told = [f"Another phase is in the beam: {phase.text}." for phase in foreign.phases]
+    if foreign.unknown > FOREIGN[0]:
+        where = ", ".join(f"{peak.d:.3f}" for peak in foreign.peaks if not peak.phase)
+        told.append(f"Peaks of nothing known, with {foreign.unknown:.1%} of the counts in peaks: d = {where} A.")
+    return told
 
 
 def evidence_of(

@@ -16,6 +16,7 @@ from snapcal_workbench.calibration.accounting import (
     Assessment,
     account_of_steps,
     masked_by_reason,
+    other_phases,
     unconverged,
 )
 from snapcal_workbench.calibration.beam import (
@@ -55,7 +56,6 @@ from snapcal_workbench.calibration.types import (
     PixelStep,
 )
 from snapcal_workbench.calibration.units import tof_from_d
-from snapcal_workbench.calibration.verdict import FOREIGN
 from snapcal_workbench.options import CalibrationOptions
 from snapcal_workbench.progress import Progress
 
@@ -101,6 +101,11 @@ def calibrate(ingredients: Ingredients, options: CalibrationOptions, progress: P
         _repeat(course, ingredients, options, number, progress.part(_done(number - 1), _done(number)))
         if course.group_steps[-1].converged:
             break
+        if number < repeats:  # the next repetition sees sharper peaks: what it finds is what is warned of
+            for text in other_phases(course.group_steps[-1].foreign):
+                progress.inform(text)
+    for text in other_phases(course.group_steps[-1].foreign):
+        progress.warn(text)
     for text in unconverged(tuple(course.pixel_steps)):
         progress.warn(text)
     after = finish(ingredients, course, options, progress.part(_done(number), 1.0))
@@ -292,7 +297,6 @@ def correct(
     spectra = focused(ingredients, table, mask, parameters, options, progress.part(0.0, 0.25))
     company = ingredients.company
     foreign = foreign_peaks(spectra, parameters, reflections_of(ingredients), company, options)
-    _tell(foreign, progress)
     peaks = undisturbed(peaks_of(ingredients, parameters, options.peaks), foreign, parameters, company)
     found = calibrate_groups(
         spectra,
@@ -327,15 +331,6 @@ def correct(
         joint=joint,
         foreign=foreign,
     )
-
-
-def _tell(foreign: Foreign, progress: Progress) -> None:
-    """Name the other phases that were found, and the peaks of none."""
-    for phase in foreign.phases:
-        progress.warn(f"Another phase is in the beam: {phase.text}.")
-    if foreign.unknown > FOREIGN[0]:
-        where = ", ".join(f"{peak.d:.3f}" for peak in foreign.peaks if not peak.phase)
-        progress.warn(f"Peaks of nothing known, with {foreign.unknown:.1%} of the counts in peaks: d = {where} A.")
 
 
 def largest_correction(

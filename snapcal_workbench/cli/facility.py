@@ -45,8 +45,20 @@ def _in_words(found: RunSummary) -> dict[str, str]:
         "IPTS": found.ipts,
         "files": "\n".join(found.files),
         "groupings": ", ".join(found.groupings) or "none",
-        "versions": str(found.n_versions),
+        "versions": _versions(found),
     }
+
+
+def _versions(found: RunSummary) -> str:
+    """How many versions were saved, and which one applies to each run."""
+    from snapcal_workbench.store.effect import version_text
+
+    if not found.state_exists:
+        return "none"
+    retired = f", {found.n_retired} of them retired" if found.n_retired else ""
+    saved = f"{found.n_versions} saved{retired}" if found.n_versions else "only the default"
+    applying = (f"{version_text(version)} applies to run {run}" for run, version in found.applies.items())
+    return "; ".join([saved, *applying])
 
 
 def state(

@@ -69,20 +69,28 @@ def show(context: typer.Context, version: Version, verify: Verify = True, as_jso
     _show_description(found)
 
 
+def _verdict(found: dict[str, Any]) -> str:
+    """What is to be thought of it, with the reasons; of a propagated version where it comes from and what that adds."""
+    from snapcal_workbench.facility.states import verdict_of
+
+    word, text = verdict_of(found)
+    if not word:
+        return "none is recorded"
+    return text if word == "propagated" else f"{word}. {text}".strip()
+
+
 def _show_description(found: dict[str, Any]) -> None:
     entry = found["entry"]
     masked = ", ".join(f"{count} {reason}" for reason, count in found["masked"].items())
     own = ("stateId", "mode", "version", "path", "pixels", "writtenBy", "snapredVersion")
     of_entry = ("runNumber", "appliesTo", "author", "timestamp", "comments")
     fields = [(name, found[name]) for name in own] + [(name, entry.get(name)) for name in of_entry]
-    say_fields([*fields, ("masked", masked or "none")], width=15)
-    metrics = (found["metrics"] or {}).get("calibrationMetric", [])
+    say_fields([*fields, ("masked", masked or "none"), ("verdict", _verdict(found))], width=15)
     rows = [
-        (str(i + 1), m["twoThetaAverage"], m["sigmaAverage"], m["strainAverage"], m["strainStandardDeviation"])
-        for i, m in enumerate(metrics)
+        (f"{m['group']}", m["twoTheta"], m["sigma"], m["strainPpm"], m["strainStdPpm"]) for m in found["groups"] or ()
     ]
     if rows:
-        show_table("Groups", ["position", "2theta", "sigma/d", "(d_ref - d)/sigma", "its std"], rows)
+        show_table("Groups", ["group", "2theta", "sigma/d", "strain (ppm)", "strain std (ppm)"], rows)
     say_fields([("file", name) for name in found["files"] or {}], width=15)
     for text in found["notes"]:
         note(f"Warning: {text}. `snapcal repair --adopt` lets it count as it is.")
@@ -122,16 +130,20 @@ def unretire(
 def _retirement(
     context: typer.Context, version: str, change: Callable[[StateStore, int, Progress], IndexEntry], as_json: bool
 ) -> None:
+    from snapcal_workbench.store.effect import told_of_reassigned
     from snapcal_workbench.store.references import locate
 
     store, number = locate(context.obj.load(), version)
+    before = store.entries()
     with step("Changing the index", quiet=True) as progress:
         entry = change(store, number, progress)
+    told = told_of_reassigned(store.reassigned(before), number)
     if as_json:
-        show_json(entry.to_json())
+        show_json({**entry.to_json(), "effect": told})
     else:
         done = "retired: it applies to no run" if entry.is_retired else f"back: it applies to {entry.applies_to}"
         say(f"Version {number} of state {store.state_id} is {done}.")
+        say("\n".join(told))
 
 
 def verify(

@@ -176,7 +176,7 @@ def _object(path: Path) -> dict[str, object] | str:
 def _described(documents: _Documents, logs: StateLogs) -> tuple[_Told, tuple[str, ...]]:
     """The fields of a row that documents tell, and what they should tell and do not."""
     state = _below(documents.parameters, "instrumentState")
-    word, text = _verdict(_below(documents.record, "snapcalWorkbench"))
+    word, text = verdict_of(_below(documents.record, "snapcalWorkbench"))
     told: _Told = {
         "name": str(documents.parameters.get("name") or ""),
         "cycle": str(_below(state, "instrumentConfig", "cycle").get("cycleID") or ""),
@@ -192,8 +192,11 @@ def _described(documents: _Documents, logs: StateLogs) -> tuple[_Told, tuple[str
         return told, (f"{PARAMETERS} does not tell the positions and the wavelength of the state.",)
 
 
-def _verdict(own: Mapping[str, object]) -> tuple[str, str]:
-    """In a word and in sentences; that of a propagated version was found in another state, and is not one of this."""
+def verdict_of(own: Mapping[str, object]) -> tuple[str, str]:
+    """What our fields of a record say of a version, in a word and in sentences.
+
+    The verdict of a propagated version was found in another state, and is not one of this.
+    """
     verdict, made = _below(own, "account", "verdict"), _below(own, "provenance", "propagated")
     reasons = found if isinstance(found := verdict.get("reasons"), (list, tuple)) else ()
     word, text = str(verdict.get("word") or ""), " ".join(map(str, (verdict.get("course") or "", *reasons))).strip()

@@ -53,7 +53,7 @@ class Effect:
     def sentences(self) -> list[str]:
         """What is to be told before the version is saved."""
         told = [f"It applies to {self.applies_to}: {_runs(self.known, self.takes)}."]
-        told += [f"It takes {_range(part)} from {_version(part.version)}." for part in self.taken[:_SHOWN]]
+        told += [f"It takes {_range(part)} from {version_text(part.version)}." for part in self.taken[:_SHOWN]]
         if len(self.taken) > _SHOWN:
             told.append(f"It takes runs of {len(self.taken) - _SHOWN} more ranges.")
         if self.only:
@@ -98,6 +98,59 @@ def effect_of(
         raise _takes_none(condition, run, list(known), only)
     parts = (_taken(choices, max(low, span.first), min(high, span.last)) for span in _joined(counting))
     return Effect(str(condition), tuple(chain.from_iterable(parts)), known, takes, only)
+
+
+@dataclass(frozen=True)
+class Reassigned:
+    """Runs from `first` to `last` (infinite for all later ones) that used version `before`, and use `after` now."""
+
+    first: int
+    last: float
+    before: int | None
+    after: int | None
+
+
+def reassigned(
+    before: Sequence[IndexEntry],
+    after: Sequence[IndexEntry],
+    use_lite_mode: bool | None,
+    cycles: Sequence[BeamCycle] = (),
+) -> list[Reassigned]:
+    """The runs for which another version is chosen after a change of the index, in ascending order.
+
+    Args:
+        before: The entries; after: those of now.
+        use_lite_mode: Mode of the runs; None where all entries are of it.
+        cycles: As for `effect_of`.
+    """
+    spans = spans_of(cycles)
+    choices = []
+    for entries in (before, after):
+        own = [entry for entry in entries if use_lite_mode in (None, entry.use_lite_mode)]
+        choices.append([choice for span in spans for choice in _choices_in(span, own, cycles)])
+    starts = sorted({start for found in choices for start, _ in found})
+    parts: list[Reassigned] = []
+    for start, following in zip(starts, [*starts[1:], math.inf], strict=True):
+        old, new = (found[bisect_right(found, start, key=lambda choice: choice[0]) - 1][1] for found in choices)
+        if old == new:
+            continue
+        joins = parts and parts[-1].last + 1 == start and (parts[-1].before, parts[-1].after) == (old, new)
+        first = parts.pop().first if joins else start
+        parts.append(Reassigned(first, following - 1, old, new))
+    return parts
+
+
+def told_of_reassigned(parts: Sequence[Reassigned], version: int) -> list[str]:
+    """What became of the runs that a version was taken from, or that it took, one sentence for each range."""
+    told = []
+    for part in parts:
+        use = "uses" if part.last == part.first else "use"
+        instead = f"{use} {version_text(part.after)} now, instead of {version_text(part.before)}"
+        if version in (part.before, part.after):
+            told.append(f"{_range(part)} {instead}.".capitalize())
+    if len(told) > _SHOWN:
+        told = [*told[:_SHOWN], f"So do {len(told) - _SHOWN} more ranges of runs with their own."]
+    return told or ["It changes for no run which version it uses."]
 
 
 def _takes_none(condition: AppliesTo, run: int, known: Sequence[int], only: str) -> InputError:
@@ -188,13 +241,14 @@ def _listed(runs: Iterable[int]) -> str:
     return shown if len(numbers) <= _SHOWN else f"{shown} and {len(numbers) - _SHOWN} more"
 
 
-def _range(part: Taken) -> str:
+def _range(part: Taken | Reassigned) -> str:
     if part.last == math.inf:
         return f"all runs from {part.first} on"
     return f"run {part.first}" if part.first == part.last else f"runs {part.first} to {int(part.last)}"
 
 
-def _version(version: int | None) -> str:
+def version_text(version: int | None) -> str:
+    """A version in a sentence; None for none, 0 for the default."""
     if version is None:
         return "no version"
     return f"version {version}" if version else "the default"

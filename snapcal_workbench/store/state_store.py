@@ -5,6 +5,7 @@ Reading takes no lock and writes nothing, so a read-only tree is fully usable. S
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.disk.patient import patient
-from snapcal_workbench.store.effect import Effect, effect_of
+from snapcal_workbench.store.effect import Effect, Reassigned, effect_of, reassigned
 from snapcal_workbench.store.index_file import read_snapshot
 from snapcal_workbench.store.layout import (
     INDEX,
@@ -181,6 +182,11 @@ class StateStore:
         run = int(run_number.split("+")[0])
         condition = AppliesTo.from_text(applies_to) if applies_to else AppliesTo.from_run(run)
         return effect_of(self.entries(), run, condition, self.mode_of_entries(), refusing_cycles(self.settings))
+
+    @patient
+    def reassigned(self, before: Sequence[IndexEntry]) -> list[Reassigned]:
+        """The runs for which another version is chosen than with the entries of before."""
+        return reassigned(before, self.entries(), self.mode_of_entries(), refusing_cycles(self.settings))
 
     @patient
     def seed(self) -> Seed:

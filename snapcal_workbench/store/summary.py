@@ -40,7 +40,11 @@ class RunSummary(BaseModel):
     ipts: str
     files: tuple[str, ...]
     groupings: tuple[str, ...]
-    n_versions: int
+    n_versions: int = Field(description="Saved versions: all but the default")
+    n_retired: int = Field(0, description="Of these, retired ones")
+    applies: dict[int, int | None] = Field(
+        default_factory=dict, description="Version that applies to each run: 0 for the default, None for none"
+    )
     warnings: tuple[str, ...] = Field((), description="What is odd about the run, such as detectors that moved")
 
 
@@ -81,6 +85,9 @@ def summary_of(
     """
     exists = (settings.powder_home / state.state_id).is_dir()
     store = StateStore(settings, state.state_id, mode)
+    saved = [entry for entry in store.entries() if entry.version] if exists else []
+    runs = [int(run) for run in info.run_number.split("+")] if exists else []
+    chosen = {run: store.choose(run) for run in runs}
     return RunSummary(
         run_number=info.run_number,
         title=info.title,
@@ -92,7 +99,9 @@ def summary_of(
         ipts=ipts,
         files=files,
         groupings=tuple(groupings_of_state(settings, state.state_id, mode)),
-        n_versions=len(store.entries()) if exists else 0,
+        n_versions=len(saved),
+        n_retired=sum(entry.is_retired for entry in saved),
+        applies={run: entry.version if entry else None for run, entry in chosen.items()},
         state_name=_name_of(store) if exists else "",
         wavelength=_number(state, instrument_of(settings).logs.wavelength, settings),
         arcs=_arcs(state, settings),

@@ -83,6 +83,11 @@ def test_other_phases_are_told_with_their_part() -> None:
     assert "d = 2.400 A" in judge(unknown).reasons[0]
 
 
+@pytest.mark.parametrize(("scale", "cell"), [(0.99996, "0.00"), (1.00004, "0.00"), (0.9999, "-0.01"), (1.0, "0.00")])
+def test_a_cell_that_rounds_to_no_change_has_no_sign(scale: float, cell: str) -> None:
+    assert FoundPhase("lead", "Pb", scale, 0.25, 0.0).text == f"lead, cell {cell} %, 25% of the counts in peaks"
+
+
 def test_modules_that_moved_or_were_lost_are_told() -> None:
     cells = (CellShift(4, "moved", 0.04, 12.0, 0.98), CellShift(7, "lost", 0.0, 2.0, 0.1))
     found = judge(replace(GOOD, cells=cells))

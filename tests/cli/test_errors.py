@@ -64,6 +64,12 @@ def test_no_such_run(small_tree: SimulatedTree) -> None:
     assert str(small_tree.settings.ipts_root) in error["found"]
 
 
+def test_a_state_with_nothing_but_its_default_says_so(small_tree: SimulatedTree) -> None:
+    assert "versions: none\n" in snapcal(small_tree, "state", RUN).stdout
+    assert snapcal(small_tree, "init-state", RUN, "--name", "test").exit_code == 0
+    assert f"versions: only the default; the default applies to run {RUN}\n" in snapcal(small_tree, "state", RUN).stdout
+
+
 def test_a_run_in_two_proposals(small_tree: SimulatedTree) -> None:
     other = small_tree.settings.instrument_home / "IPTS-00002" / "nexus"
     other.mkdir(parents=True)

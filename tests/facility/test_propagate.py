@@ -160,3 +160,28 @@ def test_the_shell_shows_and_does_it(states: list[SnapredState]) -> None:
     failed = CliRunner().invoke(app, [*where, "propagate", reference(states), "--to", states[3].state.state_id])
     assert failed.exit_code == 6
     assert "same detector position" in failed.stdout + failed.stderr
+
+
+def test_the_shell_shows_where_a_propagated_version_comes_from_and_what_it_adds(states: list[SnapredState]) -> None:
+    (done,) = propagate(states[0].settings, reference(states), to=[states[1].state.state_id], author="tester")
+    where = ["--set", f"calibration_home={states[0].settings.calibration_home}"]
+    shown = CliRunner().invoke(app, [*where, "show", f"{done.state_id}/1"])
+    assert shown.exit_code == 0, shown.output
+    text = " ".join(shown.stdout.split())
+    assert f"Propagated from {reference(states)}" in text
+    assert f"adds {done.added_ppm:.0f} ppm to the uncertainty" in text
+    assert "strain (ppm)" in text
+
+
+def test_the_shell_says_which_version_applies_to_the_runs_of_a_retired_one(states: list[SnapredState]) -> None:
+    state_id, settings = states[0].state.state_id, states[0].settings
+    where = [
+        "--set",
+        f"calibration_home={settings.calibration_home}",
+        "--set",
+        f"lock_directory={settings.lock_directory}",
+    ]
+    for command, says in (("retire", "on use version 1 now, instead of version 2."), ("unretire", "version 2 now")):
+        done = CliRunner().invoke(app, [*where, command, f"{state_id}/2", "--reason", "a test"])
+        assert done.exit_code == 0, done.output
+        assert says in " ".join(done.stdout.split())

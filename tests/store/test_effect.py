@@ -11,7 +11,7 @@ from snapcal_workbench.formats.index import AppliesTo, IndexEntry, choose_versio
 from snapcal_workbench.instrument.cycles import beyond_cycle
 from snapcal_workbench.options import BeamCycle, Settings
 from snapcal_workbench.progress import Progress
-from snapcal_workbench.store.effect import effect_of
+from snapcal_workbench.store.effect import effect_of, reassigned, told_of_reassigned
 
 pytestmark = pytest.mark.usefixtures("small_instrument")
 
@@ -90,6 +90,42 @@ def test_where_other_cycles_are_refused_the_effect_is_what_the_rule_gives_for_ea
     assert {run: chosen(run, entries) for run in effect.known} == effect.known
     refused = [run for run in range(1, 20) if wanted.accepts(run) and run not in taken]
     assert bool(effect.only) == bool(refused)
+
+
+@given(st.lists(st.tuples(conditions, st.integers(0, 3), st.integers(1, 14)), min_size=1, max_size=5), st.data())
+def test_what_a_retired_version_leaves_is_what_the_rule_gives_for_each_run(versions, data):
+    """The versions that are chosen with it and without it, run by run, where other cycles are refused."""
+    entries = [
+        entry(number, ",".join(f"{operator}{run}" for operator, run in terms), seconds, str(run))
+        for number, (terms, seconds, run) in enumerate(versions)
+    ]
+    gone = data.draw(st.sampled_from(entries)).version
+    left = [e.retired() if e.version == gone else e for e in entries]
+
+    def chosen(run, among):
+        counting = [e for e in among if e.version == 0 or not beyond_cycle(REFUSING, e.run_number, run)]
+        found = choose_version(counting, run, True)
+        return found.version if found else None
+
+    parts = reassigned(entries, left, True, CYCLES)
+    told = {run: (p.before, p.after) for p in parts for run in range(1, 20) if p.first <= run <= p.last}
+    rule = {run: (chosen(run, entries), chosen(run, left)) for run in range(1, 20)}
+    assert told == {run: pair for run, pair in rule.items() if pair[0] != pair[1]}
+    assert {before for before, _ in told.values()} <= {gone}
+
+
+def test_what_a_retired_version_leaves_in_words():
+    entries = [entry(0, ">=0", 0), entry(1, ">=100,<=200", 1), entry(2, ">=150", 2), entry(3, "<=20", 3)]
+    without = [e.retired() if e.version == 2 else e for e in entries]
+    assert told_of_reassigned(reassigned(entries, without, True), 2) == [
+        "Runs 150 to 200 use version 1 now, instead of version 2.",
+        "All runs from 201 on use the default now, instead of version 2.",
+    ]
+    assert told_of_reassigned(reassigned(without, entries, True), 2) == [
+        "Runs 150 to 200 use version 2 now, instead of version 1.",
+        "All runs from 201 on use version 2 now, instead of the default.",
+    ]
+    assert told_of_reassigned([], 2) == ["It changes for no run which version it uses."]
 
 
 def test_the_effect_in_words():

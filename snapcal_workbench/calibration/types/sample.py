@@ -119,7 +119,9 @@ class FoundPhase:
     def text(self) -> str:
         """In words."""
         other = f" (or {', '.join(self.alternatives)})" if self.alternatives else ""
-        return f"{self.name}{other}, cell {100 * (self.scale - 1):+.2f} %, {self.share:.0%} of the counts in peaks"
+        cell = f"{100 * (self.scale - 1):+.2f}"
+        cell = cell if float(cell) else cell[1:]  # no sign for what rounds to zero
+        return f"{self.name}{other}, cell {cell} %, {self.share:.0%} of the counts in peaks"
 
 
 @dataclass(frozen=True)

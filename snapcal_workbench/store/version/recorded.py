@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -70,6 +71,41 @@ def own_metrics(record: CalibrationRecord, folder: Path) -> GroupMetrics | None:
         return from_dict(GroupMetrics, own.metrics)
     except FileFormatError as error:
         raise _wrong(folder, "figures of the groups", error.found) from None
+
+
+def group_figures(record: CalibrationRecord, folder: Path) -> list[dict[str, object]] | None:
+    """The figures of each group as plain values, our own where there are; None in a version without any.
+
+    Each has "group" (its id; in SNAPRed's versions its position from 1), "twoTheta" (degrees), "sigma" (relative),
+    "strainPpm" and "strainStdPpm" of (d_obs - d_ref) / d_ref; None stands for what is not known. SNAPRed states
+    (d_ref - d_obs) / sigma, which is taken times its mean sigma / d.
+
+    Raises:
+        FileFormatError: They are no such figures.
+    """
+    names = ("group", "twoTheta", "sigma", "strainPpm", "strainStdPpm")
+    own = own_metrics(record, folder)
+    if own is not None:
+        columns = (own.group, np.degrees(own.two_theta), own.sigma, 1e6 * own.strain, 1e6 * own.strain_std)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [{n: None if v != v else v for n, v in zip(names, row, strict=True)} for row in rows]
+    recorded = recorded_metrics(record, folder)
+    if recorded is None:
+        return None
+    return [
+        {
+            "group": position,
+            "twoTheta": row.two_theta_average,
+            "sigma": row.sigma_average,
+            "strainPpm": _ppm(row.strain_average, row.sigma_average, -1e6),
+            "strainStdPpm": _ppm(row.strain_standard_deviation, row.sigma_average, 1e6),
+        }
+        for position, row in enumerate(recorded.calibration_metric, start=1)
+    ]
+
+
+def _ppm(value: float | None, sigma: float | None, factor: float) -> float | None:
+    return None if value is None or sigma is None else factor * value * sigma
 
 
 def _checked(folder: Path, kind: type[M], value: object, what: str) -> M:

@@ -23,7 +23,7 @@ from snapcal_workbench.store.disk.strict_json import content_hash
 from snapcal_workbench.store.journal import Audited, audited
 from snapcal_workbench.store.layout import PARAMETERS, RECORD, is_plain, mode_name
 from snapcal_workbench.store.version.record import FORMAT, CalibrationRecord, parse_parameters
-from snapcal_workbench.store.version.recorded import recorded_metrics
+from snapcal_workbench.store.version.recorded import group_figures, recorded_metrics
 from snapcal_workbench.store.version.rewritten import Documents, read_documents
 
 T = TypeVar("T")
@@ -98,6 +98,7 @@ class StoredVersion:
             "masked": {reason.text: count for reason, count in self.mask.counts().items()},
             "workspaces": self.record.workspaces,
             "metrics": metrics.model_dump(by_alias=True) if metrics else None,
+            "groups": group_figures(self.record, self.path),
             "snapredVersion": self.record.snapred_version,
             "writtenBy": f"snapcal-workbench {own.written_by}" if own else "SNAPRed",
             "options": own.options if own else None,
