@@ -96,6 +96,7 @@ def _checks(request: Request, host: Host, folders: IterationFolders) -> list[tup
         ("start_from", lambda: _check_start(request, host, folders)),
         ("masks", lambda: _check_masks(request, host)),
         ("grouping", lambda: _check_grouping(request, host)),
+        ("session", folders.require_writable),
     ]
     if request.workspace:
         checks.insert(1, ("workspace", lambda: _check_workspace(request, host)))

@@ -117,6 +117,10 @@ def test_a_session_folder_that_cannot_be_written_is_said_before_the_work(session
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     other = Session(session.host, tmp_path / "file" / "session")
     request = session.iteration(1).request
+    said = [problem for problem in other.check(request) if problem.severity == "error"]
+    assert [problem.field for problem in said] == ["session"]
+    assert "must be writable" in said[0].message
+    assert "session_directory" in said[0].fix
     with pytest.raises(StoreError, match="must be writable"):
         other.calibrate(request, Progress())
     assert session.host.workspaces.names() == []

@@ -31,6 +31,7 @@ from snapcal_workbench.formats.disk.files import damaged
 from snapcal_workbench.formats.disk.writing import replace_file
 from snapcal_workbench.formats.values import read_values, write_values
 from snapcal_workbench.session.iterations.iteration import Iteration, UnreadableIteration, parsed_iteration
+from snapcal_workbench.store.disk.fs import writable
 
 _KEPT = {
     "table": "table",
@@ -101,6 +102,23 @@ class IterationFolders:
                 unreadable.append(UnreadableIteration(number, self._started(number), error.found))
         return readable, unreadable
 
+    def require_writable(self) -> None:
+        """Find out, without writing, whether an iteration could be kept.
+
+        Raises:
+            StoreError: The session's folder, or where it would be made, cannot be written.
+        """
+        reason = writable(self.directory)
+        if reason is not None:
+            raise self._not_writable(reason)
+
+    def _not_writable(self, found: str) -> StoreError:
+        return StoreError(
+            f"The session's folder {self.directory} must be writable.",
+            found=found,
+            fix="Free space, or choose another folder: setting session_directory, in a shell also --session DIR.",
+        )
+
     def claim(self) -> int:
         """The number of a new iteration, which is this caller's alone; never one that was used before.
 
@@ -116,11 +134,7 @@ class IterationFolders:
                     return number
                 number += 1
         except OSError as error:
-            raise StoreError(
-                f"The session's folder {self.directory} must be writable.",
-                found=str(error),
-                fix="Free space, or choose another folder: setting session_directory, in a shell also --session DIR.",
-            ) from error
+            raise self._not_writable(str(error)) from error
 
     def release(self, number: int) -> None:
         """Give up the claim of a calibration that came to nothing."""
