@@ -30,12 +30,13 @@ from snapcal_workbench.panel.dialogs.dialogs import Dialogs
 from snapcal_workbench.panel.dialogs.plot_window import PlotWindow
 from snapcal_workbench.panel.dialogs.save_dialog import SavedBox
 from snapcal_workbench.panel.presenters.contract import Choices, Job, Looked, Peak, Results, Shown
+from snapcal_workbench.panel.presenters.form import run_of
 from snapcal_workbench.panel.presenters.presenter import Presenter
 from snapcal_workbench.panel.presenters.workspace_plots import Plot
 from snapcal_workbench.panel.remembered import SETTINGS, History, Layout
 from snapcal_workbench.panel.tasks import Newest, Worker
 from snapcal_workbench.panel.views.pages import Pages
-from snapcal_workbench.panel.views.run_bar import CALIBRATE, ITERATE, RunBar
+from snapcal_workbench.panel.views.run_bar import RunBar
 from snapcal_workbench.panel.views.workspace_tree import WorkspaceTree
 from snapcal_workbench.panel.widgets.colours import faded
 from snapcal_workbench.panel.widgets.questions import show_error
@@ -77,6 +78,8 @@ class CalibrationWindow(QMainWindow):
         self._host = host
         self._work, self._look, self._reading, self._aside = Worker(self), Newest(self), Newest(self), Newest(self)
         self._jobs = 0
+        self._run: tuple[str, ...] = ()
+        self._calibrated: set[tuple[str, ...]] = set()
         self.history = History()
         self._changes = WorkspaceChanges(host.workspaces, self)
         self._settle = QTimer(self)
@@ -167,8 +170,9 @@ class CalibrationWindow(QMainWindow):
         return self.history.last
 
     def remember(self, request: Request) -> None:
-        """Offer a run that was calibrated again later."""
+        """Offer a run that was calibrated again later, and its inputs also where the window is never closed."""
         self.history.add(request)
+        self._keep(request.model_dump(mode="json"))
         self._show_recent()
 
     def _show_recent(self) -> None:
@@ -202,6 +206,8 @@ class CalibrationWindow(QMainWindow):
     def show_looked(self, looked: Looked) -> None:
         """Show what a look at the inputs found."""
         self.inputs_view.show_looked(looked)
+        self._run = run_of(looked.request)
+        self._name_step()
         self.versions.show_versions(looked.versions)
         self.facility.check.propose(looked.request.runs)
         self.facility.check.offer_powders(looked.calibrants or ())
@@ -215,7 +221,12 @@ class CalibrationWindow(QMainWindow):
     ) -> None:
         """Fill the table of iterations."""
         self.iterations.show_iterations(iterations, unreadable, standings, selected)
-        self.run_bar.calibrate.setText(ITERATE if iterations else CALIBRATE)
+        self._calibrated = {run_of(iteration.request) for iteration in iterations}
+        self._name_step()
+
+    def _name_step(self) -> None:
+        """A calibration of a run that has none yet is no iteration, whatever else the session has."""
+        self.run_bar.name_step(self._run in self._calibrated)
 
     def show_standings(self, standings: Mapping[int, Standing]) -> None:
         """Say what has become of the iterations' workspaces."""
@@ -382,6 +393,11 @@ class CalibrationWindow(QMainWindow):
     def _remembered(self) -> str:
         return str(QSettings().value(f"{SETTINGS}/request", "") or "")
 
+    def _keep(self, request: object) -> None:
+        """Keep a request for the next window; None, for inputs that make none, leaves the one before."""
+        if request is not None:
+            QSettings().setValue(f"{SETTINGS}/request", json.dumps(request))
+
     def get_state(self) -> dict[str, object]:
         """What was typed in, as JSON values."""
         try:
@@ -404,7 +420,7 @@ class CalibrationWindow(QMainWindow):
         for worker in workers:
             worker.wait(5.0)
         self.layout_of_window.save()
-        QSettings().setValue(f"{SETTINGS}/request", json.dumps(self.get_state().get("request", {})))
+        self._keep(self.get_state().get("request"))
         self._changes.close()
         self.presenter.session.close()
         super().closeEvent(event)

@@ -30,7 +30,10 @@ def click(qtbot, window: CalibrationWindow, number: int, button: str) -> None:
 
 def test_its_inputs_and_its_table_are_used_again(qtbot, open_worked: Open) -> None:
     window = open_worked()
-    assert window.run_bar.calibrate.text() == "&Iterate"
+    qtbot.waitUntil(lambda: window.run_bar.calibrate.text() == "&Iterate", timeout=20_000)
+    window.inputs_view.runs.setText("58883")
+    window.presenter.inputs_changed()
+    qtbot.waitUntil(lambda: window.run_bar.calibrate.text() == "&Calibrate", timeout=20_000)
     click(qtbot, window, 3, "Use inputs")
     assert window.inputs["pixels.skip"] is True
     assert window.inputs["groups.model"] == "DIFC+TZERO"
@@ -132,3 +135,14 @@ def test_the_layout_is_remembered(qtbot, open_worked: Open) -> None:
     assert again.iterations.table.keys() == order
     assert again.workspaces is not None
     assert not again.workspaces.isVisible()
+
+
+def test_the_last_calibration_with_its_left_out_peaks_outlives_a_window_that_was_not_closed(
+    qtbot, open_worked: Open
+) -> None:
+    window, peak = open_worked(), (1, (1, 1, 1))
+    window.remember(window.presenter.session.iteration(1).request.changed({"excluded_peaks": (peak,)}))
+    assert open_worked().presenter.form.left_out == {peak}
+    window.inputs_view.runs.setText("7000170001")
+    window.close()
+    assert open_worked().presenter.form.left_out == {peak}

@@ -171,7 +171,7 @@ def test_workspaces_are_restored_plotted_changed_and_cleared(view: RecordingView
     presenter.offer_to_clear()
     assert "has no workspaces" in view.said("information")
     presenter.restore(2)
-    assert view.outcomes[-1] == "Done: restore the workspaces."
+    assert view.outcomes[-1] == "The workspaces of iteration 2 are in the list again."
     assert view.standings[-1][2].text == "all there"
     assert presenter.workspaces_of_kind("PixelMask")
     presenter.refresh_choices()

@@ -201,7 +201,9 @@ def test_a_click_leaves_a_peak_out_and_takes_it_in_again(qtbot, shown: tuple[Cal
     assert window.presenter.request().excluded_peaks == ((group, hkl),)
     assert [p.get_gid() for p in pane.figure.axes[0].patches if "left out" in str(p.get_gid())]
     assert "is left out of the next calibration" in log(window)
+    assert view.hover.text().endswith(", used; left out of the next calibration")
     drawn(qtbot, pane, click)
+    assert view.hover.text().endswith(", used")
     assert window.presenter.request().excluded_peaks == ()
     assert not [p for p in pane.figure.axes[0].patches if "left out" in str(p.get_gid())]
 

@@ -97,8 +97,8 @@ class Form:
     def identified(self, request: Request, found: CalibrantFinding) -> str:
         """Choose the calibrant that the data of a request's run are of; returns what came out."""
         best = found.identification.best
-        if _run_of(request) == _run_of(self.request_of_run()):
-            self._found_of, self._found = _run_of(request), found
+        if run_of(request) == run_of(self.request_of_run()):
+            self._found_of, self._found = run_of(request), found
             if best is not None:
                 self.view.set_inputs({"calibrant": best.name})
             self.changed()
@@ -130,7 +130,7 @@ class Form:
     def _said_by_the_data(self, request: Request) -> list[Problem]:
         """A warning where the data of the run, as far as they were asked, do not agree with title or calibrant."""
         found = self._found
-        best = found.identification.best if found is not None and self._found_of == _run_of(request) else None
+        best = found.identification.best if found is not None and self._found_of == run_of(request) else None
         if found is None or best is None:
             return []
         texts = [found.disagreement] if found.disagreement else []
@@ -162,7 +162,7 @@ class Form:
     def _suggest(self, looked: Looked) -> None:
         """Fill in calibrant and grouping of a run that was recognised, where nothing was chosen; once a run."""
         summary, request = looked.summary, looked.request
-        run = _run_of(request)
+        run = run_of(request)
         if summary is None or run == self._suggested_for:
             return
         self._suggested_for = run
@@ -179,7 +179,8 @@ class Form:
             self.changed()
 
 
-def _run_of(request: Request) -> tuple[str, ...]:
+def run_of(request: Request) -> tuple[str, ...]:
+    """What a request names of runs: numbers and files, and the workspace."""
     return (*request.runs, request.workspace)
 
 

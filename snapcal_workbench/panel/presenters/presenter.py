@@ -171,15 +171,18 @@ class Presenter:
             self.view.show_busy(True, cancelling=True)
             self.view.cancel_job()
 
-    def _start(self, name: str, job: Callable[[Progress], T], show: Callable[[T], None] | None = None) -> None:
-        """Start a job; `show` shows what came of it, without it that it was done is said."""
+    def _start(self, name: str, job: Callable[[Progress], T], show: Callable[[T], None]) -> None:
+        """Start a job; `show` shows what came of it."""
 
         def work(progress: Progress) -> Shown:
-            result = job(progress)
-            return partial(show, result) if show is not None else partial(self._say_done, name)
+            return partial(show, job(progress))
 
         self.view.start_job(name, work)
         self.view.show_busy(True)
+
+    def _do(self, name: str, job: Callable[[Progress], object], done: str) -> None:
+        """Start a job that changes something; `done` says so when it has."""
+        self._start(name, job, lambda _: self._say_done(done))
 
     def finished(self, shown: Shown) -> None:
         """A job has ended well; `shown` is what it returned: it shows what came of it."""
@@ -189,8 +192,8 @@ class Presenter:
         shown()
         self.refresh_choices()
 
-    def _say_done(self, name: str) -> None:
-        self._tell(f"Done: {name}.")
+    def _say_done(self, done: str) -> None:
+        self._tell(done)
         self._show_iterations(self.selected)
         self.inputs_changed()
 
@@ -316,7 +319,8 @@ class Presenter:
 
     def restore(self, number: int) -> None:
         """Put an iteration's workspaces back into the list."""
-        self._start("restore the workspaces", lambda progress: self.session.restore(number))
+        done = f"The workspaces of iteration {number} are in the list again."
+        self._do("restore the workspaces", lambda progress: self.session.restore(number), done)
 
     def use_as_start(self, number: int) -> None:
         """Start the next calibration from an iteration's table."""
@@ -336,7 +340,8 @@ class Presenter:
         if self.selected == number:
             self.selected = None
             self.view.show_results(None)
-        self._start(f"delete iteration {number}", lambda _: self.session.remove(number))
+        done = f"Iteration {number} was deleted."
+        self._do(f"delete iteration {number}", lambda _: self.session.remove(number), done)
 
     def toggle_peak(self, group: int, hkl: tuple[int, int, int]) -> bool:
         """Leave a peak out of the next calibration, or take it in again; True when it is now left out."""
@@ -412,11 +417,13 @@ class Presenter:
 
     def load_version(self, reference: str) -> None:
         """Load a version's workspaces into the list."""
-        self._start(f"load version {reference}", lambda progress: self.session.saved.load(reference, progress))
+        done = f"Version {reference} was loaded."
+        self._do(f"load version {reference}", lambda progress: self.session.saved.load(reference, progress), done)
 
     def retire(self, reference: str, reason: str, author: str) -> None:
         """Take a version out of the choice."""
-        self._start(f"retire version {reference}", lambda p: self.session.saved.retire(reference, reason, author, p))
+        saved, done = self.session.saved, f"Version {reference} was retired."
+        self._do(f"retire version {reference}", lambda p: saved.retire(reference, reason, author, p), done)
 
     def check_versions(self) -> None:
         """Check that the files of all versions are those that were saved."""
@@ -427,9 +434,8 @@ class Presenter:
 
     def unretire(self, reference: str, reason: str, author: str) -> None:
         """Bring a retired version back."""
-        self._start(
-            f"undo the retirement of {reference}", lambda p: self.session.saved.unretire(reference, reason, author, p)
-        )
+        saved, done = self.session.saved, f"Version {reference} is no longer retired."
+        self._do(f"undo the retirement of {reference}", lambda p: saved.unretire(reference, reason, author, p), done)
 
     def apply(self, reference: str, target: str) -> None:
         """Focus a run with a version or an iteration.
@@ -478,7 +484,8 @@ class Presenter:
     def initialise_state(self, name: str, author: str) -> None:
         """Initialise the state of the run that is asked for."""
         request = self.request()
-        self._start("initialise the state", lambda p: self.session.saved.initialise_state(request, name, author, p))
+        saved, done = self.session.saved, f"The state was initialised as {name}."
+        self._do("initialise the state", lambda p: saved.initialise_state(request, name, author, p), done)
 
     def offer_to_clear(self) -> None:
         """Ask whether the session's workspaces are to be deleted, where there are any."""
@@ -490,7 +497,8 @@ class Presenter:
 
     def clear_workspaces(self) -> None:
         """Delete all workspaces that the session made; iterations stay on disk."""
-        self._start("clear the workspaces of this calibration session", lambda _: self.session.clear_workspaces())
+        done = "The workspaces of this calibration session were deleted; its iterations stay."
+        self._do("clear the workspaces of this calibration session", lambda _: self.session.clear_workspaces(), done)
 
     def script(self) -> str:
         """Python that runs the session's iterations again."""

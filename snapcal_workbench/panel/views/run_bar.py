@@ -81,6 +81,10 @@ class RunBar(QWidget):
         self._obstacle = text
         self.show_busy(self._busy)
 
+    def name_step(self, again: bool) -> None:
+        """Name the button by what it does: calibrate a run at first, or again."""
+        self.calibrate.setText(ITERATE if again else CALIBRATE)
+
     def show_busy(self, busy: bool, *, cancelling: bool = False) -> None:
         """Say whether a step is running."""
         self._busy = busy

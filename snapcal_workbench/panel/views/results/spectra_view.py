@@ -51,11 +51,12 @@ class SpectraView(QWidget):
         self.hover.setAccessibleName("Peak under the mouse")
         self._results: Results | None = None
         self._left_out: set[Peak] = set()
+        self._under: PeakMark | None = None
         self.hover.setToolTip(HINT)
         self.hover.setText(HINT)
         bar = PlainLabel("Group"), self.group, self.purge, self.limit, self.include_all
         stacked(self, bar, self.pane, self.hover)
-        self.group.currentTextChanged.connect(lambda _: self.redraw())
+        self.group.currentTextChanged.connect(lambda _: self._group_chosen())
         self.purge.clicked.connect(lambda: self.purge_asked.emit(self.limit.value()))
         self.include_all.clicked.connect(self.include_all_asked.emit)
         self.pane.canvas.mpl_connect("button_press_event", self._clicked)
@@ -63,7 +64,7 @@ class SpectraView(QWidget):
 
     def show_results(self, results: Results | None) -> None:
         """Show the spectra of an iteration, or nothing."""
-        self._results = results
+        self._results, self._under = results, None
         offer(self.group, [str(int(n)) for n in results.values["output"].number] if results is not None else [])
         self.redraw()
 
@@ -71,7 +72,12 @@ class SpectraView(QWidget):
         """Mark the peaks that the next calibration leaves out."""
         if set(peaks) != self._left_out:
             self._left_out = set(peaks)
+            self._tell_peak()
             self.redraw()
+
+    def _group_chosen(self) -> None:
+        self._under = None
+        self.redraw()
 
     def redraw(self) -> None:
         """Draw the chosen group."""
@@ -104,21 +110,25 @@ class SpectraView(QWidget):
         if mark.used is not None:
             text += f", χ² {mark.chi2:.3g}, " + ("used" if mark.used else f"rejected: {mark.why_not}")
         if (int(self.group.currentText()), mark.hkl) in self._left_out:
-            text += ", left out of the next calibration"
+            text += "; left out of the next calibration"
         return text
+
+    def _tell_peak(self) -> None:
+        """Say below the picture what is known of the peak under the mouse."""
+        self.hover.setText(HINT if self._under is None else self.mark_text(self._under))
 
     def _hovered(self, event: object) -> None:
         if isinstance(event, MouseEvent):
-            mark = self.mark_at(event.xdata) if event.xdata is not None else None
-            text = HINT if mark is None else self.mark_text(mark)
-            self.hover.setText(text)
-            QToolTip.showText(QCursor.pos(), "" if mark is None else unmarked(text), self.pane.canvas)
+            self._under = mark = self.mark_at(event.xdata) if event.xdata is not None else None
+            self._tell_peak()
+            QToolTip.showText(QCursor.pos(), "" if mark is None else unmarked(self.mark_text(mark)), self.pane.canvas)
 
     def _clicked(self, event: object) -> None:
         if not isinstance(event, MouseEvent) or event.xdata is None or event.button != 1 or self.pane.toolbar.mode:
             return
         mark = self.mark_at(event.xdata)
         if mark is not None:
+            self._under = mark
             self.peak_clicked.emit(int(self.group.currentText()), *mark.hkl)
 
 
