@@ -26,6 +26,8 @@ class Standing:
         lost: How many workers were lost over it.
         outcome: What came of it.
         version: Reference of the version that was saved of it, or "".
+        effect: Which runs that version takes, and from which versions, one sentence each; empty where it was saved
+            before this start.
         kept: Whether it was done before this start of the batch.
     """
 
@@ -38,6 +40,7 @@ class Standing:
     lost: int = 0
     outcome: Result | Failure | None = None
     version: str = ""
+    effect: tuple[str, ...] = ()
     kept: bool = False
 
 
@@ -90,9 +93,9 @@ class Board:
         lost = max(known.lost, outcome.lost) if isinstance(outcome, Result) else known.lost
         self._put(replace(known, stage=stage, fraction=1.0, message="", outcome=outcome, lost=lost, kept=kept))
 
-    def saved(self, key: str, version: str) -> None:
-        """A task's calibration is a version."""
-        self._put(replace(self._standings[key], version=version))
+    def saved(self, key: str, version: str, effect: tuple[str, ...] = ()) -> None:
+        """A task's calibration is a version, which has an effect on runs."""
+        self._put(replace(self._standings[key], version=version, effect=effect))
 
     def _put(self, standing: Standing) -> None:
         self._standings[standing.task.key] = standing

@@ -237,8 +237,8 @@ def _save(
     for key in chosen(saving.rule, results, scored):
         place = task_folder(folder, tasks[key])
         try:
-            reference = save_task(tasks[key], results[key], scored[key], place, settings, saving, progress)
-            board.saved(key, reference)
+            saved = save_task(tasks[key], results[key], scored[key], place, settings, saving, progress)
+            board.saved(key, saved.reference, saved.effect)
         except SnapcalError as error:
             unsaved[key] = Failure.of(error)
     return unsaved

@@ -86,21 +86,32 @@ def chosen(rule: Rule, results: Mapping[str, Result], scored: Mapping[str, Score
     return sorted(found, key=lambda key: int(results[key].run_number.split("+")[0]))
 
 
+@dataclass(frozen=True)
+class Saved:
+    """The reference of a version, and which runs it takes; no sentences where it was saved before."""
+
+    reference: str
+    effect: tuple[str, ...] = ()
+
+
 def save_task(
     task: Task, result: Result, score: Score, folder: Path, settings: Settings, saving: Saving, progress: Progress
-) -> str:
-    """Publish a task's calibration, unless it is published already; the reference of the version.
+) -> Saved:
+    """Publish a task's calibration, unless it is published already.
 
     Raises:
         SnapcalError: It could not be saved; nothing is lost.
     """
     if (folder / _SAVED).is_file():
-        return _as_saved_before(str(json.loads((folder / _SAVED).read_bytes())["reference"]), settings, saving)
+        return Saved(_as_saved_before(str(json.loads((folder / _SAVED).read_bytes())["reference"]), settings, saving))
     session = Session(EmbeddedHost(settings), folder)
     try:
         iteration = session.label(result.iteration, f"{task.label} (batch task {task.key})")
+        effect: list[str] = []
         version = _published(session, iteration)
         if version is None:
+            store = store_of(iteration, settings)
+            effect = store.effect(iteration.run_number, saving.applies_to or None).sentences()
             session.reports.ask(iteration.number)
             told = f"Error {score.error_ppm:.0f} ± {score.uncertainty_ppm:.0f} ppm. " if score.peaks else ""
             version = session.save(
@@ -114,7 +125,7 @@ def save_task(
         session.close()
     reference = f"{result.mode}/{result.state_id}/{version}"
     replace_file(folder / _SAVED, json.dumps({"reference": reference}).encode(), "the note of a saved task")
-    return reference
+    return Saved(reference, tuple(effect))
 
 
 def _as_saved_before(reference: str, settings: Settings, saving: Saving) -> str:

@@ -194,6 +194,9 @@ def _show(outcome: Outcome, as_json: bool) -> None:
     for standing in outcome.standings:
         if standing.stage == "failed":
             note(f"{standing.task.label} has failed: {_now(standing)}", style="yellow")
+    for standing in outcome.standings:
+        for sentence in standing.effect:
+            say(f"{standing.task.label}, saved as {standing.version}: {sentence}")
     labels = {standing.task.key: standing.task.label for standing in outcome.standings}
     for key, failure in outcome.unsaved.items():
         note(f"{labels[key]} was not saved: {failure.text}", style="yellow")
@@ -228,6 +231,7 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
             "stage": standing.stage,
             "lost": standing.lost,
             "version": standing.version or None,
+            "effect": list(standing.effect),
             "outcome": _finite(plain(standing.outcome)) if standing.outcome else None,
             "score": _finite(asdict(score)) if (score := outcome.scores.get(standing.task.key)) else None,
             "unsaved": plain(unsaved) if (unsaved := outcome.unsaved.get(standing.task.key)) else None,

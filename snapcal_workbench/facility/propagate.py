@@ -40,13 +40,18 @@ from snapcal_workbench.progress import Progress
 from snapcal_workbench.store.disk import fs
 from snapcal_workbench.store.disk.strict_json import content_hash
 from snapcal_workbench.store.effect import Effect
-from snapcal_workbench.store.layout import PARAMETERS
+from snapcal_workbench.store.layout import PARAMETERS, RECORD
 from snapcal_workbench.store.listing import state_of
 from snapcal_workbench.store.publish import SavedVersion, publish
 from snapcal_workbench.store.references import locate
 from snapcal_workbench.store.state_store import StateStore
 from snapcal_workbench.store.text import LONGEST_COMMENTS, clean_text
-from snapcal_workbench.store.version.record import parameters_json, parse_parameters, propagated_record_json
+from snapcal_workbench.store.version.record import (
+    parameters_json,
+    parse_parameters,
+    parse_record,
+    propagated_record_json,
+)
 from snapcal_workbench.store.version.recorded import recorded_state
 from snapcal_workbench.store.version.stored import StoredVersion
 from snapcal_workbench.workspaces.names import OutputNames
@@ -61,7 +66,7 @@ class Propagation:
         name: As people recognise it.
         wavelength: Of the target, A.
         terms_ppm: What the propagation adds to the uncertainty, by term, ppm.
-        effect: Which runs the version takes, one sentence each.
+        effect: Which runs the version takes, one sentence each; before them, whether it is saved there already.
         version: Number of the version that was saved; None before, and where it could not be.
         path: Its folder; "" without one.
         why_not: Why it cannot be done; "" where it can.
@@ -259,9 +264,24 @@ def _plan(settings: Settings, source: _Source, state_id: str, condition: str) ->
         name=store.seed().name,
         wavelength=_wavelength(target, source.mode),
         terms_ppm=terms,
-        effect=tuple(effect.sentences()),
+        effect=(*_saved_already(source, store), *effect.sentences()),
     )
     return _Plan(told, store, target)
+
+
+def _saved_already(source: _Source, store: StateStore) -> list[str]:
+    """What to say where versions that count came from the source; a retired one does not count."""
+    folders, run = store.folders(), source.stored.entry.run_number
+    of_run = [e for e in store.entries() if e.run_number == run and e.version in folders and not e.is_retired]
+    for entry in sorted(of_run, key=lambda entry: -entry.version):
+        try:
+            own = parse_record(fs.read(folders[entry.version] / RECORD)).own
+        except (OSError, ValueError):
+            continue  # said in the list of versions
+        made = own.provenance.get("propagated") if own else None
+        if isinstance(made, dict) and made.get("from") == source.reference:
+            return [f"It is saved already, as version {entry.version}."]
+    return []
 
 
 def _why_not(error: SnapcalError) -> str:

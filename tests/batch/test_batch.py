@@ -26,6 +26,7 @@ from snapcal_workbench.batch.running import Outcome, run_batch
 from snapcal_workbench.batch.saving import Saving
 from snapcal_workbench.batch.worker import STOP, calibrated, task_folder
 from snapcal_workbench.cli.app import app
+from snapcal_workbench.cli.batch import _show as show_outcome
 from snapcal_workbench.errors import Cancelled, InputError, NotFoundError
 from snapcal_workbench.options import Settings
 from snapcal_workbench.progress import Progress
@@ -135,6 +136,14 @@ def test_only_the_best_is_saved_and_says_where_it_is_from(study: Study) -> None:
     assert (path / "report.html").is_file()
 
 
+def test_the_shell_says_which_runs_a_saved_version_takes(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    show_outcome(study.outcome, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    version = study.outcome.standings[1].version
+    assert f"58882, groups.model = DIFC+TZERO, saved as {version}: It applies to >=58882: it takes run 58882" in shown
+    assert f"saved as {version}: It takes all runs from 58882 on from the default." in shown
+
+
 def test_the_page_holds_every_task_and_the_comparison(study: Study) -> None:
     page = study.page
     for standing in study.outcome.standings:
@@ -158,6 +167,7 @@ def test_started_again_it_repeats_and_saves_nothing_twice(study: Study) -> None:
     assert [standing.kept for standing in again.standings] == [True, True]
     assert versions(study.tree.settings) == before
     assert again.standings[1].version == study.outcome.standings[1].version
+    assert again.standings[1].effect == (), "it takes nothing now"
 
 
 def test_what_is_saved_is_not_taken_for_saved_for_other_runs(study: Study) -> None:

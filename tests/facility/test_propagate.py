@@ -99,6 +99,20 @@ def test_a_dry_run_changes_nothing_and_says_which_runs_it_would_take(states: lis
     assert all(item.version is None and item.effect for item in done)
 
 
+def test_what_was_propagated_already_is_told_as_which_version(states: list[SnapredState]) -> None:
+    target = [states[2].state.state_id]
+    (first,) = propagate(states[0].settings, reference(states), to=target, author="tester")
+    (planned,) = propagate(states[0].settings, reference(states), to=target, author="tester", dry_run=True)
+    (again,) = propagate(states[0].settings, reference(states), to=target, author="tester")
+    assert "saved already" not in " ".join(first.effect)
+    assert planned.effect[0] == again.effect[0] == "It is saved already, as version 1."
+    assert again.version == 2
+    for version in (1, 2):
+        store(states[2]).retire(version, "measured since", "tester")
+    (anew,) = propagate(states[0].settings, reference(states), to=target, author="tester", dry_run=True)
+    assert "saved already" not in " ".join(anew.effect), "a retired one is no reason not to"
+
+
 def test_it_is_undone_by_retire(states: list[SnapredState]) -> None:
     propagate(states[0].settings, reference(states), to=[states[2].state.state_id], author="tester")
     store(states[2]).retire(1, "measured since", "tester")
