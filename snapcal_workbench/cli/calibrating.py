@@ -167,7 +167,7 @@ def show_verdict(iteration: Iteration) -> None:
     """What is to be thought of it, and every reason; loud where it is not to be used."""
     verdict = iteration.account.verdict
     say(f"Verdict: {verdict.word if verdict.savable else verdict.word.upper()}")
-    for reason in verdict.reasons:
+    for reason in verdict.told:
         say(f"- {reason}")
 
 

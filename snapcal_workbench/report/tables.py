@@ -81,7 +81,7 @@ def verdict(contents: ReportContents) -> list[Finding]:
     if contents.verdict is not None:
         level: Level = "good" if contents.verdict.good else "look"
         word = contents.verdict.word if contents.verdict.savable else contents.verdict.word.upper()
-        told = [Finding(level, f"Verdict: {word}."), *(Finding("look", text) for text in contents.verdict.reasons)]
+        told = [Finding(level, f"Verdict: {word}."), *(Finding("look", text) for text in contents.verdict.told)]
         findings = [*told, *findings]
     return findings
 

@@ -104,6 +104,24 @@ def test_the_gravest_reason_comes_first() -> None:
     assert "It may move further." in found.reasons
 
 
+def test_reasons_of_groups_that_differ_in_numbers_only_are_told_in_one_sentence() -> None:
+    groups = [replace(FINE, group=group, error_ppm=error) for group, error in ((1, 70.0), (2, 120.0), (3, 55.0))]
+    found = judge(replace(GOOD, groups=(*groups, replace(FINE, group=4, peaks=3), replace(FINE, group=5))))
+    assert len(found.reasons) == 4, "the record keeps them by group"
+    allowed = "(two standard errors) (100 allowed in a good one)."
+    assert found.told == (
+        f"Groups 1, 2, 3: Its scale is known to 110 … 240 ppm {allowed}",
+        "Group 4: It has only 3 usable peaks (4 or more are better).",
+    )
+
+
+def test_reasons_of_other_weight_or_direction_stay_apart_or_show_it() -> None:
+    strained = [replace(FINE, group=group, strain_ppm=strain) for group, strain in ((1, -300.0), (2, 400.0), (3, 2e3))]
+    first, second = judge(replace(GOOD, groups=tuple(strained))).told
+    assert first.startswith("Group 3: Its peaks lie +2000 ppm off")
+    assert second.startswith("Groups 1, 2: Its peaks lie -300 … +400 ppm off")
+
+
 def test_a_verdict_goes_through_json() -> None:
     found = judge(with_group(peaks=3))
     assert from_dict(Verdict, as_dict(found)) == found

@@ -57,7 +57,7 @@ def test_what_is_selected_is_shown_with_its_verdict_and_its_change(
     verdict = window.presenter.session.iteration(1).account.verdict
     view = window.outcome.verdict
     assert view.word.text().startswith(f"Iteration 1 of run 58882: {verdict.word}.")
-    assert all(reason in view.reasons.text() for reason in verdict.reasons[:2])
+    assert all(reason in view.reasons.text() for reason in verdict.told[:2])
     assert window.results.currentWidget() is window.results.spectra
     assert window.run_bar.report.isEnabled()
     titles = titles_of(table)

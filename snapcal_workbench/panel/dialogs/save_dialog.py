@@ -180,7 +180,7 @@ class SaveDialog(QDialog):
         texts = (("author", self.author.text()), ("comments", self.comments.toPlainText()))
         lacking = [name for name, text in texts if not text.strip()]
         refused = not verdict.savable and not self.force.isChecked()
-        told += [f"Its verdict is: {verdict.word}. {' '.join(verdict.reasons)}"] if refused else []
+        told += [f"Its verdict is: {verdict.word}. {' '.join(verdict.told)}"] if refused else []
         told += [f"Still missing: {' and '.join(lacking)}."] if lacking else []
         return "\n".join(told), not lacking and not refused
 

@@ -168,7 +168,7 @@ def _cells(iteration: Iteration, before: Iteration | None, change: float) -> Seq
         Cell(iteration.number, iteration.name),
         Cell(iteration.started, time, f"{iteration.started}, took {iteration.seconds:.1f} s"),
         Cell("; ".join(changed), "; ".join(changed), "\n".join(changed)),
-        Cell(verdict.word, verdict.word, "\n".join(verdict.reasons)),
+        Cell(verdict.word, verdict.word, "\n".join(verdict.told)),
         iteration.steps[-1].passes[-1].median_ppm if iteration.steps and iteration.steps[-1].passes else float("nan"),
         change,
         1e6 * _median(metrics.strain_std),

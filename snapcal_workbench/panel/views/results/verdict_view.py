@@ -56,12 +56,12 @@ class VerdictView(QFrame):
         self.setVisible(verdict is not None)
         if verdict is None:
             return
-        self._reasons, self._course = verdict.reasons, verdict.course
+        self._reasons, self._course = verdict.told, verdict.course
         style = self.style() or QApplication.style()
         if style is not None:
             self.icon.setPixmap(style.standardIcon(_ICONS[verdict.word]).pixmap(ICON, ICON))
         self.word.setText(f"{name}: {verdict.word}.")
-        self.setToolTip(unmarked("\n".join([*verdict.reasons, verdict.course])))
+        self.setToolTip(unmarked("\n".join([*verdict.told, verdict.course])))
         self.all.setVisible(len(self._reasons) > FEW)
         self.all.setText(f"All {len(self._reasons)} reasons")
         self.all.setChecked(False)
