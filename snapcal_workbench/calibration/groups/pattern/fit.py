@@ -2,8 +2,8 @@
 
     T0 = DIFC_g d + t0(lambda)
 
-with one moderator for all groups; model and words as in `pattern_model`. Terms of t0, and TZERO or DIFA of each group,
-come in only where they make held-out peaks better foreseen by more than the error of that (`pattern_prediction`).
+with one moderator for all groups; model and words as in `model`. Terms of t0, and TZERO or DIFA of each group,
+come in only where they make held-out peaks better foreseen by more than the error of that (`prediction`).
 
 Loss: by default soft-l1, which counts a bin that is off by many standard errors by how many, not by their square. A
 foreign peak, or a flank that the profile does not follow, then pulls little. On clean data it costs 4 % of precision.
