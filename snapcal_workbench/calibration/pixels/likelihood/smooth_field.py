@@ -38,8 +38,10 @@ TILES = 8
 of a lite module of 32. Half of it sees no patch of an eighth of a side; twice leaves 4 pixels, which say little."""
 WIDTHS = (1, 2)
 """Tiles along each side of a square of them that are asked together: two find what one has too few events for."""
-OFF_TOGETHER = 4.5
-"""Standard errors by which the mean must be off: less than one tile in fifty runs of 1,152 by chance."""
+OFF_TOGETHER = 3.5
+"""Standard errors by which the mean must be off: one tile or square of a run's 2,034 by chance, whose pixels then claim
+more than they need. At 4.5 a corner of 64 pixels with ten times the background, which is off by 4 of its errors, was
+not seen in three of seven runs (pulls 1.8 to 3.3); at 3.5 in all (0.5 to 1.4)."""
 TELLING = 2.0
 """Own standard errors that a patch must be off for its pixels to be left to their own events. With fewer these hold
 more noise than the field is wrong by: the pixels stay on the field, and their errors say how wrong it may be."""
