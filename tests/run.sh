@@ -31,4 +31,4 @@ echo "== pytest"
 export QT_QPA_PLATFORM="${QT_QPA_PLATFORM:-offscreen}"
 QT_API=pyside6 bash tests/installed.sh --numprocesses 2 --dist loadfile "$@"
 echo "== pytest, the panel with PyQt5"
-[ $# -gt 0 ] || QT_API=pyqt5 PYTEST_QT_API=pyqt5 bash tests/installed.sh --numprocesses 2 --dist worksteal -m 'not long and not one_binding' tests/panel
+[ $# -gt 0 ] || QT_API=pyqt5 PYTEST_QT_API=pyqt5 bash tests/installed.sh --numprocesses 2 --dist worksteal -p no:randomly -m 'not long and not one_binding' tests/panel

@@ -31,6 +31,7 @@ SLOW = 1.0
 def shown(qtbot, open_worked: Open) -> tuple[CalibrationWindow, Results]:
     """The panel with the first of three iterations shown."""
     window = open_worked()
+    window.resize(1400, 900)  # without a screen there are 600 pixels, in which pictures have no room
     window.presenter.select(1)
     qtbot.waitUntil(lambda: window.results.spectra.group.count() == 6, timeout=20_000)
     results = window.results._results

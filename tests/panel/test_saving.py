@@ -39,10 +39,14 @@ def close_the_tree(tree: SimulatedTree) -> Path:
 
 def save_dialog(qtbot, window: CalibrationWindow, number: int) -> SaveDialog:
     """Select an iteration and press Save, as a user does."""
-    qtbot.wait(50)  # until the window is laid out: a click goes to a place
-    window.iterations.table.select(number)
+    window.resize(1400, 900)  # without a screen there are 600 pixels, and buttons lie beyond the edge
     save = window.iterations.doings.buttons["Save"]
-    qtbot.waitUntil(save.isEnabled, timeout=10_000)
+    qtbot.waitUntil(
+        lambda: not window.busy and save.isEnabled(), timeout=20_000
+    )  # the newest is selected when all is read
+    qtbot.wait(200)
+    window.iterations.table.select(number)
+    qtbot.waitUntil(lambda: not window.busy and save.isEnabled(), timeout=20_000)
     qtbot.mouseClick(save, Qt.MouseButton.LeftButton)
     (dialog,) = window.findChildren(SaveDialog)
     return dialog
