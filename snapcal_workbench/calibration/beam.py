@@ -157,7 +157,7 @@ def look_again(
     and the same question has an answer. Arguments as for `examine`, with the aligned table.
     """
     doubtful = [cell.cell for cell in findings.cells if is_doubtful(cell)]
-    if not doubtful or findings.in_spite:
+    if not doubtful or findings.in_spite or not options.pixels.search:
         return findings, mask
     cells = cells_of(events.geometry, grouping)
     number = np.where(np.isin(cells.group, doubtful) & ~mask.masked, cells.group, 0).astype(np.int32)
